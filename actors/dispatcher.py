@@ -1,0 +1,199 @@
+"""The Dispatcher: the front door, and the hand-out of work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from actors.errors import ActorStopped, AskFailed, Draining, JobInterrupted, MailboxFull
+from actors.messages import (
+    Cancel,
+    Claim,
+    Delete,
+    Drain,
+    LookAtPool,
+    Pool,
+    Reclaim,
+    Resize,
+    Run,
+    Submit,
+)
+from actors.storage.ports import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from actors.mailbox import Address, Envelope, Mailbox
+    from actors.storage.ports import Job
+    from actors.supervision import Activity
+
+log = structlog.get_logger("calotype.dispatcher")
+
+PAUSE = 0.5  # seconds before the Store is asked again after it has failed
+
+
+class _Hand:
+    """A Worker as the Dispatcher sees it, and the job in its hand."""
+
+    __slots__ = ("address", "job", "scope")
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.job: Job | None = None
+        self.scope = trio.CancelScope()
+
+
+class Dispatcher:
+    """Admits or refuses; claims no more than the idle Workers can take; resizes the pool.
+
+    Owns the Workers: it has them hired, and closing their addresses sends them home.
+    Its receive loop never waits; one child task holds the standing claim, and one for each busy
+    Worker waits for the end of its job.
+    """
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        store: Address,
+        hire: Callable[[], Awaitable[Address]],
+        workers: int,
+        activity: Activity,
+    ) -> None:
+        self._mailbox = mailbox
+        self._store = store
+        self._hire = hire
+        self._wanted = workers
+        self._activity = activity
+        self._hands: list[_Hand] = []
+        self._draining = False
+        # Whether jobs may be marked as processing that no Worker has in hand.
+        self._strays = True
+        self._changed = trio.Event()
+        self._claiming = trio.CancelScope()
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Work until the mailbox ends; then wait for the Workers to finish what they have."""
+        try:
+            async with trio.open_nursery() as nursery:
+                await self._fit_pool()
+                nursery.start_soon(self._hand_out, nursery)
+                task_status.started()
+                self._activity.doing = "serving"
+                async for envelope in self._mailbox:
+                    self._activity.handled += 1
+                    with envelope:
+                        self._receive(envelope)
+                self._activity.doing = "waiting for the Workers"
+                self._drain()
+        finally:
+            for hand in self._hands:
+                hand.address.close()
+            self._store.close()
+
+    def _receive(self, envelope: Envelope) -> None:
+        match envelope.message:
+            case Submit() if self._draining:
+                envelope.fail(Draining())
+            case Resize(workers):
+                self._wanted = workers
+                # What stands now may claim more than a smaller pool can take.
+                self._claiming.cancel()
+                self._notice()
+                envelope.answer(self._pool())
+            case LookAtPool():
+                envelope.answer(self._pool())
+            case Drain():
+                self._drain()
+                envelope.answer(None)
+            case Cancel(job_id) | Delete(job_id):
+                self._forward(envelope)
+                self._abandon(job_id)
+            case _:
+                self._forward(envelope)
+
+    def _forward(self, envelope: Envelope) -> None:
+        try:
+            self._store.forward(envelope)
+        except (MailboxFull, ActorStopped) as error:
+            envelope.fail(error)
+
+    def _abandon(self, job_id: str) -> None:
+        # The Store hears of the end before it hears of anything that follows from this.
+        for hand in self._hands:
+            if hand.job and hand.job.id == job_id:
+                hand.scope.cancel()
+
+    def _drain(self) -> None:
+        self._draining = True
+        self._claiming.cancel()
+        self._notice()
+
+    def _notice(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def _idle(self) -> list[_Hand]:
+        return [hand for hand in self._hands if hand.job is None]
+
+    def _pool(self) -> Pool:
+        return Pool(self._wanted, len(self._hands), len(self._hands) - len(self._idle()))
+
+    async def _hand_out(self, nursery: trio.Nursery) -> None:
+        """Claim for the idle Workers and hand out, until draining."""
+        while not self._draining:
+            changed = self._changed
+            await self._fit_pool()
+            idle = self._idle()
+            try:
+                if self._strays:
+                    await self._reclaim()
+                elif idle and not self._draining:
+                    for job in await self._claim(len(idle)):
+                        hand = idle.pop()
+                        hand.job = job
+                        nursery.start_soon(self._attend, hand, job)
+                else:
+                    await changed.wait()
+            except (AskFailed, StorageError) as error:
+                # Whether jobs were claimed for us is unknown now.
+                self._look_for_strays()
+                log.warning("store_failed", why=repr(error))
+                await trio.sleep(PAUSE)
+
+    async def _fit_pool(self) -> None:
+        while len(self._hands) < self._wanted:
+            self._hands.append(_Hand(await self._hire()))
+        for hand in self._idle()[: max(0, len(self._hands) - self._wanted)]:
+            hand.address.close()
+            self._hands.remove(hand)
+
+    async def _reclaim(self) -> None:
+        self._strays = False
+        held = frozenset(hand.job.id for hand in self._hands if hand.job)
+        await self._store.ask(Reclaim(held))
+
+    async def _claim(self, limit: int) -> tuple[Job, ...]:
+        with trio.CancelScope() as self._claiming:
+            return await self._store.ask(Claim(limit))
+        return ()
+
+    async def _attend(self, hand: _Hand, job: Job) -> None:
+        """Have the Worker run `job`, and wait for the end."""
+        with trio.CancelScope() as hand.scope:
+            try:
+                await hand.address.ask(Run(job))
+            except JobInterrupted:
+                await trio.sleep(PAUSE)
+                self._look_for_strays()
+            except AskFailed:
+                self._look_for_strays()
+        hand.job = None
+        if hand.scope.cancelled_caught:
+            self._look_for_strays()
+        self._notice()
+
+    def _look_for_strays(self) -> None:
+        self._strays = True
+        self._claiming.cancel()

@@ -1,0 +1,102 @@
+"""Colours: from whatever a file holds to what a browser shows."""
+
+import io
+
+from PIL import Image, ImageChops, ImageCms
+
+from actors.imaging.facts import MAX_PROFILE
+
+_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+_PLAIN = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
+
+
+def plain(image: Image.Image, depth: int) -> Image.Image:
+    """Return `image` in one of the modes L, LA, RGB, RGBA and CMYK, free of palette and of metadata.
+
+    Args:
+      depth: how many bits a sample has in the file; a transparent colour is given in these.
+    """
+    transparent = image.info.get("transparency")
+    mode = image.mode
+    if mode in {"P", "PA"}:
+        clean = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    elif mode == "I;16":
+        clean = _from_16_bits(image, transparent)
+    elif mode in {"I", "F"}:
+        clean = (
+            image.convert("F")
+            .point(lambda level: level * (1 / 256 if mode == "I" else 1))
+            .convert("L")
+        )
+    elif transparent is not None and mode in {"1", "L", "RGB"}:
+        image.info["transparency"] = _in_8_bits(transparent, depth)
+        clean = image.convert("RGBA" if mode == "RGB" else "LA")
+    elif mode in _PLAIN:
+        clean = image
+    else:
+        clean = image.convert({"1": "L", "La": "LA", "RGBa": "RGBA"}.get(mode, "RGB"))
+    clean.info = {}
+    return clean
+
+
+def _from_16_bits(image: Image.Image, transparent: int | None) -> Image.Image:
+    samples = image.tobytes()
+    levels = Image.frombytes("L", image.size, samples, "raw", "L;16")
+    if transparent is None:
+        return levels
+    rest = Image.frombytes("L", image.size, samples, "raw", "L;16B")
+    high, low = divmod(transparent, 256)
+    alpha = ImageChops.lighter(_all_but(levels, high), _all_but(rest, low))
+    return Image.merge("LA", (levels, alpha))
+
+
+def _all_but(levels: Image.Image, level: int) -> Image.Image:
+    return levels.point([0 if other == level else 255 for other in range(256)])
+
+
+def _in_8_bits(colour: int | tuple[int, ...], depth: int) -> int | tuple[int, ...]:
+    if isinstance(colour, tuple):
+        return tuple(sample >> 8 if depth == 16 else sample & 255 for sample in colour)
+    # Pillow has stretched 2 and 4 bits to 8 in the picture, but not in the transparent colour.
+    return colour % (1 << depth) * (255 // ((1 << depth) - 1)) if depth in {2, 4} else colour & 255
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return `image`, whose colours `profile` explains, in sRGB.
+
+    Without a profile, or with a broken one, the numbers are taken for what they usually mean.
+    """
+    if profile and len(profile) <= MAX_PROFILE:
+        try:
+            image = _converted(image, profile)
+        except Exception:  # noqa: BLE001, S110 - a broken profile is no reason to withhold the picture
+            pass
+    return image.convert("RGB") if image.mode == "CMYK" else image
+
+
+def _converted(image: Image.Image, profile: bytes) -> Image.Image:
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if "srgb" in (source.profile.profile_description or "").lower():
+        return image
+    mode = _MODES[source.profile.xcolor_space.strip()]
+    is_grey = image.mode in {"L", "LA"}
+    if (mode == "CMYK") != (image.mode == "CMYK") or (mode == "L" and not is_grey):
+        return image
+    colours = image.convert(mode)
+    srgb = ImageCms.createProfile("sRGB")
+    shown = ImageCms.buildTransform(source, srgb, mode, "RGB").apply(colours)
+    if is_grey:
+        shown = shown.convert("L")
+    if image.mode in {"LA", "RGBA"}:
+        shown.putalpha(image.getchannel("A"))
+    shown.info = {}
+    return shown
+
+
+def flatten(image: Image.Image) -> Image.Image:
+    """Return `image` without transparency, on white."""
+    if image.mode not in {"LA", "RGBA"}:
+        return image
+    ground = Image.new(image.mode[:-1], image.size, "white")
+    ground.paste(image.convert(ground.mode), mask=image.getchannel("A"))
+    return ground

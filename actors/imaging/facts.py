@@ -1,0 +1,62 @@
+"""What is known of an image before a pixel is decoded, and how large an image may be."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+Format: TypeAlias = Literal["jpeg", "png", "webp", "gif"]
+Size: TypeAlias = tuple[int, int]
+
+# In bytes. Profiles come from strangers; what is larger than a printer's profile is left alone.
+MAX_PROFILE: Final = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large an image may be.
+
+    A chunk is one part of a file's structure: a marker segment in JPEG, a chunk in PNG and WebP, a block or
+    an extension's sub-block in GIF.
+    A data chunk is a part that holds pixels, of which honest files have many more: `IDAT` in PNG, a sub-block
+    of an image in GIF.
+    """
+
+    max_pixels: int = 25_000_000
+    max_edge: int = 16_384
+    max_frames: int = 100
+    max_total_pixels: int = 100_000_000
+    max_scans: int = 100
+    max_chunks: int = 1_000
+    max_data_chunks: int = 20_000
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the structure of an image says.
+
+    `width` and `height` are as stored; `size_as_shown` is what a viewer sees.
+    `orientation` is EXIF's, from 1 (upright) to 8.
+    `scans` is more than 1 for a JPEG that is decoded in several passes, such as a progressive one.
+    `depth` is the number of bits of a sample.
+    """
+
+    format: Format
+    width: int
+    height: int
+    frames: int = 1
+    orientation: int = 1
+    scans: int = 1
+    depth: int = 8
+
+    @property
+    def size_as_shown(self) -> Size:
+        """Width and height after the orientation has been applied."""
+        return as_turned((self.width, self.height), self.orientation)
+
+
+def as_turned(size: Size, orientation: int) -> Size:
+    """Return `size` as it is once the EXIF `orientation` has been applied, or taken back."""
+    width, height = size
+    return (height, width) if orientation >= 5 else size

@@ -1,0 +1,203 @@
+"""The whole mechanism of the actors: a request, its envelope, an address and a mailbox.
+
+An actor is a task that iterates over its `Mailbox`.
+Whoever holds an `Address` of that mailbox can `ask` it, and waits for the answer; or `forward`
+an envelope it has received itself, and with it the duty to answer.
+
+Every ask ends: with an answer, with an error the asker can name, or with the asker's own deadline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+import outcome
+import trio
+
+from actors.errors import ActorStopped, HandlerCrashed, MailboxFull
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from types import TracebackType
+
+R = TypeVar("R")
+
+
+class Request(Generic[R]):
+    """A message that wants an answer of type R: `await address.ask(request)` is an R."""
+
+    __slots__ = ()
+
+
+class Envelope:
+    """A request on its way, and the right to answer it once.
+
+    Whoever holds the envelope owes the answer.
+    Held in a `with`, it cannot be forgotten: leaving by an exception answers `HandlerCrashed`,
+    leaving without an answer reads as `ActorStopped` to the asker, unless it was forwarded.
+    """
+
+    __slots__ = ("_reply", "message")
+
+    def __init__(self, message: Request[Any], reply: trio.MemorySendChannel[Any]) -> None:
+        self.message = message
+        self._reply = reply
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the asker has stopped waiting. Safe to read from any thread."""
+        return self._reply.statistics().open_receive_channels == 0
+
+    def answer(self, value: object) -> bool:
+        """Answer with `value`; never waits. Return False if nobody heard it."""
+        return self._conclude(outcome.Value(value))
+
+    def fail(self, error: Exception) -> bool:
+        """Answer by raising `error` in the asker; never waits. Return as `answer` does."""
+        return self._conclude(outcome.Error(error))
+
+    def _conclude(self, result: outcome.Outcome[Any]) -> bool:
+        with self._reply:
+            try:
+                self._reply.send_nowait(result)
+            except (trio.BrokenResourceError, trio.WouldBlock):
+                return False
+        return True
+
+    def _pass_on(self) -> Envelope:
+        return Envelope(self.message, self._reply.clone())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception):
+            try:
+                self.fail(HandlerCrashed(type(self.message).__name__))
+            except trio.ClosedResourceError:
+                pass  # It was answered before the bug struck.
+        self._reply.close()
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxStatistics:
+    """How full a mailbox is: `waiting` of `capacity` messages, and `blocked` askers outside."""
+
+    waiting: int
+    capacity: int
+    blocked: int
+
+
+class Address:
+    """A sending end of a mailbox. When the last one closes, the mailbox ends."""
+
+    __slots__ = ("_send", "name")
+
+    def __init__(self, name: str, send: trio.MemorySendChannel[Envelope]) -> None:
+        self.name = name
+        self._send = send
+
+    async def ask(self, request: Request[R]) -> R:
+        """Send `request` and return the answer, waiting for room and then for the answer.
+
+        Cancelling it abandons the envelope: an actor that has not begun the work skips it, but
+        whether it had begun is unknown.
+
+        Raises:
+          ActorStopped, HandlerCrashed: as `actors.errors` says.
+          Exception: whatever the message's contract names.
+        """
+        reply, answer = trio.open_memory_channel[outcome.Outcome[R]](1)
+        with answer:
+            try:
+                await self._send.send(Envelope(request, reply))
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                raise ActorStopped(self.name) from None
+            try:
+                result = await answer.receive()
+            except trio.EndOfChannel:
+                raise ActorStopped(self.name) from None
+        return result.unwrap()
+
+    def forward(self, envelope: Envelope) -> None:
+        """Pass `envelope` on, and with it the duty to answer. Never waits.
+
+        Raises:
+          MailboxFull: if there is no room; the envelope is still yours.
+          ActorStopped: if the actor is gone; the envelope is still yours.
+        """
+        passed_on = envelope._pass_on()
+        try:
+            self._send.send_nowait(passed_on)
+        except trio.WouldBlock:
+            passed_on._reply.close()
+            raise MailboxFull(self.name) from None
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            passed_on._reply.close()
+            raise ActorStopped(self.name) from None
+
+    def clone(self) -> Address:
+        """Return another sending end, to be closed on its own."""
+        return Address(self.name, self._send.clone())
+
+    def close(self) -> None:
+        """Close this sending end; closing twice is once."""
+        self._send.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Mailbox:
+    """The receiving end. It outlives its actor: a restarted one goes on with the next message."""
+
+    __slots__ = ("_receive",)
+
+    def __init__(self, receive: trio.MemoryReceiveChannel[Envelope]) -> None:
+        self._receive = receive
+
+    async def __aiter__(self) -> AsyncIterator[Envelope]:
+        """Yield envelopes as they come, until every address is closed and all mail is read."""
+        async for envelope in self._receive:
+            yield envelope
+
+    def statistics(self) -> MailboxStatistics:
+        """Return how full the mailbox is now."""
+        now = self._receive.statistics()
+        return MailboxStatistics(
+            now.current_buffer_used, int(now.max_buffer_size), now.tasks_waiting_send
+        )
+
+    def close(self) -> None:
+        """Close the mailbox, and release every asker still queued with `ActorStopped`."""
+        # Trio drops what is buffered when the last receiver closes, and a dropped envelope
+        # would leave its asker waiting for ever. So empty it first.
+        while True:
+            try:
+                envelope = self._receive.receive_nowait()
+            except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
+                break
+            with envelope:
+                pass
+        self._receive.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_mailbox(name: str, capacity: int) -> tuple[Address, Mailbox]:
+    """Return both ends of a new mailbox that holds at most `capacity` messages."""
+    send, receive = trio.open_memory_channel[Envelope](capacity)
+    return Address(name, send), Mailbox(receive)

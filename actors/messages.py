@@ -1,0 +1,213 @@
+"""The whole vocabulary of the actors, grouped under the one that receives it.
+
+A message is a frozen value that says nothing of this process, so that it could cross a wire.
+Its docstring says what the answer means, and which errors the asker must expect besides those of
+`Address.ask`. Every message of the Store may also fail with `StorageUnavailable`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from actors.imaging.recipe import Recipe
+from actors.imaging.render import Rendered
+from actors.mailbox import Request
+from actors.storage.ports import Job, Page, Priority, Query, Tally
+
+# --- The Dispatcher -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The Workers: how many there should be, how many there are, how many have a job in hand."""
+
+    wanted: int
+    present: int
+    busy: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resize(Request[Pool]):
+    """Have `workers` Workers from now on. A Worker that must go finishes its job first.
+
+    The answer is the pool as it stands; it may still be changing.
+    """
+
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtPool(Request[Pool]):
+    """The answer is the pool as it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain(Request[None]):
+    """Begin no further job, and accept none; answered as soon as this holds."""
+
+
+# --- The Store, by way of the Dispatcher ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Submit(Request[Job]):
+    """Accept a job. Once answered, it is on the disk, and will end.
+
+    Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`.
+    """
+
+    data: bytes
+    operation: str
+    recipe: Recipe
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class Find(Request[Job]):
+    """The answer is the job. Errors: `JobNotFound`."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Await(Request[Job]):
+    """The answer is the job, as soon as it has ended. Errors: `JobNotFound`, also later."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListJobs(Request[Page]):
+    """The answer is the page that `query` asks for."""
+
+    query: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel(Request[Job]):
+    """End a job that has not ended; its result, if any, will never be seen.
+
+    Errors: `JobNotFound`, `WrongStatus`.
+    """
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry(Request[Job]):
+    """Make a failed or cancelled job pending again.
+
+    Errors: `JobNotFound`, `WrongStatus`, `BacklogFull`.
+    """
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delete(Request[None]):
+    """Cancel a job if need be, then forget it and its files. Errors: `JobNotFound`."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A job and, if it is completed, the first bytes of its picture."""
+
+    job: Job
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch(Request[Fetched]):
+    """The answer is the job, with at most `length` bytes of its picture.
+
+    Errors: `JobNotFound`, `BlobNotFound`.
+    """
+
+    job_id: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOutput(Request[bytes]):
+    """The answer is at most `length` bytes of an output from `offset` on.
+
+    Errors: `BlobNotFound`.
+    """
+
+    key: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Count(Request[Tally]):
+    """The answer is how many jobs there are of each kind."""
+
+
+# --- The Store, from the Dispatcher -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Claim(Request[tuple[Job, ...]]):
+    """Have up to `limit` jobs to work on; answered when there is at least one.
+
+    There is one standing claim at a time: a new one ends the one before.
+    A claim whose asker has gone is undone.
+    """
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaim(Request[None]):
+    """Give back every job that is processing but not in `held`: nobody works on it.
+
+    It is pending again, or has failed as `crashed` if it was begun too often.
+    """
+
+    held: frozenset[str]
+
+
+# --- The Store, from a Worker -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Load(Request[bytes]):
+    """The answer is the image that the client sent. Errors: `BlobNotFound`."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Complete(Request[None]):
+    """Keep the result of this attempt and end the job. Errors: `StaleClaim`, `StorageFull`."""
+
+    job_id: str
+    attempt: int
+    rendered: Rendered
+
+
+@dataclass(frozen=True, slots=True)
+class Fail(Request[None]):
+    """End the job as failed. Errors: `StaleClaim`."""
+
+    job_id: str
+    attempt: int
+    code: str
+    error: str
+
+
+# --- A Worker ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Request[None]):
+    """Work on a claimed job until it has ended; answered when it has.
+
+    Abandoning it stops the render at its next step.
+    Errors: `JobInterrupted`: the job has not ended, and nobody works on it now.
+    """
+
+    job: Job

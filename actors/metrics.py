@@ -1,0 +1,16 @@
+"""What is counted and timed inside the service, for Prometheus."""
+
+from prometheus_client import Counter, Histogram
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+BYTES = (1e3, 1e4, 1e5, 5e5, 1e6, 2e6, 5e6, 1e7, 2e7, 5e7)
+
+JOBS = Counter("calotype_jobs", "Jobs that ended, by how they ended.", ["status"])
+QUEUE_WAIT = Histogram(
+    "calotype_queue_wait_seconds",
+    "From the acceptance of a job to the beginning of its first attempt.",
+    buckets=SECONDS,
+)
+RENDER = Histogram("calotype_render_seconds", "Time of a render in its thread.", buckets=SECONDS)
+INPUT_SIZE = Histogram("calotype_input_bytes", "Size of the images that came in.", buckets=BYTES)
+OUTPUT_SIZE = Histogram("calotype_output_bytes", "Size of the images that were made.", buckets=BYTES)

@@ -1,0 +1,112 @@
+"""Blobs in a directory: written beside, fsynced, renamed.
+
+The order is the one that survives a power cut: data to the disk (fsync of the file), the name
+(rename), the name to the disk (fsync of the directory). See "Crash-consistent applications"
+(Pillai et al., OSDI 2014), table 1.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import itertools
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from actors.storage.ports import BlobNotFound, StorageFull, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLOCK_MARGIN = 2.0  # seconds
+SHARDS = tuple(f"{number:02x}" for number in range(256))
+
+
+class Files:
+    """Blobs under one directory, which is made if need be. One process owns it at a time."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._partial = directory / ".partial"
+        self._numbers = itertools.count()
+        # File times come from a coarser clock than ours, so allow for the difference.
+        self._opened = time.time() - CLOCK_MARGIN
+        with _named_errors():
+            for name in (".partial", *SHARDS):
+                (directory / name).mkdir(parents=True, exist_ok=True)
+            _sync_directory(directory)
+            for leftover in self._partial.iterdir():
+                leftover.unlink()
+
+    def put(self, key: str, data: bytes) -> str:
+        """See `Blobs.put`."""
+        path = self._directory / key
+        beside = self._partial / f"{next(self._numbers)}"
+        with _named_errors():
+            try:
+                with beside.open("xb", buffering=0) as file:
+                    rest = memoryview(data)
+                    while rest:
+                        rest = rest[file.write(rest) :]
+                    os.fsync(file.fileno())
+                beside.rename(path)
+            except OSError:
+                beside.unlink(missing_ok=True)
+                raise
+            _sync_directory(path.parent)
+        return hashlib.sha256(data).hexdigest()
+
+    def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
+        """See `Blobs.get`."""
+        with _named_errors():
+            try:
+                file = (self._directory / key).open("rb", buffering=0)
+            except FileNotFoundError:
+                raise BlobNotFound(key) from None
+            with file:
+                rest = os.fstat(file.fileno()).st_size - offset
+                wanted = rest if length is None else min(length, rest)
+                return os.pread(file.fileno(), wanted, offset) if wanted > 0 else b""
+
+    def delete(self, key: str) -> None:
+        """See `Blobs.delete`."""
+        with _named_errors():
+            (self._directory / key).unlink(missing_ok=True)
+
+    def locate(self, key: str) -> str:
+        """See `Blobs.locate`."""
+        return str(self._directory / key)
+
+    def shards(self) -> Iterator[list[str]]:
+        """See `Blobs.shards`."""
+        for shard in SHARDS:
+            with _named_errors(), os.scandir(self._directory / shard) as entries:
+                # A name that came after the opening may be of a job that is only now written.
+                keys = [
+                    f"{shard}/{entry.name}"
+                    for entry in entries
+                    if entry.stat(follow_symlinks=False).st_mtime < self._opened
+                ]
+            yield keys
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Raise what the operating system says under the port's names."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise StorageFull(os.strerror(error.errno)) from error
+        raise StorageUnavailable(error.strerror or str(error)) from error

@@ -1,0 +1,262 @@
+"""Both ports in memory: the fake that the contract suite verifies beside the real ones."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from actors.storage.ports import (
+    PRIORITIES,
+    STATUSES,
+    BlobNotFound,
+    Job,
+    JobNotFound,
+    NewJob,
+    Output,
+    Page,
+    Query,
+    StaleClaim,
+    StorageError,
+    Tally,
+    WrongStatus,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from actors.storage.ports import Catalogue, Priority
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    number: int
+    position: int
+    job: Job
+
+
+class MemoryCatalogue:
+    """A catalogue as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self._numbers = 0
+        self._positions = 0
+
+    def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
+        """See `Catalogue.batch`."""
+        results: list[object] = []
+        for call in calls:
+            before = copy.copy(self._entries)
+            try:
+                results.append(call(self))
+            except StorageError as error:
+                self._entries = before
+                results.append(error)
+        return results
+
+    def add(self, new: NewJob, now: datetime) -> Job:
+        """See `Catalogue.add`."""
+        job = Job(
+            id=new.id,
+            status="pending",
+            priority=new.priority,
+            operation=new.operation,
+            recipe=new.recipe,
+            input_key=new.input_key,
+            input_size=new.input_size,
+            output=None,
+            error_code=None,
+            error=None,
+            attempts=0,
+            attempts_allowed=new.max_attempts,
+            created_at=now,
+            started_at=None,
+            updated_at=now,
+        )
+        self._numbers += 1
+        self._positions += 1
+        self._entries[job.id] = _Entry(self._numbers, self._positions, job)
+        return job
+
+    def find(self, job_id: str) -> Job:
+        """See `Catalogue.find`."""
+        return self._entry(job_id).job
+
+    def claim(self, turns: Iterable[Sequence[Priority]], now: datetime) -> list[Job]:
+        """See `Catalogue.claim`."""
+        claimed = []
+        for turn in turns:
+            job = self._first_pending(turn)
+            if job is None:
+                break
+            claimed.append(
+                self._put(
+                    replace(
+                        job,
+                        status="processing",
+                        attempts=job.attempts + 1,
+                        started_at=now,
+                        updated_at=now,
+                    )
+                )
+            )
+        return claimed
+
+    def unclaim(self, job_id: str, attempt: int, now: datetime) -> None:
+        """See `Catalogue.unclaim`."""
+        entry = self._entries.get(job_id)
+        if entry and entry.job.status == "processing" and entry.job.attempts == attempt:
+            self._put(replace(entry.job, status="pending", attempts=attempt - 1, updated_at=now))
+
+    def release(self, job_id: str, attempt: int, error: str, now: datetime) -> Job:
+        """See `Catalogue.release`."""
+        job = self._claimed(job_id, attempt)
+        if job.attempts >= job.attempts_allowed:
+            return self.fail(job_id, attempt, "crashed", error, now)
+        return self._put(replace(job, status="pending", updated_at=now))
+
+    def complete(self, job_id: str, attempt: int, output: Output, now: datetime) -> Job:
+        """See `Catalogue.complete`."""
+        job = self._claimed(job_id, attempt)
+        return self._put(replace(job, status="completed", output=output, updated_at=now))
+
+    def fail(self, job_id: str, attempt: int, code: str, error: str, now: datetime) -> Job:
+        """See `Catalogue.fail`."""
+        job = self._claimed(job_id, attempt)
+        return self._put(
+            replace(job, status="failed", error_code=code, error=error, updated_at=now)
+        )
+
+    def cancel(self, job_id: str, now: datetime) -> Job:
+        """See `Catalogue.cancel`."""
+        job = self.find(job_id)
+        if job.status == "cancelled":
+            return job
+        if job.status not in {"pending", "processing"}:
+            raise WrongStatus(job.status)
+        return self._put(replace(job, status="cancelled", updated_at=now))
+
+    def retry(self, job_id: str, max_attempts: int, now: datetime) -> Job:
+        """See `Catalogue.retry`."""
+        entry = self._entry(job_id)
+        if entry.job.status not in {"failed", "cancelled"}:
+            raise WrongStatus(entry.job.status)
+        self._positions += 1
+        self._entries[job_id] = replace(entry, position=self._positions)
+        return self._put(
+            replace(
+                entry.job,
+                status="pending",
+                error_code=None,
+                error=None,
+                attempts_allowed=entry.job.attempts + max_attempts,
+                started_at=None,
+                updated_at=now,
+            )
+        )
+
+    def delete(self, job_id: str) -> Job:
+        """See `Catalogue.delete`."""
+        job = self.find(job_id)
+        del self._entries[job_id]
+        return job
+
+    def processing(self) -> list[Job]:
+        """See `Catalogue.processing`."""
+        return [e.job for e in self._entries.values() if e.job.status == "processing"]
+
+    def page(self, query: Query) -> Page:
+        """See `Catalogue.page`."""
+        fitting = [
+            entry
+            for entry in reversed(self._entries.values())
+            if (query.status is None or entry.job.status == query.status)
+            and (query.operation is None or entry.job.operation == query.operation)
+            and (query.created_after is None or entry.job.created_at > query.created_after)
+            and (query.cursor is None or entry.number < query.cursor)
+        ]
+        shown = fitting[: query.limit]
+        more = len(fitting) > query.limit
+        return Page(tuple(entry.job for entry in shown), shown[-1].number if more else None)
+
+    def pending(self) -> int:
+        """See `Catalogue.pending`."""
+        return self.tally().count("pending")
+
+    def tally(self) -> Tally:
+        """See `Catalogue.tally`."""
+        counts = {(status, priority): 0 for status in STATUSES for priority in PRIORITIES}
+        for entry in self._entries.values():
+            counts[entry.job.status, entry.job.priority] += 1
+        heads = [self._first_pending([priority]) for priority in PRIORITIES]
+        return Tally(counts, min((job.created_at for job in heads if job), default=None))
+
+    def keys(self, job_ids: Collection[str]) -> set[str]:
+        """See `Catalogue.keys`."""
+        jobs = [self._entries[job_id].job for job_id in job_ids if job_id in self._entries]
+        return {job.input_key for job in jobs} | {job.output.key for job in jobs if job.output}
+
+    def close(self) -> None:
+        """See `Catalogue.close`."""
+
+    def _entry(self, job_id: str) -> _Entry:
+        try:
+            return self._entries[job_id]
+        except KeyError:
+            raise JobNotFound(job_id) from None
+
+    def _claimed(self, job_id: str, attempt: int) -> Job:
+        job = self.find(job_id)
+        if job.status != "processing" or job.attempts != attempt:
+            raise StaleClaim(job_id)
+        return job
+
+    def _first_pending(self, turn: Sequence[Priority]) -> Job | None:
+        for priority in turn:
+            waiting = [
+                entry
+                for entry in self._entries.values()
+                if entry.job.status == "pending" and entry.job.priority == priority
+            ]
+            if waiting:
+                return min(waiting, key=lambda entry: entry.position).job
+        return None
+
+    def _put(self, job: Job) -> Job:
+        self._entries[job.id] = replace(self._entries[job.id], job=job)
+        return job
+
+
+class MemoryBlobs:
+    """Blobs as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[str, bytes] = {}
+
+    def put(self, key: str, data: bytes) -> str:
+        """See `Blobs.put`."""
+        self._blobs[key] = data
+        return hashlib.sha256(data).hexdigest()
+
+    def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
+        """See `Blobs.get`."""
+        try:
+            data = self._blobs[key]
+        except KeyError:
+            raise BlobNotFound(key) from None
+        return data[offset:] if length is None else data[offset : offset + length]
+
+    def delete(self, key: str) -> None:
+        """See `Blobs.delete`."""
+        self._blobs.pop(key, None)
+
+    def locate(self, key: str) -> str:
+        """See `Blobs.locate`."""
+        return f"memory:{key}"
+
+    def shards(self) -> Iterator[list[str]]:
+        """See `Blobs.shards`: what is only in memory was never there at an opening."""
+        return iter(())

@@ -1,0 +1,135 @@
+"""The wiring: which actors there are, in which order they start, and how they stop."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.dispatcher import Dispatcher
+from actors.mailbox import Address, open_mailbox
+from actors.store import Store, StoreLimits
+from actors.supervision import Activity, Actor, ActorStatistics, Intensity, supervise
+from actors.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from actors.imaging.facts import Limits
+    from actors.mailbox import Mailbox
+    from actors.store import OpenStorage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """How much the system does at once, and how much may wait.
+
+    `workers`: Workers at the start. `renders`: renders at the same moment.
+    `storage_calls`: reads and writes of files at the same moment. `mail`: messages in a mailbox.
+    """
+
+    workers: int
+    renders: int
+    storage_calls: int
+    mail: int
+    store: StoreLimits
+    images: Limits
+    intensity: Intensity = field(default_factory=Intensity)
+
+
+class System:
+    """The running actors. `front_door` is the Dispatcher's address."""
+
+    def __init__(self, capacity: Capacity, open_storage: OpenStorage, nursery: trio.Nursery) -> None:
+        self._capacity = capacity
+        self._open_storage = open_storage
+        self._nursery = nursery
+        self._activities: list[Activity] = []
+        self._hired = 0
+        self.cpu = trio.CapacityLimiter(capacity.renders)
+        self.storage = trio.CapacityLimiter(capacity.storage_calls)
+        self._store_door, self._store_mail = open_mailbox("store", capacity.mail)
+        self.front_door, self._mail = open_mailbox("dispatcher", capacity.mail)
+
+    def statistics(self) -> tuple[ActorStatistics, ...]:
+        """Return what each actor is doing at this moment."""
+        return tuple(activity.statistics() for activity in self._activities)
+
+    async def start(self) -> None:
+        """Start the actors from the bottom up; return when each has opened what it owns."""
+        await self._start("store", self._store_mail, self._make_store)
+        await self._start("dispatcher", self._mail, self._make_dispatcher, self._store_door)
+
+    async def _start(
+        self,
+        name: str,
+        mailbox: Mailbox,
+        make: Callable[[Mailbox, Activity], Actor],
+        *doors: Address,
+    ) -> None:
+        """Supervise an actor. The `doors` below it close when it has left for good."""
+        activity = Activity(name, mailbox)
+        await self._nursery.start(self._run, activity, partial(make, mailbox, activity), doors)
+
+    async def _run(
+        self,
+        activity: Activity,
+        make: Callable[[], Actor],
+        doors: tuple[Address, ...],
+        *,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        self._activities.append(activity)
+        try:
+            await supervise(make, activity, self._capacity.intensity, task_status=task_status)
+        finally:
+            self._activities.remove(activity)
+            for door in doors:
+                door.close()
+
+    def _make_store(self, mailbox: Mailbox, activity: Activity) -> Actor:
+        return Store(mailbox, self._open_storage, self._capacity.store, self.storage, activity)
+
+    def _make_dispatcher(self, mailbox: Mailbox, activity: Activity) -> Actor:
+        # Clones, because an actor closes what it holds when it crashes, and its successor
+        # needs the door as well.
+        return Dispatcher(
+            mailbox, self._store_door.clone(), self._hire, self._capacity.workers, activity
+        )
+
+    def _make_worker(self, door: Address, mailbox: Mailbox, activity: Activity) -> Actor:
+        return Worker(mailbox, door.clone(), self.cpu, self._capacity.images, activity)
+
+    async def _hire(self) -> Address:
+        self._hired += 1
+        name = f"worker-{self._hired}"
+        address, mailbox = open_mailbox(name, 0)
+        door = self._store_door.clone()
+        await self._start(name, mailbox, partial(self._make_worker, door), door)
+        return address
+
+
+@asynccontextmanager
+async def open_system(
+    open_storage: OpenStorage, capacity: Capacity, *, grace: Callable[[], float]
+) -> AsyncIterator[System]:
+    """Run the actors for the time of the block.
+
+    Leaving the block closes the front door; the closing runs down the tree, and each actor
+    finishes what it has. After `grace()` seconds the rest is cancelled.
+
+    Raises:
+      StorageError: if the storage cannot be opened.
+      TooManyCrashes: if an actor keeps crashing; the block is cancelled.
+    """
+    async with trio.open_nursery() as nursery:
+        system = System(capacity, open_storage, nursery)
+        try:
+            with system.front_door:
+                await system.start()
+                yield system
+        finally:
+            nursery.cancel_scope.deadline = trio.current_time() + grace()

@@ -1,0 +1,80 @@
+"""The asks that wait for a job to end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from actors.storage.ports import ENDED
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from actors.mailbox import Envelope
+    from actors.storage.ports import Job
+
+FEW = 64
+
+
+class Waiting:
+    """Envelopes by the job they wait for. Leaving its `with` releases them all.
+
+    Askers that have stopped waiting leave their envelopes behind without a word, so now and then
+    the dead ones are swept: whenever there are twice as many as were alive at the last sweep.
+    """
+
+    def __init__(self) -> None:
+        self._envelopes: defaultdict[str, list[Envelope]] = defaultdict(list)
+        self._size = 0
+        self._sweep_at = FEW
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, job_id: str, envelope: Envelope) -> None:
+        """Keep `envelope` until the job has ended."""
+        if self._size >= self._sweep_at:
+            self._sweep()
+        self._envelopes[job_id].append(envelope)
+        self._size += 1
+
+    def settle(self, job: Job) -> None:
+        """Answer all who wait for `job`, if it has ended."""
+        if job.status in ENDED:
+            for envelope in self._take(job.id):
+                with envelope:
+                    envelope.answer(job)
+
+    def fail(self, job_id: str, error: Exception) -> None:
+        """Tell all who wait for this job that it will not end."""
+        for envelope in self._take(job_id):
+            with envelope:
+                envelope.fail(error)
+
+    def _take(self, job_id: str) -> list[Envelope]:
+        taken = self._envelopes.pop(job_id, [])
+        self._size -= len(taken)
+        return taken
+
+    def _sweep(self) -> None:
+        for job_id in list(self._envelopes):
+            kept = [each for each in self._take(job_id) if not each.abandoned]
+            if kept:
+                self._envelopes[job_id] = kept
+                self._size += len(kept)
+        self._sweep_at = max(FEW, 2 * self._size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for job_id in list(self._envelopes):
+            for envelope in self._take(job_id):
+                with envelope:
+                    pass

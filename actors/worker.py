@@ -1,0 +1,118 @@
+"""A Worker: one job at a time, from its bytes to its end."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from actors import metrics
+from actors.errors import AskFailed, JobInterrupted
+from actors.imaging.errors import ImageError, RenderStopped
+from actors.imaging.recipe import decode_recipe
+from actors.imaging.render import render
+from actors.messages import Complete, Fail, Load, Run
+from actors.storage.ports import (
+    BlobNotFound,
+    JobNotFound,
+    StaleClaim,
+    StorageFull,
+    StorageUnavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.imaging.facts import Limits
+    from actors.imaging.render import Rendered
+    from actors.mailbox import Address, Envelope, Mailbox
+    from actors.storage.ports import Job
+    from actors.supervision import Activity
+
+log = structlog.get_logger("calotype.worker")
+
+NICENESS = 10
+
+
+class Worker:
+    """Owns the job in its hand, from the moment it is handed over until it has ended."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        store: Address,
+        cpu: trio.CapacityLimiter,
+        limits: Limits,
+        activity: Activity,
+    ) -> None:
+        self._mailbox = mailbox
+        self._store = store
+        self._cpu = cpu
+        self._limits = limits
+        self._activity = activity
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Work on one job after another until the mailbox ends."""
+        with self._store:
+            task_status.started()
+            self._activity.doing = "idle"
+            async for envelope in self._mailbox:
+                match envelope.message:
+                    case Run(job):
+                        with envelope:
+                            if not envelope.abandoned:
+                                await self._work(job, envelope)
+                    case other:
+                        raise TypeError(other)
+                self._activity.doing = "idle"
+                self._activity.handled += 1
+
+    async def _work(self, job: Job, envelope: Envelope) -> None:
+        self._activity.doing = f"job {job.id}"
+        if job.attempts == 1 and job.started_at:
+            metrics.QUEUE_WAIT.observe((job.started_at - job.created_at).total_seconds())
+        try:
+            await self._end(job, lambda: envelope.abandoned)
+        except (AskFailed, StorageUnavailable, StorageFull, RenderStopped) as error:
+            log.warning("job_interrupted", job_id=job.id, why=repr(error))
+            envelope.fail(JobInterrupted(job.id))
+        except (StaleClaim, JobNotFound):
+            # It was cancelled, deleted or given to another: it is no longer ours to end.
+            log.info("result_refused", job_id=job.id, attempt=job.attempts)
+            envelope.answer(None)
+        else:
+            envelope.answer(None)
+
+    async def _end(self, job: Job, abandoned: Callable[[], bool]) -> None:
+        """Complete the job or fail it."""
+        try:
+            original = await self._store.ask(Load(job.input_key))
+            rendered = await trio.to_thread.run_sync(
+                _render, original, job.recipe, self._limits, abandoned, limiter=self._cpu
+            )
+        except ImageError as error:
+            await self._store.ask(Fail(job.id, job.attempts, error.code, str(error)))
+            return
+        except BlobNotFound:
+            await self._store.ask(Fail(job.id, job.attempts, "crashed", "The image is gone."))
+            return
+        try:
+            await self._store.ask(Complete(job.id, job.attempts, rendered))
+        except StorageFull:
+            no_room = "There was no room to keep the result."
+            await self._store.ask(Fail(job.id, job.attempts, "out_of_space", no_room))
+
+
+def _render(
+    original: bytes, recipe: str, limits: Limits, abandoned: Callable[[], bool]
+) -> Rendered:
+    """Render in this thread, giving way to the event loop and to the Store."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    begun = time.perf_counter()
+    rendered = render(original, decode_recipe(recipe), limits, abandoned)
+    metrics.RENDER.observe(time.perf_counter() - begun)
+    return rendered
