@@ -106,7 +106,7 @@ class Dispatcher:
                 envelope.answer(self._pool())
             case Drain():
                 self._drain()
-                envelope.answer(None)
+                self._forward(envelope)
             case Cancel(job_id) | Delete(job_id):
                 self._forward(envelope)
                 self._abandon(job_id)

@@ -18,7 +18,6 @@ import trio
 from actors.errors import ActorStopped, HandlerCrashed, MailboxFull
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from types import TracebackType
 
 R = TypeVar("R")
@@ -123,6 +122,12 @@ class Address:
                 result = await answer.receive()
             except trio.EndOfChannel:
                 raise ActorStopped(self.name) from None
+            except trio.Cancelled:
+                # An answer that came in this very moment was reported as heard, so hear it:
+                # it may be a claimed job.
+                if not answer.statistics().current_buffer_used:
+                    raise
+                result = answer.receive_nowait()
         return result.unwrap()
 
     def forward(self, envelope: Envelope) -> None:
@@ -165,10 +170,13 @@ class Mailbox:
     def __init__(self, receive: trio.MemoryReceiveChannel[Envelope]) -> None:
         self._receive = receive
 
-    async def __aiter__(self) -> AsyncIterator[Envelope]:
+    def __aiter__(self) -> Self:
         """Yield envelopes as they come, until every address is closed and all mail is read."""
-        async for envelope in self._receive:
-            yield envelope
+        # No generator: a crash would leave it half read to the garbage collector.
+        return self
+
+    async def __anext__(self) -> Envelope:
+        return await self._receive.__anext__()
 
     def statistics(self) -> MailboxStatistics:
         """Return how full the mailbox is now."""

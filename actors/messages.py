@@ -43,7 +43,10 @@ class LookAtPool(Request[Pool]):
 
 @dataclass(frozen=True, slots=True)
 class Drain(Request[None]):
-    """Begin no further job, and accept none; answered as soon as this holds."""
+    """Begin no further job, accept none, and let nobody wait; answered as soon as this holds.
+
+    The Dispatcher passes it on to the Store.
+    """
 
 
 # --- The Store, by way of the Dispatcher ------------------------------------------------------------
@@ -71,7 +74,10 @@ class Find(Request[Job]):
 
 @dataclass(frozen=True, slots=True)
 class Await(Request[Job]):
-    """The answer is the job, as soon as it has ended. Errors: `JobNotFound`, also later."""
+    """The answer is the job, as soon as it has ended.
+
+    Errors: `JobNotFound`, also later; `Draining`, if the service stops before.
+    """
 
     job_id: str
 

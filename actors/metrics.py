@@ -13,4 +13,6 @@ QUEUE_WAIT = Histogram(
 )
 RENDER = Histogram("calotype_render_seconds", "Time of a render in its thread.", buckets=SECONDS)
 INPUT_SIZE = Histogram("calotype_input_bytes", "Size of the images that came in.", buckets=BYTES)
-OUTPUT_SIZE = Histogram("calotype_output_bytes", "Size of the images that were made.", buckets=BYTES)
+OUTPUT_SIZE = Histogram(
+    "calotype_output_bytes", "Size of the images that were made.", buckets=BYTES
+)

@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from actors import metrics
-from actors.errors import BacklogFull
+from actors.errors import BacklogFull, Draining
 from actors.group_commit import GroupCommit
 from actors.imaging.inspect import MEDIA_TYPES, SUFFIXES, sniff
 from actors.imaging.recipe import encode_recipe
@@ -25,6 +25,7 @@ from actors.messages import (
     Complete,
     Count,
     Delete,
+    Drain,
     Fail,
     Fetch,
     Fetched,
@@ -64,7 +65,9 @@ TURNS: tuple[tuple[Priority, ...], ...] = (
     *(4 * (("high", "normal", "low"),)),
     ("low", "normal", "high"),
 )
-GIVEN_UP = "It was begun {} times, and each time the process or the Worker ended before the job did."
+GIVEN_UP = (
+    "It was begun {} times, and each time the process or the Worker ended before the job did."
+)
 SWEEP_CHUNK = 1_000
 UUID_LENGTH = 36
 
@@ -114,6 +117,7 @@ class Store:
         self._handed_out = 0
         self._pending = 0
         self._accepting = 0
+        self._draining = False
         self._storage: Storage
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
@@ -175,6 +179,8 @@ class Store:
                 return await self._fetch(job_id, length)
             case ReadOutput(key, offset, length):
                 return await self._in_thread(self._storage.outputs.get, key, offset, length)
+            case Drain():
+                return self._drain()
             case Count():
                 return await self._catalogue.commit(lambda catalogue: catalogue.tally())
             case Reclaim(held):
@@ -228,6 +234,12 @@ class Store:
             self._waiting.fail(job_id, error)
         else:
             self._waiting.settle(job)
+            if self._draining:
+                self._waiting.fail(job_id, Draining())
+
+    def _drain(self) -> None:
+        self._draining = True
+        self._waiting.fail_all(Draining)
 
     async def _cancel(self, job_id: str) -> Job:
         now = self._now()

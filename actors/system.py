@@ -41,9 +41,14 @@ class Capacity:
 
 
 class System:
-    """The running actors. `front_door` is the Dispatcher's address."""
+    """The running actors. `front_door` is the Dispatcher's address.
 
-    def __init__(self, capacity: Capacity, open_storage: OpenStorage, nursery: trio.Nursery) -> None:
+    `cpu` and `storage` are the limiters of renders and of storage calls, to look at.
+    """
+
+    def __init__(
+        self, capacity: Capacity, open_storage: OpenStorage, nursery: trio.Nursery
+    ) -> None:
         self._capacity = capacity
         self._open_storage = open_storage
         self._nursery = nursery

@@ -52,6 +52,11 @@ class Waiting:
             with envelope:
                 envelope.fail(error)
 
+    def fail_all(self, error: type[Exception]) -> None:
+        """Tell everybody that it is not worth waiting."""
+        for job_id in list(self._envelopes):
+            self.fail(job_id, error())
+
     def _take(self, job_id: str) -> list[Envelope]:
         taken = self._envelopes.pop(job_id, [])
         self._size -= len(taken)

@@ -1,5 +1,6 @@
 """Colours: from whatever a file holds to what a browser shows."""
 
+import contextlib
 import io
 
 from PIL import Image, ImageChops, ImageCms
@@ -7,11 +8,13 @@ from PIL import Image, ImageChops, ImageCms
 from actors.imaging.facts import MAX_PROFILE
 
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+# What nearly every program writes, and means sRGB by it.
+_GAMMA_OF_SRGB, _SAME_GAMMA = 0.45455, 0.02
 _PLAIN = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 
 
 def plain(image: Image.Image, depth: int) -> Image.Image:
-    """Return `image` in one of the modes L, LA, RGB, RGBA and CMYK, free of palette and of metadata.
+    """Return `image` as L, LA, RGB, RGBA or CMYK, without palette or metadata.
 
     Args:
       depth: how many bits a sample has in the file; a transparent colour is given in these.
@@ -61,16 +64,34 @@ def _in_8_bits(colour: int | tuple[int, ...], depth: int) -> int | tuple[int, ..
     return colour % (1 << depth) * (255 // ((1 << depth) - 1)) if depth in {2, 4} else colour & 255
 
 
+def with_gamma(image: Image.Image, gamma: float | None) -> Image.Image:
+    """Return `image`, whose levels are the `gamma`-th power of the light, in sRGB's levels.
+
+    Without a gamma they are sRGB's already.
+    """
+    if gamma is None or abs(gamma - _GAMMA_OF_SRGB) < _SAME_GAMMA:
+        return image
+    levels = [_srgb_level((level / 255) ** (1 / gamma)) for level in range(256)]
+    unchanged = list(range(256))
+    return image.point(
+        [entry for band in image.getbands() for entry in (unchanged if band == "A" else levels)]
+    )
+
+
+def _srgb_level(light: float) -> int:
+    share = 12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055
+    return round(255 * share)
+
+
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Return `image`, whose colours `profile` explains, in sRGB.
 
     Without a profile, or with a broken one, the numbers are taken for what they usually mean.
     """
     if profile and len(profile) <= MAX_PROFILE:
-        try:
+        # A broken profile is no reason to withhold the picture.
+        with contextlib.suppress(Exception):
             image = _converted(image, profile)
-        except Exception:  # noqa: BLE001, S110 - a broken profile is no reason to withhold the picture
-            pass
     return image.convert("RGB") if image.mode == "CMYK" else image
 
 

@@ -1,4 +1,4 @@
-"""From the bytes of a file to the pixels of its first picture, and no more of them than are needed."""
+"""From the bytes of a file to the pixels of its first picture, no more of them than are needed."""
 
 import io
 import warnings
@@ -13,14 +13,14 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from actors.imaging.colour import plain
+from actors.imaging.colour import plain, with_gamma
 from actors.imaging.errors import ImageTooLarge, NotAnImage
 from actors.imaging.facts import Facts, Format, Size
 from actors.imaging.geometry import Box
 from actors.imaging.jpeg import jpeg_without_metadata
-from actors.imaging.png import png_profile, png_without_metadata
+from actors.imaging.png import png_gamma, png_profile, png_without_metadata
 
-# `inspect` has measured the image before Pillow sees it, and by limits that Pillow knows nothing of.
+# `inspect` has measured the image before Pillow sees it, by limits that Pillow knows nothing of.
 Image.MAX_IMAGE_PIXELS = None
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 PngImagePlugin.MAX_TEXT_MEMORY = 4 * 1024 * 1024
@@ -39,8 +39,8 @@ _OPENERS: Mapping[Format, Callable[[bytes], ImageFile.ImageFile]] = MappingProxy
     }
 )
 
-# A JPEG can be decoded at a fraction of its size for a fraction of the cost. What is left to resample away
-# must be enough to hide that the fraction was not the wanted one.
+# A JPEG can be decoded at a fraction of its size for a fraction of the cost. What is left to
+# resample away must be enough to hide that the fraction was not the wanted one.
 _DRAFTS = (8, 4, 2)
 _LEAST_SURPLUS = 1.2
 
@@ -62,8 +62,8 @@ def decode(data: bytes, facts: Facts, wanted: Size | None) -> Decoded:
     """Decode the first picture in `data`.
 
     Args:
-      wanted: the size, as stored, that is going to be made of it; it may come out smaller than it is then,
-        but larger than this. None for all of it.
+      wanted: the size, not turned yet, that it is going to be scaled to. It may be decoded at less
+        than its own size, if that is well above this one. None for all of it.
 
     Raises:
       NotAnImage: if it cannot be decoded.
@@ -73,15 +73,18 @@ def decode(data: bytes, facts: Facts, wanted: Size | None) -> Decoded:
         image = _OPENERS[facts.format](data)
         if image.size != (facts.width, facts.height):
             raise NotAnImage("The image is broken: its parts disagree about its size.")
-        # In one piece: a decoder that is fed in small ones has to fight for the interpreter for each of them.
+        # In one piece: a decoder fed in small ones fights for the interpreter at each of them.
         image.decodermaxblock = len(data)
         box = _draft(image, wanted)
         extent = image.tile[0].extents if image.tile else None
         image.load()
-        profile = png_profile(data) if facts.format == "png" else image.info.get("icc_profile")
+        profile = image.info.get("icc_profile")
         decoded = plain(image, facts.depth)
         if facts.format == "gif" and extent is not None:
             decoded = _on_canvas(decoded, extent)
+        if facts.format == "png":
+            profile = png_profile(data)
+            decoded = with_gamma(decoded, png_gamma(data))
         return Decoded(decoded, box, profile if isinstance(profile, bytes) else None)
 
 

@@ -8,7 +8,7 @@ _MAX_ENTRIES = 512
 
 
 def orientation(exif: bytes) -> int:
-    """Return the orientation in `exif`, a TIFF header and what follows, or 1 if there is none to be found."""
+    """Return the orientation in `exif` (a TIFF header and what follows), or 1 if there is none."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None:
         return 1

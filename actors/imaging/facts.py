@@ -14,10 +14,10 @@ MAX_PROFILE: Final = 4_000_000
 class Limits:
     """How large an image may be.
 
-    A chunk is one part of a file's structure: a marker segment in JPEG, a chunk in PNG and WebP, a block or
-    an extension's sub-block in GIF.
-    A data chunk is a part that holds pixels, of which honest files have many more: `IDAT` in PNG, a sub-block
-    of an image in GIF.
+    A chunk is one part of a file's structure: a segment in JPEG, a chunk in PNG and WebP, a block
+    or an extension's sub-block in GIF.
+    A data chunk is a part that holds pixels, of which honest files have many more: `IDAT` in PNG,
+    an image's sub-block in GIF. 20,000 of them, however small, cost a PNG 60 ms.
     """
 
     max_pixels: int = 25_000_000

@@ -17,12 +17,15 @@ _TURNS = {
 }
 _PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
 
-# A picture far larger than its target is first averaged down to this multiple of it, then resampled.
+# A picture far larger than its target is averaged down to this multiple of it, then resampled.
 _REDUCING_GAP = 2.0
 
 
 def fit_inside(size: Size, box: Size, *, enlarge: bool) -> Size:
-    """Return the largest size with the proportions of `size` that fits into `box`, no edge less than 1 pixel."""
+    """Return the largest size that fits into `box` with the proportions of `size`.
+
+    No edge is less than 1 pixel. Unless it may `enlarge`, what fits already stays as it is.
+    """
     (width, height), (across, down) = size, box
     if not enlarge and width <= across and height <= down:
         return size
@@ -38,6 +41,7 @@ def scale(image: Image.Image, size: Size, box: Box | None = None) -> Image.Image
         return image
     mode = image.mode
     # What is transparent has a colour too. Premultiplied, it cannot bleed into its neighbours.
+    # (Pillow would see to that by itself, but then ignores the gap.)
     image = image.convert(_PREMULTIPLIED.get(mode, mode))
     scaled = image.resize(size, Image.Resampling.LANCZOS, box, _REDUCING_GAP)
     return scaled.convert(mode)

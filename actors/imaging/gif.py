@@ -61,7 +61,10 @@ def _palette_size(flags: int) -> int:
 
 
 def _skip(data: bytes, position: int, at_most: int) -> tuple[int, int]:
-    """Return where the run of sub-blocks at `position` ends, and how many they are; give up after `at_most`."""
+    """Return where the run of sub-blocks at `position` ends, and their number.
+
+    After more than `at_most` it gives up, and the place means nothing.
+    """
     count = 0
     while (length := data[position]) and count <= at_most:
         position += length + 1

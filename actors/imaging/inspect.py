@@ -53,7 +53,7 @@ _BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
 
 
 def sniff(data: bytes) -> Format | None:
-    """Return the format that the first bytes of `data` announce, or None if it is not one that is read here."""
+    """Return the format that `data` begins like, or None if it is not one that is read here."""
     if data.startswith(b"\xff\xd8\xff"):
         return "jpeg"
     if data.startswith(SIGNATURE):
@@ -121,5 +121,6 @@ def _check(facts: Facts, limits: Limits) -> None:
         )
     if width * height * frames > limits.max_total_pixels:
         raise ImageTooLarge(
-            f"{size} in {frames:,} frames; at most {limits.max_total_pixels:,} in all frames are allowed."
+            f"{size} in {frames:,} frames; "
+            f"at most {limits.max_total_pixels:,} in all frames are allowed."
         )

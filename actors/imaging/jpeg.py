@@ -13,7 +13,8 @@ _LOWEST = 0xC0
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _LOSSLESS_OR_HIERARCHICAL = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
 
-# Of what applications add, only JFIF and Adobe (APP0, APP14) and a colour profile change the colours.
+# What applications add is metadata, but for JFIF and Adobe (APP0, APP14), which tell how the
+# colours are coded, and a colour profile.
 _METADATA = frozenset(range(0xE1, 0xF0)) - {0xEE} | {0xFE}
 _PROFILE = b"ICC_PROFILE\0"
 
@@ -84,16 +85,16 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             raise NotAnImage("The JPEG is broken: it has a marker that does not belong there.")
         length = int.from_bytes(data[start + 2 : start + 4], "big")
         position = start + 2 + length
-        if length < 2 or position > len(data):  # noqa: PLR2004 - the length counts itself
+        if length < 2 or position > len(data):
             break
         yield code, start, position
     raise NotAnImage("The JPEG is truncated.")
 
 
 def _check_kind(code: int, frame: bytes) -> None:
-    if len(frame) < 6:  # noqa: PLR2004 - depth, height, width and the number of components
+    if len(frame) < 6:
         raise NotAnImage("The JPEG is broken: its frame header is too short.")
     if code in _LOSSLESS_OR_HIERARCHICAL:
         raise UnsupportedFormat("Lossless and hierarchical JPEG are not supported.")
-    if frame[0] != 8:  # noqa: PLR2004
+    if frame[0] != 8:
         raise UnsupportedFormat(f"The JPEG has {frame[0]} bits to a sample; 8 are supported.")

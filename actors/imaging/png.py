@@ -12,6 +12,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _DATA = frozenset({b"IDAT", b"fdAT"})
 _PIXELS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+_BETTER_THAN_GAMMA = frozenset({b"iCCP", b"sRGB", b"cICP"})
 _HEADER = struct.Struct(">IIB")
 
 
@@ -47,7 +48,7 @@ def read_png(data: bytes, limits: Limits) -> Facts:
 
 
 def png_without_metadata(data: bytes) -> bytes:
-    """Return a PNG that `read_png` has accepted, with no more than the pixels of its first picture."""
+    """Return a PNG that `read_png` has accepted, with no more than its first picture's pixels."""
     return SIGNATURE + b"".join(
         data[start:end] for kind, start, end in _chunks(data) if kind in _PIXELS
     )
@@ -55,13 +56,25 @@ def png_without_metadata(data: bytes) -> bytes:
 
 def png_profile(data: bytes) -> bytes | None:
     """Return the colour profile in a PNG that `read_png` has accepted, if there is a sound one."""
+    _name, _, packed = _preface(data).get(b"iCCP", b"").partition(b"\0")
+    return _unpacked(packed[1:])
+
+
+def png_gamma(data: bytes) -> float | None:
+    """Return the gamma that a PNG gives its levels, if nothing better tells what they mean."""
+    preface = _preface(data)
+    gamma = int.from_bytes(preface.get(b"gAMA", b"")[:4], "big")
+    return gamma / 100_000 if gamma and not preface.keys() & _BETTER_THAN_GAMMA else None
+
+
+def _preface(data: bytes) -> dict[bytes, bytes]:
+    """Return what comes before the pixels: the first chunk of each kind."""
+    preface: dict[bytes, bytes] = {}
     for kind, start, end in _chunks(data):
-        if kind == b"iCCP":
-            _name, _, packed = data[start + 8 : end - 4].partition(b"\0")
-            return _unpacked(packed[1:])
         if kind == b"IDAT":
             break
-    return None
+        preface.setdefault(kind, data[start + 8 : end - 4])
+    return preface
 
 
 def _unpacked(packed: bytes) -> bytes | None:

@@ -58,6 +58,6 @@ def decode_recipe(text: str) -> Recipe:
     """Return the recipe that `text` holds.
 
     Raises:
-      msgspec.DecodeError: if the text is not JSON; its subclass `ValidationError`, if it is no recipe.
+      msgspec.DecodeError: if it is not JSON, or, as its subclass `ValidationError`, no recipe.
     """
     return json.decode(text, type=Recipe)

@@ -87,8 +87,8 @@ def _start(
 ) -> tuple[Image.Image, tuple[Operation, ...]]:
     """Return the picture, upright and in sRGB, and the operations that are still to be performed.
 
-    Where scaling comes first it is done at once: before turning, and before converting colours, both of which
-    cost less when the picture is small.
+    Where scaling comes first it is done at once: before turning and before converting colours,
+    both of which cost less when the picture is small.
     """
     wanted: Size | None = None
     if operations and isinstance(operations[0], SCALING):
@@ -113,5 +113,6 @@ def _check(size: Size, limits: Limits) -> None:
     width, height = size
     if width * height > limits.max_pixels:
         raise ImpossibleRecipe(
-            f"The picture would be {width:,} x {height:,} pixels; at most {limits.max_pixels:,} in all are allowed."
+            f"The picture would be {width:,} x {height:,} pixels; "
+            f"at most {limits.max_pixels:,} in all are allowed."
         )

@@ -19,7 +19,8 @@ def read_webp(data: bytes, limits: Limits) -> Facts:
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
         raise NotAnImage("The WebP is truncated.")
-    sizes: list[Size] = []
+    canvas: Size | None = None
+    picture: Size | None = None
     exif, frames, chunks, position = b"", 0, 0, _HEADER
     while position + 8 <= end:
         kind, length = struct.unpack_from("<4sI", data, position)
@@ -29,19 +30,22 @@ def read_webp(data: bytes, limits: Limits) -> Facts:
         chunks += 1
         if kind == b"ANMF":
             frames += 1
-        elif kind in _SIZES and len(sizes) < 2:
-            sizes.append(_SIZES[kind](data[start : start + 10]))
+        elif kind == b"VP8X" and chunks == 1:
+            canvas = _canvas(data[start : start + min(length, 10)])
+        elif kind in _SIZES and picture is None:
+            picture = _SIZES[kind](data[start : start + min(length, 10)])
         elif kind == b"EXIF" and not exif:
             exif = data[start : start + length].removeprefix(b"Exif\0\0")
         if frames > limits.max_frames:
             raise ImageTooLarge(f"The WebP has more than {limits.max_frames:,} frames.")
         if chunks > limits.max_chunks:
             raise ImageTooLarge(f"The WebP has more than {limits.max_chunks:,} chunks.")
-    if not sizes:
+    size = canvas or picture
+    if size is None or (picture is None and not frames):
         raise NotAnImage("The WebP has no picture in it.")
-    if not frames and any(size != sizes[0] for size in sizes):
+    if size != picture and not frames:
         raise NotAnImage("The WebP is broken: its parts disagree about its size.")
-    return Facts("webp", *sizes[0], max(1, frames), orientation(exif))
+    return Facts("webp", *size, max(1, frames), orientation(exif))
 
 
 def _canvas(header: bytes) -> Size:
@@ -64,4 +68,4 @@ def _lossless(header: bytes) -> Size:
     return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
 
 
-_SIZES = {b"VP8X": _canvas, b"VP8 ": _lossy, b"VP8L": _lossless}
+_SIZES = {b"VP8 ": _lossy, b"VP8L": _lossless}

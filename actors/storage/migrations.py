@@ -18,7 +18,9 @@ migrations = Migrations("calotype")
 
 # The counts are kept by triggers, so that "how many are pending" costs the same with a million
 # jobs as with one, and cannot differ from the jobs themselves.
-COUNT_IN = "update tallies set jobs = jobs + 1 where status = new.status and priority = new.priority"
+COUNT_IN = (
+    "update tallies set jobs = jobs + 1 where status = new.status and priority = new.priority"
+)
 COUNT_OUT = (
     "update tallies set jobs = jobs - 1 where status = old.status and priority = old.priority"
 )
@@ -65,9 +67,7 @@ def jobs(db: Database) -> None:
     table.create_index(["status", "number"])
     table.create_index(["operation", "number"])
     table.create_index(["created_at"])
-    db.execute(
-        "create index idx_jobs_queue on jobs(priority, position) where status = 'pending'"
-    )
+    db.execute("create index idx_jobs_queue on jobs(priority, position) where status = 'pending'")
 
     db.table("tallies").create(
         {"status": str, "priority": str, "jobs": int},

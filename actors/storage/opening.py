@@ -24,6 +24,14 @@ class Places:
     inputs: Path
     outputs: Path
 
+    def locate_input(self, key: str) -> str:
+        """Return where the bytes of this input are."""
+        return str(self.inputs / key)
+
+    def locate_output(self, key: str) -> str:
+        """Return where the bytes of this output are."""
+        return str(self.outputs / key)
+
 
 @contextmanager
 def open_storage(places: Places) -> Iterator[Storage]:

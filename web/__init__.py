@@ -1,0 +1,1 @@
+"""Delivery: everything that knows HTTP, the environment or the command line."""

@@ -1,0 +1,104 @@
+"""Routes about the service itself: health, stats, metrics, the pool and the problems."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import prometheus_client
+import trio
+from quart import Blueprint, Response, request
+
+from actors.messages import Resize
+from web.problems import KINDS, Fault, Problem, invalid
+from web.watch import set_gauges
+
+if TYPE_CHECKING:
+    from actors.mailbox import Address
+    from web.watch import Watch
+
+
+class _PoolWords(msgspec.Struct, forbid_unknown_fields=True):
+    workers: int
+
+
+@dataclass(slots=True)
+class Health:
+    """Whether the service takes requests; set by whoever starts and stops it."""
+
+    draining: bool = False
+
+
+def health_blueprint(health: Health) -> Blueprint:
+    """Routes under /health."""
+    blueprint = Blueprint("health", __name__)
+
+    @blueprint.get("/health")
+    async def healthy() -> Response:
+        return _json({"status": "healthy", "timestamp": int(time.time())})
+
+    @blueprint.get("/health/live")
+    async def live() -> Response:
+        return _json({"status": "live"})
+
+    @blueprint.get("/health/ready")
+    async def ready() -> Response:
+        if health.draining:
+            raise Problem("draining", "The service is shutting down.")
+        return _json({"status": "ready"})
+
+    return blueprint
+
+
+def problems_blueprint() -> Blueprint:
+    """Routes under /problems: what the `type` of a problem leads to."""
+    blueprint = Blueprint("problems", __name__)
+
+    @blueprint.get("/problems/<code>")
+    async def problem(code: str) -> Response:
+        kind = KINDS.get(code)
+        if kind is None:
+            raise Problem("not_found", "There is no such problem.")
+        return _json({"code": code, "title": kind.title, "status": kind.status})
+
+    return blueprint
+
+
+def stats_blueprint(watch: Watch, dispatcher: Address, *, max_pool: int) -> Blueprint:
+    """GET /stats, GET /metrics and PATCH /pool."""
+    blueprint = Blueprint("stats", __name__)
+
+    @blueprint.get("/stats")
+    async def stats() -> Response:
+        return _json(await watch.look())
+
+    @blueprint.get("/metrics")
+    async def scrape() -> Response:
+        set_gauges(await watch.look())
+        return Response(
+            prometheus_client.generate_latest(),
+            200,
+            {"Content-Type": prometheus_client.CONTENT_TYPE_LATEST},
+        )
+
+    @blueprint.patch("/pool")
+    async def resize() -> Response:
+        try:
+            words = msgspec.json.decode(await request.body.read(), type=_PoolWords)
+        except msgspec.ValidationError as error:
+            raise invalid([Fault("/workers", str(error))]) from error
+        except msgspec.DecodeError as error:
+            raise Problem("malformed", f"The body is no JSON object: {error}") from error
+        if not 1 <= words.workers <= max_pool:
+            raise invalid([Fault("/workers", f"must be from 1 to {max_pool}")])
+        with trio.fail_after(watch.patience):
+            pool = await dispatcher.ask(Resize(words.workers))
+        return _json(pool)
+
+    return blueprint
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), 200, {"Content-Type": "application/json"})

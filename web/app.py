@@ -1,0 +1,70 @@
+"""The application: blueprints put together, and every error turned into a problem."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from quart import Blueprint, Response
+from quart_trio import QuartTrio
+from quart_trio.wrappers import TrioRequest
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from web.asgi import HTTPConnection
+from web.problems import Problem, problem_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from web.uploads import Uploads
+
+log = structlog.get_logger("calotype.web")
+
+
+class App(QuartTrio):
+    """Quart-Trio with our connection class, and without what we don't use."""
+
+    asgi_http_class = HTTPConnection
+
+
+def create_app(blueprints: Iterable[Blueprint], uploads: Uploads) -> App:
+    """Return the application that serves `blueprints`, with bodies taken in by `uploads`."""
+
+    class Request(TrioRequest):
+        body_class = staticmethod(uploads.upload)
+
+    app = App("calotype", static_folder=None)
+    app.request_class = Request
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
+
+    @app.errorhandler(Exception)
+    async def answer_error(error: Exception) -> Response:
+        return _answer(_http_problem(error) or problem_of(error) or _crash(error))
+
+    return app
+
+
+def _http_problem(error: Exception) -> Problem | None:
+    """Return the problem that one of Werkzeug's own errors stands for."""
+    match error:
+        case MethodNotAllowed(valid_methods=methods):
+            allowed = {"Allow": ", ".join(sorted(methods or ()))}
+            detail = f"Only {allowed['Allow']} can be used here."
+            return Problem("method_not_allowed", detail, headers=allowed)
+        case HTTPException(code=404):
+            return Problem("not_found", "There is nothing at this address.")
+        case HTTPException():
+            return Problem("malformed", "The request cannot be understood.")
+    return None
+
+
+def _crash(error: Exception) -> Problem:
+    log.error("request_crashed", exc_info=error)
+    return Problem("internal", "Something went wrong here. It was logged.")
+
+
+def _answer(problem: Problem) -> Response:
+    return Response(problem.body(), problem.kind.status, problem.headers)

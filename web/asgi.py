@@ -1,0 +1,150 @@
+"""The corrections to Quart-Trio: what a request brings in, and how its answer goes out.
+
+Quart takes a body in as fast as it comes and without a bound, and Quart-Trio cancels its own last
+send when the server reports the end of the request at that very moment, which leaves the
+connection neither idle nor closed. Each method says which of the two it corrects.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+
+import structlog
+import trio
+from quart.utils import encode_headers
+from quart_trio.asgi import TrioASGIHTTPConnection
+
+from web import metrics
+from web.problems import Problem
+from web.uploads import Upload
+
+if TYPE_CHECKING:
+    from hypercorn.typing import (
+        ASGIReceiveCallable,
+        ASGISendCallable,
+        ASGISendEvent,
+        HTTPResponseBodyEvent,
+        HTTPResponseStartEvent,
+    )
+    from quart.typing import ResponseTypes
+    from quart.wrappers import Request
+
+log = structlog.get_logger("calotype.web")
+
+PIECE = 64 * 1024
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+CLIENT_GONE = 499  # nginx's number for an answer that nobody waited for
+
+
+class HTTPConnection(TrioASGIHTTPConnection):
+    """One request and its answer."""
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve the request. A target that cannot be parsed is a 400 and not a crash."""
+        try:
+            self._make_path_absolute()
+            request = self._create_request_from_scope(send)
+        except ValueError:
+            await _send_problem(send, Problem("malformed", "The target cannot be parsed."))
+            return
+        upload = cast("Upload", request.body)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.handle_messages, nursery, request, receive)
+                nursery.start_soon(self.handle_request, nursery, request, send)
+        finally:
+            upload.close()
+
+    def _make_path_absolute(self) -> None:
+        # A target may be a whole URL (RFC 9112, 3.2.2).
+        if not self.scope["path"].startswith("/"):
+            self.scope["path"] = urlsplit(self.scope["path"]).path or "/"
+
+    async def handle_messages(  # type: ignore[override]  # as the parent does
+        self, nursery: trio.Nursery, request: Request, receive: ASGIReceiveCallable
+    ) -> None:
+        """Take the body in within its bounds, then watch for the client to go."""
+        if await cast("Upload", request.body).fill(receive):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        nursery.cancel_scope.cancel()
+
+    async def handle_request(  # type: ignore[override]  # as the parent does
+        self, nursery: trio.Nursery, request: Request, send: ASGISendCallable
+    ) -> None:
+        """Answer the request, count it and log it in one line."""
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        answer = _Answer(send, request_id)
+        begun = time.perf_counter()
+        try:
+            await super().handle_request(nursery, request, answer)
+        finally:
+            seconds = time.perf_counter() - begun
+            route = request.url_rule.rule if request.url_rule else "none"
+            metrics.REQUESTS.labels(request.method, route, answer.status).inc()
+            metrics.REQUEST.labels(route).observe(seconds)
+            log.info(
+                "request",
+                method=request.method,
+                path=request.path,
+                status=answer.status,
+                seconds=round(seconds, 4),
+                sent=answer.sent,
+            )
+
+    async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
+        """Send in small pieces, and see the end of the answer through to the connection."""
+        await _start(send, response.status_code, encode_headers(response.headers))
+        async with response.response as body:
+            async for data in body:
+                for offset in range(0, len(data), PIECE):
+                    await _send_body(send, data[offset : offset + PIECE], more=True)
+        # The server reports the end of the request while this is being sent, upon which
+        # `handle_messages` cancels us, before the connection has been told that it is idle.
+        with trio.CancelScope(shield=True):
+            await _send_body(send, b"", more=False)
+
+
+class _Answer:
+    """The way out of one answer; remembers what went there, and puts the request's id on it."""
+
+    def __init__(self, send: ASGISendCallable, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.status = CLIENT_GONE
+        self.sent = 0
+
+    async def __call__(self, event: ASGISendEvent) -> None:
+        if event["type"] == "http.response.start":
+            self.status = event["status"]
+            event["headers"] = [*event["headers"], (b"x-request-id", self._request_id.encode())]
+        elif event["type"] == "http.response.body":
+            self.sent += len(event["body"])
+        await self._send(event)
+
+
+async def _send_problem(send: ASGISendCallable, problem: Problem) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+    await _start(send, problem.kind.status, headers)
+    await _send_body(send, problem.body(), more=False)
+
+
+async def _start(send: ASGISendCallable, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    event: HTTPResponseStartEvent = {
+        "type": "http.response.start",
+        "status": status,
+        "headers": headers,
+        "trailers": False,
+    }
+    await send(event)
+
+
+async def _send_body(send: ASGISendCallable, body: bytes, *, more: bool) -> None:
+    event: HTTPResponseBodyEvent = {"type": "http.response.body", "body": body, "more_body": more}
+    await send(event)

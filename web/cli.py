@@ -1,0 +1,81 @@
+"""The command `calotype`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+import trio
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from actors.storage.ports import StorageError
+from actors.supervision import TooManyCrashes
+from web.load import load
+from web.logs import configure_logs
+from web.settings import Settings
+from web.submit import submit
+
+
+@click.group()
+@click.version_option(package_name="calotype")
+def main() -> None:
+    """Calotype, an asynchronous image-processing service."""
+
+
+main.add_command(submit)
+main.add_command(load)
+
+
+@main.command()
+def serve() -> None:
+    """Run the service. Its settings come from the environment: see `calotype settings`."""
+    from web.serve import serve as serve_until_stopped  # noqa: PLC0415  (a client needs no server)
+
+    settings = _settings()
+    configure_logs(settings.log_format, settings.log_level)
+    try:
+        in_time = trio.run(serve_until_stopped, settings)
+    except* StorageError as group:
+        _give_up("the storage cannot be opened", group)
+    except* OSError as group:
+        _give_up(f"cannot listen on {settings.host}:{settings.port}", group)
+    except* TooManyCrashes as group:
+        _give_up("an actor kept crashing", group)
+    sys.exit(0 if in_time else 1)
+
+
+@main.command()
+def settings() -> None:
+    """List the settings: environment variable, value, meaning."""
+    table = Table("setting", "value", "meaning", box=None, pad_edge=False)
+    chosen = _settings()
+    for name, field in Settings.model_fields.items():
+        table.add_row(name.upper(), str(getattr(chosen, name)), field.description)
+    Console(soft_wrap=True).print(table)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        for each in error.errors():
+            name = str(each["loc"][0]).upper() if each["loc"] else ""
+            value = f"={each['input']!r}" if name else ""
+            message = each["msg"].removeprefix("Value error, ")
+            click.echo(f"calotype: {name}{value}: {message}".replace(": : ", ": "), err=True)
+        sys.exit(2)
+
+
+def _give_up(what: str, group: BaseExceptionGroup[BaseException]) -> None:
+    for error in _leaves(group):
+        click.echo(f"calotype: {what}: {error}", err=True)
+    sys.exit(1)
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]

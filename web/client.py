@@ -1,0 +1,300 @@
+"""The HTTP API in Python: submit a picture, wait for its job, fetch the result.
+
+Deadlines belong to the caller: put a call into `trio.fail_after`.
+Each single operation on the network has a bound of its own, so that a dead connection is noticed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+import trio
+
+from web.pieces import Progress, open_upload
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+T = TypeVar("T")
+Parameters: TypeAlias = "Mapping[str, str | int | bool]"
+
+# How often a request is tried in all, and the seconds between: doubled each time when there is no
+# connection, and what the service asks for when it is busy, unless that is longer than anybody
+# should sleep without being asked.
+ATTEMPTS: Final = 5
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 10.0
+
+# Seconds that one request lets the service wait for the end of a job, and between two of those.
+WAIT: Final = 30
+POLL_PAUSE: Final = 0.2
+
+# Seconds that a connection may take to come about, and to be silent once it is there.
+CONNECT: Final = 5
+SILENCE: Final = 30
+
+
+class RequestFailed(Exception):
+    """There is no result; the subclasses say why."""
+
+
+class ProblemError(RequestFailed):
+    """The service said no. `code` is for programs, `detail` for people."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(f"{detail} ({code})")
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+class JobFailed(RequestFailed):
+    """The job ended as `failed` or `cancelled`."""
+
+    def __init__(self, job: Job) -> None:
+        reason = job.error or f"The job was {job.status}."
+        super().__init__(f"{reason} ({job.error_code or f'job_{job.status}'})")
+        self.job = job
+
+
+class Unreachable(RequestFailed):
+    """No connection could be made, so nothing has happened."""
+
+
+class NoAnswer(RequestFailed):
+    """The connection broke or fell silent. Whether the service has acted is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as the service reports it. `error` and `error_code` say why one has failed."""
+
+    id: str
+    status: str
+    error: str | None = None
+    error_code: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.status in {"completed", "failed", "cancelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A result: the bytes of an image file, and their media type."""
+
+    data: bytes
+    content_type: str
+
+    @property
+    def suffix(self) -> str:
+        """What the name of such a file ends with, such as `.jpg`."""
+        kind = self.content_type.removeprefix("image/")
+        return ".jpg" if kind == "jpeg" else f".{kind}"
+
+
+class Client:
+    """The service at `url`. It owns its connections, for as long as its `async with` lasts.
+
+    Any number of tasks may use it at once.
+
+    Every call is tried again, up to `ATTEMPTS` times in all, while no connection can be made, and
+    when the service answers 503 with a `Retry-After` of at most `LONGEST_PAUSE` seconds: in both
+    cases nothing has happened yet. What only reads is also tried again after a broken connection.
+
+    Raises:
+      ProblemError: from every call, for an answer that is no success.
+      Unreachable, NoAnswer: from every call, when there is no answer.
+      httpx.InvalidURL: from the constructor.
+    """
+
+    def __init__(self, url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        # Proxies in the environment are left alone: only web/settings.py reads the environment.
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            timeout=_patient(0),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+            trust_env=False,
+            transport=transport,
+        )
+
+    async def submit(
+        self, image: bytes | Path, parameters: Parameters, on_progress: Progress | None = None
+    ) -> Job:
+        """Submit `image` and return its job at once; `Job.id` is what to ask for later.
+
+        Cancelling it cuts the upload; if the service had it all, the job goes on without us.
+
+        Args:
+          image: the bytes, or a file, which is read as it is sent.
+          parameters: what to make of it, such as `operation`, `width` and `height`.
+          on_progress: hears how many bytes of how many are sent; starts anew with each attempt.
+
+        Raises:
+          OSError: if the file cannot be read.
+        """
+        response = await self._submit(image, parameters, on_progress, {})
+        return _accepted(response)
+
+    async def submit_and_wait(
+        self, image: bytes | Path, parameters: Parameters, on_progress: Progress | None = None
+    ) -> Picture:
+        """Submit as `submit` does, and return the result: in one request, if it does not take long.
+
+        Cancelling it leaves the job to itself, if it has been accepted.
+
+        Raises:
+          JobFailed: if the job ends without a result.
+          OSError: if the file cannot be read.
+        """
+        headers = {"Prefer": f"wait={WAIT}", "Accept": "image/*, application/json;q=0.5"}
+        response = await self._submit(image, parameters, on_progress, headers)
+        if response.headers.get("Content-Type", "").startswith("image/"):
+            return _picture(response)
+        job = _accepted(response) if response.status_code == 202 else _decode(response, Job)
+        if not job.ended:
+            job = await self.wait_ended(job.id)
+        if job.status != "completed":
+            raise JobFailed(job)
+        return await self.download(job.id)
+
+    async def get_job(self, job_id: str, *, wait: int = 0) -> Job:
+        """Return the job: when it has ended, or after `wait` seconds as it stands."""
+        response = await self._get(f"/jobs/{quote(job_id, safe='')}", wait)
+        return _decode(response, Job)
+
+    async def wait_ended(self, job_id: str) -> Job:
+        """Return the job when it has ended, however long that takes."""
+        job = await self.get_job(job_id, wait=WAIT)
+        while not job.ended:
+            await trio.sleep(POLL_PAUSE)
+            job = await self.get_job(job_id, wait=WAIT)
+        return job
+
+    async def download(self, job_id: str) -> Picture:
+        """Return the result of a completed job; for any other that is a `ProblemError`."""
+        return _picture(await self._get(f"/jobs/{quote(job_id, safe='')}/download"))
+
+    async def _get(self, path: str, wait: int = 0) -> httpx.Response:
+        async def attempt() -> httpx.Response:
+            return await self._http.get(
+                path, params={"wait": wait} if wait else None, timeout=_patient(wait)
+            )
+
+        return await _persist(attempt, httpx.NetworkError, httpx.RemoteProtocolError)
+
+    async def _submit(
+        self,
+        image: bytes | Path,
+        parameters: Parameters,
+        on_progress: Progress | None,
+        headers: dict[str, str],
+    ) -> httpx.Response:
+        async def attempt() -> httpx.Response:
+            async with open_upload(image, on_progress) as upload:
+                length = {"Content-Length": str(upload.size)}
+                request = self._http.build_request(
+                    "POST",
+                    "/jobs",
+                    params=dict(parameters),
+                    headers={"Content-Type": "application/octet-stream", **length, **headers},
+                    timeout=_patient(WAIT),
+                )
+                request.stream = upload
+                return await self._http.send(request)
+
+        return await _persist(attempt)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+
+async def _persist(
+    attempt: Callable[[], Awaitable[httpx.Response]], *harmless: type[httpx.TransportError]
+) -> httpx.Response:
+    """Try until there is a success, or no point in going on."""
+    pause = FIRST_PAUSE
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            response = await attempt()
+        except httpx.TransportError as error:
+            if not left or not isinstance(error, (httpx.ConnectError, *harmless)):
+                raise _failure(error) from error
+            await trio.sleep(pause)
+            pause *= 2
+        else:
+            if response.is_success:
+                return response
+            asked = _asked_pause(response)
+            if not left or asked is None:
+                raise problem(response.status_code, response.content)
+            await trio.sleep(asked)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _failure(error: httpx.TransportError) -> RequestFailed:
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)):
+        return Unreachable(str(error) or "The connection timed out.")
+    if isinstance(error, httpx.TimeoutException):
+        return NoAnswer("The service has fallen silent.")
+    return NoAnswer(str(error) or "The connection broke.")
+
+
+def _asked_pause(response: httpx.Response) -> float | None:
+    asked = response.headers.get("Retry-After", "")
+    if response.status_code != 503 or not (asked.isascii() and asked.isdigit()):
+        return None
+    return float(asked) if float(asked) <= LONGEST_PAUSE else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    job_id: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    title: str
+    code: str
+    detail: str = ""
+
+
+def problem(status: int, body: bytes) -> ProblemError:
+    """Return what an answer of 400 and above says, also one that this service did not write."""
+    try:
+        said = msgspec.json.decode(body, type=_Problem)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ProblemError(status, f"http_{status}", f"The answer was a bare {status}.")
+    return ProblemError(status, said.code, said.detail or said.title)
+
+
+def _decode(response: httpx.Response, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(response.content, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        reason = "This is not how Calotype answers."
+        raise ProblemError(response.status_code, "not_understood", reason) from error
+
+
+def _accepted(response: httpx.Response) -> Job:
+    accepted = _decode(response, _Accepted)
+    return Job(accepted.job_id, accepted.status)
+
+
+def _picture(response: httpx.Response) -> Picture:
+    return Picture(response.content, response.headers.get("Content-Type", "").partition(";")[0])
+
+
+def _patient(wait: int) -> httpx.Timeout:
+    """Return timeouts under which the service may think for `wait` seconds."""
+    return httpx.Timeout(connect=CONNECT, read=SILENCE + wait, write=SILENCE, pool=None)

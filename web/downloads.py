@@ -1,0 +1,140 @@
+"""The answer that is a picture: whole or in part, and conditional (RFC 9110, 13 and 14)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+from quart import Response
+from werkzeug.http import parse_range_header
+
+from actors.messages import Fetch, ReadOutput
+from web.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from quart import Request
+
+    from actors.mailbox import Address
+    from actors.messages import Fetched
+    from actors.storage.ports import Job, Output
+
+PIECE = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Downloads:
+    """Fetches results piece by piece, so that a slow client costs one piece of memory."""
+
+    dispatcher: Address
+    patience: float
+
+    async def answer(self, job_id: str, request: Request) -> Response:
+        """Answer GET or HEAD for the picture of a job.
+
+        Raises:
+          Problem: `not_ready`, `job_failed`, `job_cancelled`, `range_not_satisfiable`.
+          JobNotFound, BlobNotFound: as the Store says.
+        """
+        wanted = 0 if request.method == "HEAD" else PIECE
+        fetched, output = await self._fetch(job_id, wanted)
+        headers = _headers(fetched.job, output)
+        if request.if_none_match.contains_weak(output.sha256):
+            return Response(None, 304, {name: headers[name] for name in ("ETag", "Cache-Control")})
+        part = _part(request, output)
+        if part is None:
+            return self._picture(fetched, output, 0, output.size_bytes, 200, headers)
+        start, stop = part
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{output.size_bytes}"
+        return self._picture(fetched, output, start, stop, 206, headers)
+
+    async def whole(self, job_id: str, headers: Mapping[str, str]) -> Response:
+        """Answer with the whole picture and some `headers` more."""
+        fetched, output = await self._fetch(job_id, PIECE)
+        told = _headers(fetched.job, output) | dict(headers)
+        return self._picture(fetched, output, 0, output.size_bytes, 200, told)
+
+    async def _fetch(self, job_id: str, length: int) -> tuple[Fetched, Output]:
+        with trio.fail_after(self.patience):
+            fetched = await self.dispatcher.ask(Fetch(job_id, length))
+        if fetched.job.output is None:
+            raise _not_there(fetched.job)
+        return fetched, fetched.job.output
+
+    def _picture(
+        self,
+        fetched: Fetched,
+        output: Output,
+        start: int,
+        stop: int,
+        status: int,
+        headers: dict[str, str],
+    ) -> Response:
+        headers["Content-Length"] = str(stop - start)
+        have = fetched.data[start:stop]
+        body = have if len(have) == stop - start else self._pieces(have, output, start, stop)
+        response = Response(body, status)
+        # Set last, since Quart would give a body of its own making a length of its own.
+        response.headers.update(headers)
+        return response
+
+    async def _pieces(
+        self, have: bytes, output: Output, start: int, stop: int
+    ) -> AsyncIterator[bytes]:
+        yield have
+        start += len(have)
+        while start < stop:
+            with trio.fail_after(self.patience):
+                piece = await self.dispatcher.ask(
+                    ReadOutput(output.key, start, min(PIECE, stop - start))
+                )
+            if not piece:
+                raise EOFError(output.key)
+            yield piece
+            start += len(piece)
+
+
+def _not_there(job: Job) -> Problem:
+    match job.status:
+        case "failed":
+            return Problem("job_failed", f"The job failed ({job.error_code}): {job.error}")
+        case "cancelled":
+            return Problem("job_cancelled", "The job was cancelled.")
+        case status:
+            return Problem("not_ready", f"Job {job.id} is {status}.")
+
+
+def _headers(job: Job, output: Output) -> dict[str, str]:
+    suffix = output.key.rpartition(".")[2]
+    return {
+        "Content-Type": output.media_type,
+        "ETag": f'"{output.sha256}"',
+        "Cache-Control": "private, max-age=31536000, immutable",
+        "Accept-Ranges": "bytes",
+        # The name is of our making: nothing that a client says gets into a header.
+        "Content-Disposition": f'inline; filename="{job.id}.{suffix}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def _part(request: Request, output: Output) -> tuple[int, int] | None:
+    """Return the range that is asked for, as start and stop; None for the whole.
+
+    What is no single range of bytes is ignored, as RFC 9110, 14.2 allows.
+    """
+    asked = parse_range_header(request.headers.get("Range"))
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+        return None
+    if_range = request.headers.get("If-Range")
+    if if_range is not None and if_range != f'"{output.sha256}"':
+        return None
+    part = asked.range_for_length(output.size_bytes)
+    if part is None:
+        raise Problem(
+            "range_not_satisfiable",
+            f"The image has {output.size_bytes} bytes.",
+            headers={"Content-Range": f"bytes */{output.size_bytes}"},
+        )
+    return part

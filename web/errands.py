@@ -1,0 +1,93 @@
+"""Which pictures a command line means, and where the results go."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".tif", ".tiff"})
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A picture to send. `base` is where its result goes, but for what its name ends with."""
+
+    source: Path
+    base: Path
+
+    @property
+    def name(self) -> str:
+        """The source, fit to be shown."""
+        return click.format_filename(self.source)
+
+
+def errands_for(paths: Iterable[Path]) -> list[Errand]:
+    """Return an errand for each file, and for each picture in and below each directory.
+
+    In directories, what is hidden is left out. No two errands have the same base.
+    """
+    errands, taken = [], set[Path]()
+    for path in paths:
+        for source, wanted in _pictures(path):
+            base, number = wanted, 1
+            while base in taken:
+                number += 1
+                base = wanted.with_name(f"{wanted.name}-{number}")
+            taken.add(base)
+            errands.append(Errand(source, base))
+    return errands
+
+
+def _pictures(path: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each picture and its place below the directory of the results."""
+    if not path.is_dir():
+        yield path, Path(path.stem)
+        return
+    for directory, below, names in os.walk(path):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(names):
+            source = Path(directory, name)
+            if source.suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield source, source.relative_to(path).with_suffix("")
+
+
+class Outputs:
+    """Names for the results: in `out`, and never that of a picture which is sent.
+
+    `file` is the one file that the result of a single picture goes to, if `out` names one.
+    """
+
+    def __init__(
+        self, out: Path | None, operation: str, errands: Iterable[Errand], *, alone: bool
+    ) -> None:
+        self.file = out if alone and out is not None and not out.is_dir() else None
+        self._directory = out or Path()
+        self._operation = operation
+        self._inputs = {_identity(errand.source) for errand in errands}
+
+    def is_input(self, path: Path) -> bool:
+        """Whether `path` is one of the pictures that are sent, by any of its names."""
+        return path.exists() and _identity(path) in self._inputs
+
+    def target(self, errand: Errand, suffix: str) -> Path:
+        """Return where the result of `errand` goes, a file that ends with `suffix`."""
+        if self.file is not None:
+            return self.file
+        wanted = self._directory / errand.base
+        target, number = wanted.with_name(f"{wanted.name}.{self._operation}{suffix}"), 1
+        while self.is_input(target):
+            number += 1
+            target = wanted.with_name(f"{wanted.name}.{self._operation}-{number}{suffix}")
+        return target
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino

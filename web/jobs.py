@@ -1,0 +1,173 @@
+"""Routes under /jobs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+import structlog
+import trio
+from quart import Blueprint, Response, request
+
+from actors.errors import Draining
+from actors.messages import Await, Cancel, Delete, Find, ListJobs, Retry
+from actors.storage.ports import ENDED, Query, Status
+from web import wire
+from web.problems import Fault, invalid
+
+if TYPE_CHECKING:
+    from actors.mailbox import Address, Request
+    from actors.storage.ports import Job
+    from web.answers import Answers
+    from web.downloads import Downloads
+
+R = TypeVar("R")
+S = TypeVar("S", bound=msgspec.Struct)
+
+JSON = {"Content-Type": "application/json"}
+MAX_PAGE = 100
+PREFERENCE = re.compile(r"\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(;.*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """`ask`: seconds until the actors must have answered. `wait`: the most that `wait` may be."""
+
+    ask: float
+    wait: float
+
+
+class _ListWords(msgspec.Struct, forbid_unknown_fields=True):
+    """The query of a list."""
+
+    status: Status | None = None
+    operation: str | None = None
+    created_after: datetime | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)] = 20
+    cursor: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class _WaitWords(msgspec.Struct, forbid_unknown_fields=True):
+    """The query of a job."""
+
+    wait: Annotated[float, msgspec.Meta(ge=0)] = 0
+
+
+def jobs_blueprint(  # noqa: C901  (a list of routes)
+    dispatcher: Address,
+    answers: Answers,
+    downloads: Downloads,
+    limits: wire.WireLimits,
+    patience: Patience,
+) -> Blueprint:
+    """Routes under /jobs: submit, look, wait, download, cancel, retry, delete, list."""
+    jobs = Blueprint("jobs", __name__, url_prefix="/jobs")
+
+    async def ask(message: Request[R]) -> R:
+        with trio.fail_after(patience.ask):
+            return await dispatcher.ask(message)
+
+    async def ended(job: Job, seconds: float) -> Job:
+        """Return the job as it is when it ends, or after so many seconds, or when we must stop."""
+        if job.status in ENDED or not seconds:
+            return job
+        with trio.move_on_after(min(seconds, patience.wait)):
+            try:
+                return await dispatcher.ask(Await(job.id))
+            except Draining:
+                pass
+        return await ask(Find(job.id))
+
+    @jobs.post("")
+    async def submit() -> Response:
+        body = await request.body.read()
+        words = request.args.items(multi=True)
+        message = wire.submission(request.headers.get("Content-Type", ""), body, words, limits)
+        del body
+        job = await ask(message)
+        structlog.contextvars.bind_contextvars(job_id=job.id)
+        wait = _preferred_wait(request.headers.getlist("Prefer"))
+        if wait:
+            job = await ended(job, wait)
+        if job.status not in ENDED:
+            return Response(answers.accepted(job), 202, {**JSON, "Location": f"/jobs/{job.id}"})
+        applied = {"Preference-Applied": f"wait={wait}"}
+        if job.output and _prefers_image(job.output.media_type):
+            applied["Content-Location"] = f"/jobs/{job.id}/download"
+            return await downloads.whole(job.id, applied)
+        return Response(
+            answers.job(job), 200, {**JSON, **applied, "Content-Location": f"/jobs/{job.id}"}
+        )
+
+    @jobs.get("/<job_id>")
+    async def look(job_id: str) -> Response:
+        words = _query(_WaitWords)
+        structlog.contextvars.bind_contextvars(job_id=job_id)
+        return Response(answers.job(await ended(await ask(Find(job_id)), words.wait)), 200, JSON)
+
+    @jobs.get("/<job_id>/download")
+    async def download(job_id: str) -> Response:
+        structlog.contextvars.bind_contextvars(job_id=job_id)
+        return await downloads.answer(job_id, request)
+
+    @jobs.post("/<job_id>/cancel")
+    async def cancel(job_id: str) -> Response:
+        return Response(answers.job(await ask(Cancel(job_id))), 200, JSON)
+
+    @jobs.post("/<job_id>/retry")
+    async def retry(job_id: str) -> Response:
+        job = await ask(Retry(job_id))
+        return Response(answers.job(job), 202, {**JSON, "Location": f"/jobs/{job.id}"})
+
+    @jobs.delete("/<job_id>")
+    async def delete(job_id: str) -> Response:
+        await ask(Delete(job_id))
+        return Response(None, 204)
+
+    @jobs.get("")
+    async def list_jobs() -> Response:
+        words = _query(_ListWords)
+        page = await ask(
+            ListJobs(
+                Query(
+                    limit=words.limit,
+                    status=words.status,
+                    operation=words.operation,
+                    created_after=words.created_after,
+                    cursor=words.cursor,
+                )
+            )
+        )
+        headers = dict(JSON)
+        if page.next is not None:
+            following = {**request.args.to_dict(), "cursor": page.next}
+            headers["Link"] = f'</jobs?{urlencode(following)}>; rel="next"'
+        return Response(answers.page(page), 200, headers)
+
+    return jobs
+
+
+def _query(kind: type[S]) -> S:
+    """Return the request's query as a `kind`. Raises: Problem `invalid`."""
+    words = request.args.to_dict()
+    try:
+        return msgspec.convert(words, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise invalid([Fault("", str(error))]) from error
+
+
+def _preferred_wait(preferences: list[str]) -> int:
+    """Return the seconds of `Prefer: wait=N`, or 0 (RFC 7240)."""
+    for preference in ",".join(preferences).split(","):
+        if found := PREFERENCE.fullmatch(preference):
+            return int(found[1])
+    return 0
+
+
+def _prefers_image(media_type: str) -> bool:
+    accepted = request.accept_mimetypes
+    return accepted.quality(media_type) > accepted.quality("application/json")

@@ -1,0 +1,22 @@
+"""What is counted and timed at the edge, for Prometheus."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from actors.metrics import SECONDS
+
+REQUESTS = Counter("calotype_requests", "Answers sent.", ["method", "route", "status"])
+REQUEST = Histogram(
+    "calotype_request_seconds",
+    "From the head of a request to its answer.",
+    ["route"],
+    buckets=SECONDS,
+)
+PRESENT = Gauge("calotype_jobs_present", "Jobs in the catalogue.", ["status", "priority"])
+OLDEST = Gauge("calotype_oldest_pending_seconds", "For how long the oldest pending job waits.")
+MAIL = Gauge("calotype_mailbox_messages", "Messages that wait in a mailbox.", ["actor"])
+CRASHED = Gauge("calotype_actor_crashes", "How often an actor was replaced.", ["actor"])
+LIMITER_USED = Gauge("calotype_limiter_used", "Tokens of a limiter in use.", ["limiter"])
+LIMITER_TOTAL = Gauge("calotype_limiter_total", "Tokens of a limiter.", ["limiter"])
+WORKERS = Gauge("calotype_workers", "Workers, by what they do.", ["state"])
+BODIES = Gauge("calotype_body_bytes", "Bytes of request bodies that are held.", ["place"])
+CONNECTIONS = Gauge("calotype_connections", "Open connections.")

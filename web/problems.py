@@ -1,0 +1,133 @@
+"""Errors as a client sees them: one table from code to status, one from error type to code.
+
+The form is RFC 9457, with the members that the HTTP contract adds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import trio
+
+from actors.errors import ActorStopped, BacklogFull, Draining, HandlerCrashed, MailboxFull
+from actors.storage.ports import (
+    BlobNotFound,
+    JobNotFound,
+    StorageFull,
+    StorageUnavailable,
+    WrongStatus,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+RETRY_AFTER = 1  # seconds
+
+
+class Kind(NamedTuple):
+    """What is always the same about a problem."""
+
+    status: int
+    title: str
+    retry: bool = False
+
+
+KINDS: Mapping[str, Kind] = {
+    "malformed": Kind(400, "Malformed request"),
+    "not_found": Kind(404, "Not found"),
+    "method_not_allowed": Kind(405, "Method not allowed"),
+    "not_acceptable": Kind(406, "Not acceptable"),
+    "too_slow": Kind(408, "Request too slow"),
+    "not_ready": Kind(409, "Image not ready", retry=True),
+    "job_failed": Kind(409, "Job failed"),
+    "job_cancelled": Kind(409, "Job cancelled"),
+    "conflict": Kind(409, "Conflict"),
+    "gone": Kind(410, "Image gone"),
+    "too_large": Kind(413, "Request too large"),
+    "unsupported_media_type": Kind(415, "Unsupported media type"),
+    "range_not_satisfiable": Kind(416, "Range not satisfiable"),
+    "invalid": Kind(422, "Invalid request"),
+    "internal": Kind(500, "Internal error"),
+    "overloaded": Kind(503, "Overloaded", retry=True),
+    "draining": Kind(503, "Shutting down", retry=True),
+    "storage_unavailable": Kind(503, "Storage unavailable", retry=True),
+    "storage_full": Kind(507, "Storage full"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with the request, and where: a JSON pointer (RFC 6901)."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(Exception):
+    """An answer of 400 or above."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        faults: Sequence[Fault] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.kind = KINDS[code]
+        self.detail = detail
+        self.faults = faults
+        self.headers: dict[str, str] = {"Content-Type": "application/problem+json"}
+        if self.kind.retry:
+            self.headers["Retry-After"] = str(RETRY_AFTER)
+        self.headers.update(headers or {})
+
+    def body(self) -> bytes:
+        """Return the problem as JSON."""
+        members: dict[str, object] = {
+            "type": f"/problems/{self.code}",
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+            "code": self.code,
+            "error": self.kind.title,
+        }
+        if self.faults:
+            members["errors"] = self.faults
+        return msgspec.json.encode(members)
+
+
+def invalid(faults: Sequence[Fault]) -> Problem:
+    """Return the problem of a request that has the right shape and the wrong values."""
+    detail = "; ".join(f"{fault.pointer or 'The request'}: {fault.detail}" for fault in faults)
+    return Problem("invalid", detail, faults=faults)
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """Return what a client is told of `error`; None if that is a bug and not an expected one."""
+    match error:
+        case Problem():
+            return error
+        case JobNotFound():
+            return Problem("not_found", "There is no such job.")
+        case BlobNotFound():
+            return Problem("gone", "The image is no longer kept.")
+        case WrongStatus(status=status):
+            return Problem("conflict", f"The job is {status}.")
+        case BacklogFull():
+            return Problem("overloaded", "Too many jobs are pending. Try again later.")
+        case MailboxFull() | trio.TooSlowError():
+            return Problem("overloaded", "The service is busy. Try again later.")
+        case Draining():
+            return Problem("draining", "The service is shutting down. Try again later.")
+        case ActorStopped() | StorageUnavailable():
+            return Problem("storage_unavailable", "The storage does not answer. Try again later.")
+        case StorageFull():
+            return Problem("storage_full", "There is no room left for another image.")
+        case HandlerCrashed():
+            return Problem("internal", "Something went wrong here. It was logged.")
+    return None

@@ -1,0 +1,211 @@
+"""Run the service: the only place that knows both the actors and the web."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from actors.errors import AskFailed
+from actors.messages import Drain
+from actors.storage.opening import Places, open_storage
+from actors.store import StoreLimits
+from actors.system import Capacity, open_system
+from web.about import Health, health_blueprint, problems_blueprint, stats_blueprint
+from web.answers import Answers
+from web.app import create_app
+from web.connections import ConnectionLimits, Server
+from web.downloads import Downloads
+from web.jobs import Patience, jobs_blueprint
+from web.uploads import UploadLimits, Uploads
+from web.watch import Watch
+from web.wire import WireLimits
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from actors.mailbox import Address
+    from actors.system import System
+    from web.settings import Settings
+
+log = structlog.get_logger("calotype.serve")
+
+# A thread that decodes holds the interpreter for this long at most while the event loop waits.
+SWITCH_INTERVAL = 0.0005  # seconds
+SPARE_FILES = 256  # descriptors besides those of connections
+STUCK = 5.0  # seconds after the grace until the process is ended by force
+REQUESTS_SHARE = 2 / 3
+BASE64 = 4 / 3
+
+
+class Stopping:
+    """When the service must stop, and by when it must have stopped."""
+
+    def __init__(self, grace: float) -> None:
+        self._grace = grace
+        self._begun: float | None = None
+        self.begun = trio.Event()
+
+    def begin(self) -> None:
+        """Let the grace begin."""
+        self._begun = trio.current_time()
+        self.begun.set()
+
+    def left(self, share: float = 1.0) -> float:
+        """Return the seconds that are left of this share of the grace."""
+        if self._begun is None:
+            return self._grace * share
+        return max(0.0, self._begun + self._grace * share - trio.current_time())
+
+
+async def serve(settings: Settings) -> bool:
+    """Serve until SIGTERM or SIGINT, then stop gracefully.
+
+    Returns whether everything was finished within the grace.
+
+    Raises:
+      StorageError: if the storage cannot be opened.
+      OSError: if the address cannot be listened on.
+      TooManyCrashes: if an actor kept crashing.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    _allow_files(settings.max_connections + SPARE_FILES)
+    stopping = Stopping(settings.shutdown_grace)
+    health = Health()
+    places = Places(settings.db_path, settings.upload_dir, settings.output_dir)
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            async with open_system(
+                partial(open_storage, places), _capacity(settings), grace=stopping.left
+            ) as system:
+                nursery.start_soon(_stop_at_signal, signals, system.front_door, health, stopping)
+                await _serve_web(settings, places, system, health, stopping)
+            nursery.cancel_scope.cancel()
+    in_time = stopping.left() > 0
+    log.info("stopped", in_time=in_time)
+    return in_time
+
+
+async def _serve_web(
+    settings: Settings, places: Places, system: System, health: Health, stopping: Stopping
+) -> None:
+    """Put the web in front of the actors, until it is time to stop and requests have ended."""
+    dispatcher, patience = system.front_door, settings.ask_timeout
+    uploads = Uploads(_upload_limits(settings))
+    server = Server(_connection_limits(settings))
+    answers = Answers(places.locate_input, places.locate_output)
+    app = create_app(
+        [
+            jobs_blueprint(
+                dispatcher,
+                answers,
+                Downloads(dispatcher, patience),
+                WireLimits(settings.max_upload_size, settings.max_json_size),
+                Patience(ask=patience, wait=settings.max_wait),
+            ),
+            health_blueprint(health),
+            problems_blueprint(),
+            stats_blueprint(
+                Watch(system, server, uploads, patience),
+                dispatcher,
+                max_pool=settings.max_pool_size,
+            ),
+        ],
+        uploads,
+    )
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(
+            server.serve,
+            app,
+            settings.host,
+            settings.port,
+            stopping.begun,
+            partial(stopping.left, REQUESTS_SHARE),
+        )
+        _announce(settings, listeners[0].socket.getsockname()[1])
+
+
+async def _stop_at_signal(
+    signals: AsyncIterator[int], dispatcher: Address, health: Health, stopping: Stopping
+) -> None:
+    """Begin the stop at the first signal; end the process at the second, or when it is stuck."""
+    first = await anext(signals)
+    log.info("stopping", signal=signal.Signals(first).name)
+    health.draining = True
+    try:
+        await dispatcher.ask(Drain())
+    except AskFailed as error:
+        log.warning("drain_failed", why=repr(error))
+    stopping.begin()
+    with trio.move_on_after(stopping.left() + STUCK):
+        second = await anext(signals)
+        log.warning("ended_at_once", signal=signal.Signals(second).name)
+        os._exit(128 + second)
+    # A thread cannot be killed, and nothing is lost by ending without it.
+    log.error("stuck")
+    os._exit(1)
+
+
+def _announce(settings: Settings, port: int) -> None:
+    url = f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{port}"
+    log.info("listening", url=url, workers=settings.worker_pool_size, renders=settings.max_renders)
+    print(
+        f"Calotype listens on {url}\n"
+        f"  jobs     {settings.db_path} (SQLite)\n"
+        f"  images   {settings.upload_dir}/ and {settings.output_dir}/\n"
+        f"  workers  {settings.worker_pool_size}, rendering {settings.max_renders} at a time\n"
+        "Try it:\n"
+        "  curl -sS -F image=@examples/photo.jpg -F operation=thumbnail -F width=300 "
+        "-F height=300 \\\n"
+        f"    -H 'Prefer: wait=30' -H 'Accept: image/*' -o thumbnail.jpg {url}/jobs",
+        flush=True,
+    )
+
+
+def _allow_files(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
+def _capacity(settings: Settings) -> Capacity:
+    return Capacity(
+        workers=settings.worker_pool_size,
+        renders=settings.max_renders,
+        storage_calls=settings.storage_threads,
+        mail=settings.mailbox_size,
+        store=StoreLimits(
+            backlog=settings.max_pending,
+            asks=settings.store_asks,
+            attempts=settings.max_attempts,
+        ),
+        images=settings.image_limits,
+    )
+
+
+def _upload_limits(settings: Settings) -> UploadLimits:
+    return UploadLimits(
+        max_size=int(settings.max_upload_size * BASE64) + settings.max_json_size,
+        memory=settings.upload_memory,
+        spilled=settings.spilled_uploads,
+        spool=settings.upload_dir,
+        min_rate=settings.min_body_rate,
+        period=settings.body_rate_period,
+        patience=settings.ask_timeout,
+    )
+
+
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        connections=settings.max_connections,
+        header_size=settings.max_header_size,
+        keep_alive=settings.keep_alive,
+        send=settings.send_timeout,
+    )

@@ -1,0 +1,183 @@
+"""The command `calotype submit`: pictures in, pictures out, as if the service were a filter."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, get_args
+
+import click
+import httpx
+import trio
+
+from actors.imaging.facts import Format
+from web.client import Client, RequestFailed, Unreachable
+from web.errands import Errand, Outputs, errands_for
+from web.interruption import INTERRUPTED, run_interruptibly
+from web.progress import Board
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from web.client import Parameters
+
+FORMATS: Final = get_args(Format)
+SUFFIX_FORMATS: Final = {f".{name}": name for name in FORMATS} | {".jpg": "jpeg"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What a run of the command is to do."""
+
+    url: str
+    parameters: Parameters
+    errands: list[Errand]
+    outputs: Outputs
+    jobs: int
+
+
+def _checked_url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    try:
+        url = httpx.URL(value)
+    except httpx.InvalidURL as error:
+        raise click.BadParameter(str(error)) from error
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise click.BadParameter(f"{value!r} is no address such as http://127.0.0.1:8080.")
+    return value
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--operation", type=click.Choice(["resize", "thumbnail"]), required=True)
+@click.option("--width", type=click.IntRange(1, 4096), required=True)
+@click.option("--height", type=click.IntRange(1, 4096), required=True)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(FORMATS),
+    help="By default as the name given with -o says, and else as the picture came.",
+)
+@click.option("--quality", type=click.IntRange(1, 100), help="For formats that lose some.")
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, callback=_checked_url)
+@click.option(
+    "-o",
+    "out",
+    type=click.Path(path_type=Path),
+    help="The file for one picture; the directory for several, the current one by default.",
+)
+@click.option("--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="At once.")
+def submit(  # noqa: PLR0913 - one argument for each option
+    *,
+    paths: tuple[Path, ...],
+    operation: str,
+    width: int,
+    height: int,
+    output_format: str | None,
+    quality: int | None,
+    url: str,
+    out: Path | None,
+    jobs: int,
+) -> None:
+    """Send pictures to a service, and keep what it makes of them.
+
+    Of a directory, all pictures in it and below it are sent, and its tree is kept in the results.
+    The results are named after the pictures and the operation, such as photo.thumbnail.jpg, and
+    their names are printed as they are written. No picture that is sent is ever overwritten.
+
+    Ends with 1 if a picture failed, and says why.
+    """
+    errands = errands_for(paths)
+    if not errands:
+        raise click.UsageError("There is no picture in there.")
+    outputs = Outputs(out, operation, errands, alone=len(paths) == 1 and not paths[0].is_dir())
+    if outputs.file is not None:
+        if outputs.is_input(outputs.file):
+            raise click.UsageError(f"{out} is a picture to be sent; it would be overwritten.")
+        output_format = output_format or SUFFIX_FORMATS.get(outputs.file.suffix.lower())
+    wanted: dict[str, str | int | None] = {
+        "operation": operation,
+        "width": width,
+        "height": height,
+        "output_format": output_format,
+        "quality": quality,
+    }
+    parameters = {name: value for name, value in wanted.items() if value is not None}
+    code = _run(_Batch(url, parameters, errands, outputs, jobs))
+    click.get_current_context().exit(code)
+
+
+def _run(batch: _Batch) -> int:
+    """Do it all. Return the exit code."""
+    interrupted = False
+    with Board(len(batch.errands)) as board:
+        try:
+            interrupted = run_interruptibly(lambda: _send_all(batch, board))
+        except* Unreachable as group:
+            board.failed += 1
+            why = _first(group)
+            _complain(f"There is no connection to {batch.url}: {why} Is the service running?")
+    if interrupted:
+        _complain("Interrupted.")
+        return INTERRUPTED
+    return 1 if board.failed else 0
+
+
+def _first(group: BaseExceptionGroup[Unreachable]) -> str:
+    """Return what the first of these errors says, as a sentence."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{str(error).rstrip('.')}."
+
+
+async def _send_all(batch: _Batch, board: Board) -> None:
+    errands = iter(batch.errands)
+    async with Client(batch.url) as client, trio.open_nursery() as nursery:
+        for _ in range(min(batch.jobs, len(batch.errands))):
+            nursery.start_soon(_send_some, client, batch, errands, board)
+
+
+async def _send_some(
+    client: Client, batch: _Batch, errands: Iterator[Errand], board: Board
+) -> None:
+    for errand in errands:
+        with board.under_way(errand.name) as progress:
+            try:
+                picture = await client.submit_and_wait(errand.source, batch.parameters, progress)
+                target = batch.outputs.target(errand, picture.suffix)
+                await trio.to_thread.run_sync(_write, target, picture.data)
+            except Unreachable:
+                raise
+            except RequestFailed as error:
+                board.failed += 1
+                _complain(f"{errand.name}: {error}")
+            except OSError as error:
+                board.failed += 1
+                _complain(f"{errand.name}: {error.strerror}: {error.filename}")
+            else:
+                _announce(target)
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Write it beside first, so that under its name there is never half a picture."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(data)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _announce(target: Path) -> None:
+    try:
+        click.echo(os.fsencode(target))
+    except BrokenPipeError:
+        # Whoever read the names has left; the pictures are still wanted.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _complain(sentence: str) -> None:
+    click.echo(f"calotype: {sentence}", err=True)

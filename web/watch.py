@@ -1,0 +1,138 @@
+"""What can be seen of the service at one moment: the body of /stats, and the gauges of /metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from actors.messages import Count, LookAtPool, Pool
+from actors.storage.ports import PRIORITIES, STATUSES
+from web import metrics
+
+if TYPE_CHECKING:
+    from actors.storage.ports import Tally
+    from actors.system import System
+    from web.connections import Server
+    from web.uploads import Uploads
+
+
+class _Actor(msgspec.Struct):
+    name: str
+    doing: str
+    handled: int
+    crashed: int
+    waiting: int
+    capacity: int
+    blocked: int
+
+
+class _Limiter(msgspec.Struct):
+    used: int
+    total: int
+    waiting: int
+
+
+class _Bodies(msgspec.Struct):
+    in_memory: int
+    on_disk: int
+    memory: int
+
+
+class _Connections(msgspec.Struct):
+    open: int
+    limit: int
+
+
+class Stats(msgspec.Struct):
+    """The service at one moment. `queue` counts by status and priority; ages are in seconds."""
+
+    pool: Pool
+    queue: dict[str, dict[str, int]]
+    oldest_pending_seconds: float | None
+    actors: list[_Actor]
+    limiters: dict[str, _Limiter]
+    bodies: _Bodies
+    connections: _Connections
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Looks at the parts of the running service; `patience` is for the actors' answers."""
+
+    system: System
+    server: Server
+    uploads: Uploads
+    patience: float
+
+    async def look(self) -> Stats:
+        """Return the service as it is now."""
+        with trio.fail_after(self.patience):
+            pool = await self.system.front_door.ask(LookAtPool())
+            tally = await self.system.front_door.ask(Count())
+        return Stats(
+            pool=pool,
+            queue={
+                status: {each: tally.counts.get((status, each), 0) for each in PRIORITIES}
+                for status in STATUSES
+            },
+            oldest_pending_seconds=_age(tally),
+            actors=self._actors(),
+            limiters={
+                "cpu": _limiter(self.system.cpu),
+                "storage": _limiter(self.system.storage),
+            },
+            bodies=_Bodies(
+                self.uploads.in_memory, self.uploads.on_disk, self.uploads.limits.memory
+            ),
+            connections=_Connections(len(self.server.open), self.server.limits.connections),
+        )
+
+    def _actors(self) -> list[_Actor]:
+        return [
+            _Actor(
+                each.name,
+                each.doing,
+                each.handled,
+                each.crashed,
+                each.mailbox.waiting,
+                each.mailbox.capacity,
+                each.mailbox.blocked,
+            )
+            for each in self.system.statistics()
+        ]
+
+
+def set_gauges(stats: Stats) -> None:
+    """Have Prometheus see these `stats`."""
+    for status, counts in stats.queue.items():
+        for priority, count in counts.items():
+            metrics.PRESENT.labels(status, priority).set(count)
+    metrics.OLDEST.set(stats.oldest_pending_seconds or 0)
+    for name, limiter in stats.limiters.items():
+        metrics.LIMITER_USED.labels(name).set(limiter.used)
+        metrics.LIMITER_TOTAL.labels(name).set(limiter.total)
+    metrics.WORKERS.labels("busy").set(stats.pool.busy)
+    metrics.WORKERS.labels("idle").set(stats.pool.present - stats.pool.busy)
+    metrics.MAIL.clear()
+    metrics.CRASHED.clear()
+    for actor in stats.actors:
+        metrics.MAIL.labels(actor.name).set(actor.waiting)
+        metrics.CRASHED.labels(actor.name).set(actor.crashed)
+    metrics.BODIES.labels("memory").set(stats.bodies.in_memory)
+    metrics.BODIES.labels("disk").set(stats.bodies.on_disk)
+    metrics.CONNECTIONS.set(stats.connections.open)
+
+
+def _age(tally: Tally) -> float | None:
+    if tally.oldest_pending is None:
+        return None
+    return (datetime.now(UTC) - tally.oldest_pending).total_seconds()
+
+
+def _limiter(limiter: trio.CapacityLimiter) -> _Limiter:
+    now = limiter.statistics()
+    return _Limiter(now.borrowed_tokens, int(now.total_tokens), now.tasks_waiting)
