@@ -6,6 +6,7 @@ changes, and with one change waiting it is as quick as without (DeWitt et al., S
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import trio
@@ -61,16 +62,15 @@ class GroupCommit:
 
     def nudge(self) -> None:
         """Have a transaction soon even if nothing changes, for the sake of `last_call`."""
-        try:
+        # When it is full one is coming anyway, and when it is closed none will come any more.
+        with suppress(trio.WouldBlock, trio.ClosedResourceError):
             self._send.send_nowait(_Change(_nothing))
-        except (trio.WouldBlock, trio.ClosedResourceError):
-            pass  # There is one coming anyway, or none will come any more.
 
     async def run(
         self,
         catalogue: Catalogue,
-        last_call: Callable[[], Callable[[Catalogue], object]],
-        committed: Callable[[object], None],
+        last_call: Callable[[], Callable[[Catalogue], T]],
+        committed: Callable[[T], None],
     ) -> None:
         """Commit what gathers, until `close` and nothing is left.
 
@@ -87,7 +87,7 @@ class GroupCommit:
             except StorageError as error:
                 results = [type(error)(*error.args) for _ in batch]
             else:
-                committed(last)
+                committed(cast("T", last))
             for change, result in zip(batch, results, strict=True):
                 change.result = result
                 change.done.set()

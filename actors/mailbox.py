@@ -9,6 +9,7 @@ Every ask ends: with an answer, with an error the asker can name, or with the as
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -77,10 +78,9 @@ class Envelope:
         traceback: TracebackType | None,
     ) -> None:
         if isinstance(error, Exception):
-            try:
+            # Closed already if it was answered before the bug struck.
+            with suppress(trio.ClosedResourceError):
                 self.fail(HandlerCrashed(type(self.message).__name__))
-            except trio.ClosedResourceError:
-                pass  # It was answered before the bug struck.
         self._reply.close()
 
 

@@ -49,7 +49,7 @@ class Drain(Request[None]):
     """
 
 
-# --- The Store, by way of the Dispatcher ------------------------------------------------------------
+# --- The Store, by way of the Dispatcher ----------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Count(Request[Tally]):
     """The answer is how many jobs there are of each kind."""
 
 
-# --- The Store, from the Dispatcher -----------------------------------------------------------------
+# --- The Store, from the Dispatcher ---------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class Reclaim(Request[None]):
     held: frozenset[str]
 
 
-# --- The Store, from a Worker -----------------------------------------------------------------------
+# --- The Store, from a Worker ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ class Fail(Request[None]):
     error: str
 
 
-# --- A Worker ---------------------------------------------------------------------------------------
+# --- A Worker -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

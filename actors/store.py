@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 import trio
@@ -37,39 +36,28 @@ from actors.messages import (
     Retry,
     Submit,
 )
-from actors.storage.ports import (
-    JobNotFound,
-    NewJob,
-    Output,
-    StorageError,
-)
+from actors.shelf import Shelf, key_of
+from actors.standing_claim import StandingClaim
+from actors.storage.ports import JobNotFound, NewJob, Output, Page, StorageError, Tally
 from actors.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
     from actors.mailbox import Envelope, Mailbox
-    from actors.storage.ports import Blobs, Catalogue, Job, Priority, Storage
+    from actors.storage.ports import Catalogue, Job, Storage
     from actors.supervision import Activity
 
-T = TypeVar("T")
 OpenStorage = Callable[[], AbstractContextManager["Storage"]]
 
 log = structlog.get_logger("calotype.store")
 
-# Of ten hand-outs, eight ask for the high priority first, one for the normal and one for the low.
-# So each priority is sure of its share of the Workers, however much of a higher one there is.
-TURNS: tuple[tuple[Priority, ...], ...] = (
-    *(4 * (("high", "normal", "low"),)),
-    ("normal", "high", "low"),
-    *(4 * (("high", "normal", "low"),)),
-    ("low", "normal", "high"),
-)
 GIVEN_UP = (
     "It was begun {} times, and each time the process or the Worker ended before the job did."
 )
-SWEEP_CHUNK = 1_000
-UUID_LENGTH = 36
+
+
+def utc_now() -> datetime:
+    """Return the time; the Store's clock is the one that counts."""
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +88,7 @@ class Store:
         limits: StoreLimits,
         threads: trio.CapacityLimiter,
         activity: Activity,
-        clock: Callable[[], datetime] = partial(datetime.now, UTC),
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._mailbox = mailbox
         self._open_storage = open_storage
@@ -110,24 +98,41 @@ class Store:
         self._now = clock
         self._asks = trio.Semaphore(limits.asks)
         self._catalogue = GroupCommit(max_batch=limits.asks)
+        self._claim = StandingClaim()
         self._waiting = Waiting()
-        self._claim: Envelope | None = None
-        self._claim_limit = 0
-        self._unheard: list[Job] = []
-        self._handed_out = 0
         self._pending = 0
         self._accepting = 0
         self._draining = False
-        self._storage: Storage
+        self._inputs: Shelf
+        self._outputs: Shelf
+        self._actions: dict[type, Callable[..., Awaitable[object]]] = {
+            Submit: self._submit,
+            Find: self._find,
+            ListJobs: self._list,
+            Cancel: self._cancel,
+            Retry: self._retry,
+            Delete: self._delete,
+            Fetch: self._fetch,
+            ReadOutput: self._read_output,
+            Count: self._count,
+            Drain: self._drain,
+            Reclaim: self._reclaim,
+            Load: self._load,
+            Complete: self._complete,
+            Fail: self._fail,
+        }
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Work until the mailbox ends, then finish what is in hand and close the storage."""
         with ExitStack() as stack:
-            self._storage = await trio.to_thread.run_sync(stack.enter_context, self._open_storage())
+            storage = await trio.to_thread.run_sync(stack.enter_context, self._open_storage())
+            self._inputs = Shelf(storage.inputs, self._threads)
+            self._outputs = Shelf(storage.outputs, self._threads)
             stack.enter_context(self._waiting)
+            stack.callback(self._claim.release)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(
-                    self._catalogue.run, self._storage.catalogue, self._last_call, self._committed
+                    self._catalogue.run, storage.catalogue, self._last_call, self._committed
                 )
                 with self._catalogue:
                     async with trio.open_nursery() as background:
@@ -137,79 +142,66 @@ class Store:
                         background.cancel_scope.cancel()
 
     async def _receive(self) -> None:
+        self._activity.doing = "serving"
         async with trio.open_nursery() as work:
             async for envelope in self._mailbox:
                 self._activity.handled += 1
                 match envelope.message:
                     case Claim(limit):
-                        self._stand(envelope, limit)
+                        self._claim.stand(envelope, limit)
+                        self._catalogue.nudge()
                     case Await(job_id):
                         work.start_soon(self._await, job_id, envelope)
                     case _:
                         # Waiting here is safe: those who hold a place wait for threads only.
                         await self._asks.acquire()
                         work.start_soon(self._handle, envelope)
-        self._stand(None, 0)
+            self._activity.doing = "finishing"
 
     async def _handle(self, envelope: Envelope) -> None:
         try:
             with envelope:
+                message = envelope.message
                 try:
-                    envelope.answer(await self._answer(envelope.message))
+                    envelope.answer(await self._actions[type(message)](message))
                 except (StorageError, BacklogFull) as error:
                     envelope.fail(error)
         finally:
             self._asks.release()
 
-    async def _answer(self, message: object) -> object:  # noqa: C901, PLR0911 (one row a message)
-        match message:
-            case Submit():
-                return await self._submit(message)
-            case Find(job_id):
-                return await self._find(job_id)
-            case ListJobs(query):
-                return await self._catalogue.commit(lambda catalogue: catalogue.page(query))
-            case Cancel(job_id):
-                return await self._cancel(job_id)
-            case Retry(job_id):
-                return await self._retry(job_id)
-            case Delete(job_id):
-                return await self._delete(job_id)
-            case Fetch(job_id, length):
-                return await self._fetch(job_id, length)
-            case ReadOutput(key, offset, length):
-                return await self._in_thread(self._storage.outputs.get, key, offset, length)
-            case Drain():
-                return self._drain()
-            case Count():
-                return await self._catalogue.commit(lambda catalogue: catalogue.tally())
-            case Reclaim(held):
-                return await self._reclaim(held)
-            case Load(key):
-                return await self._in_thread(self._storage.inputs.get, key)
-            case Complete():
-                return await self._complete(message)
-            case Fail():
-                return await self._fail(message)
-        raise TypeError(message)
+    def _last_call(self) -> Callable[[Catalogue], tuple[list[Job], int]]:
+        claim = self._claim.call(self._now())
+        return lambda catalogue: (claim(catalogue), catalogue.pending())
 
-    # --- What clients ask ---------------------------------------------------------------------
+    def _committed(self, last: tuple[list[Job], int]) -> None:
+        jobs, self._pending = last
+        if not self._claim.answer(jobs):
+            self._catalogue.nudge()
+
+    async def _sweep(self) -> None:
+        try:
+            await self._inputs.sweep(self._catalogue)
+            await self._outputs.sweep(self._catalogue)
+        except StorageError as error:
+            log.warning("sweep_ended_early", error=str(error))
+
+    # --- What clients ask -------------------------------------------------------------------------
 
     async def _submit(self, message: Submit) -> Job:
         self._check_backlog()
-        job_id = str(uuid.uuid4())
+        job_id, kind = str(uuid.uuid4()), sniff(message.data)
         new = NewJob(
             id=job_id,
             priority=message.priority,
             operation=message.operation,
             recipe=encode_recipe(message.recipe),
-            input_key=_key(job_id, job_id, _suffix(message.data)),
+            input_key=key_of(job_id, SUFFIXES[kind] if kind else ".bin"),
             input_size=len(message.data),
             max_attempts=self._limits.attempts,
         )
         self._accepting += 1
         try:
-            async with self._kept(self._storage.inputs, new.input_key, message.data):
+            async with self._inputs.kept(new.input_key, message.data):
                 now = self._now()
                 job = await self._catalogue.commit(lambda catalogue: catalogue.add(new, now))
         finally:
@@ -222,14 +214,20 @@ class Store:
         if self._pending + self._accepting >= self._limits.backlog:
             raise BacklogFull(self._limits.backlog)
 
-    async def _find(self, job_id: str) -> Job:
-        return await self._catalogue.commit(lambda catalogue: catalogue.find(job_id))
+    async def _find(self, message: Find) -> Job:
+        return await self._catalogue.commit(lambda catalogue: catalogue.find(message.job_id))
+
+    async def _list(self, message: ListJobs) -> Page:
+        return await self._catalogue.commit(lambda catalogue: catalogue.page(message.query))
+
+    async def _count(self, _: Count) -> Tally:
+        return await self._catalogue.commit(lambda catalogue: catalogue.tally())
 
     async def _await(self, job_id: str, envelope: Envelope) -> None:
         # Before looking, so that no end can slip through between the two.
         self._waiting.add(job_id, envelope)
         try:
-            job = await self._find(job_id)
+            job = await self._find(Find(job_id))
         except StorageError as error:
             self._waiting.fail(job_id, error)
         else:
@@ -237,94 +235,65 @@ class Store:
             if self._draining:
                 self._waiting.fail(job_id, Draining())
 
-    def _drain(self) -> None:
+    async def _drain(self, _: Drain) -> None:
         self._draining = True
         self._waiting.fail_all(Draining)
 
-    async def _cancel(self, job_id: str) -> Job:
+    async def _cancel(self, message: Cancel) -> Job:
         now = self._now()
-        job = await self._catalogue.commit(lambda catalogue: catalogue.cancel(job_id, now))
-        self._ended(job)
+        job = await self._catalogue.commit(lambda catalogue: catalogue.cancel(message.job_id, now))
+        if job.updated_at == now:
+            self._ended(job)
         return job
 
-    async def _retry(self, job_id: str) -> Job:
+    async def _retry(self, message: Retry) -> Job:
         self._check_backlog()
         attempts, now = self._limits.attempts, self._now()
         return await self._catalogue.commit(
-            lambda catalogue: catalogue.retry(job_id, attempts, now)
+            lambda catalogue: catalogue.retry(message.job_id, attempts, now)
         )
 
-    async def _delete(self, job_id: str) -> None:
-        job = await self._catalogue.commit(lambda catalogue: catalogue.delete(job_id))
-        self._waiting.fail(job_id, JobNotFound(job_id))
-        log.info("job_deleted", job_id=job_id)
-        await self._forget(self._storage.inputs, job.input_key)
+    async def _delete(self, message: Delete) -> None:
+        job = await self._catalogue.commit(lambda catalogue: catalogue.delete(message.job_id))
+        self._waiting.fail(job.id, JobNotFound(job.id))
+        log.info("job_deleted", job_id=job.id)
+        await self._inputs.forget(job.input_key)
         if job.output:
-            await self._forget(self._storage.outputs, job.output.key)
+            await self._outputs.forget(job.output.key)
 
-    async def _fetch(self, job_id: str, length: int) -> Fetched:
-        job = await self._find(job_id)
-        if job.output is None or not length:
+    async def _fetch(self, message: Fetch) -> Fetched:
+        job = await self._find(Find(message.job_id))
+        if job.output is None or not message.length:
             return Fetched(job, b"")
-        return Fetched(
-            job, await self._in_thread(self._storage.outputs.get, job.output.key, 0, length)
-        )
+        return Fetched(job, await self._outputs.get(job.output.key, 0, message.length))
 
-    # --- The hand-out of work -----------------------------------------------------------------
+    async def _read_output(self, message: ReadOutput) -> bytes:
+        return await self._outputs.get(message.key, message.offset, message.length)
 
-    def _stand(self, claim: Envelope | None, limit: int) -> None:
-        if self._claim:
-            with self._claim:
-                pass
-        self._claim, self._claim_limit = claim, limit
-        self._catalogue.nudge()
+    # --- What the Dispatcher and the Workers ask --------------------------------------------------
 
-    def _last_call(self) -> Callable[[Catalogue], tuple[list[Job], int]]:
-        """End each transaction with the standing claim, so that a new job needs no second one."""
-        limit = self._claim_limit if self._claim and not self._claim.abandoned else 0
-        turns = [TURNS[(self._handed_out + n) % len(TURNS)] for n in range(limit)]
-        unheard, self._unheard = self._unheard, []
-        now = self._now()
-
-        def last(catalogue: Catalogue) -> tuple[list[Job], int]:
-            for job in unheard:
-                catalogue.unclaim(job.id, job.attempts, now)
-            return catalogue.claim(turns, now), catalogue.pending()
-
-        return last
-
-    def _committed(self, claimed: tuple[list[Job], int]) -> None:
-        jobs, self._pending = claimed
-        if not jobs or not self._claim:
-            return
-        self._handed_out += len(jobs)
-        claim, self._claim = self._claim, None
-        with claim:
-            if not claim.answer(tuple(jobs)):
-                self._unheard = jobs
-                self._catalogue.nudge()
-
-    async def _reclaim(self, held: frozenset[str]) -> None:
+    async def _reclaim(self, message: Reclaim) -> None:
         now = self._now()
 
         def reclaim(catalogue: Catalogue) -> list[Job]:
             return [
                 catalogue.release(job.id, job.attempts, GIVEN_UP.format(job.attempts), now)
                 for job in catalogue.processing()
-                if job.id not in held
+                if job.id not in message.held
             ]
 
         for job in await self._catalogue.commit(reclaim):
             log.warning("job_reclaimed", job_id=job.id, status=job.status, attempts=job.attempts)
-            self._ended(job)
+            if job.status == "failed":
+                self._ended(job)
 
-    # --- What Workers report ------------------------------------------------------------------
+    async def _load(self, message: Load) -> bytes:
+        return await self._inputs.get(message.key)
 
     async def _complete(self, message: Complete) -> None:
         job_id, attempt, rendered = message.job_id, message.attempt, message.rendered
-        # The attempt is part of the name, so that a late one cannot overwrite what counts.
-        key = _key(job_id, f"{job_id}-{attempt}", SUFFIXES[rendered.format])
-        async with self._kept(self._storage.outputs, key, rendered.data) as sha256:
+        key = key_of(job_id, SUFFIXES[rendered.format], attempt)
+        async with self._outputs.kept(key, rendered.data) as sha256:
             output = Output(
                 key=key,
                 media_type=MEDIA_TYPES[rendered.format],
@@ -341,80 +310,21 @@ class Store:
         self._ended(job)
 
     async def _fail(self, message: Fail) -> None:
-        now = self._now()
+        job_id, attempt, now = message.job_id, message.attempt, self._now()
         job = await self._catalogue.commit(
-            lambda catalogue: catalogue.fail(
-                message.job_id, message.attempt, message.code, message.error, now
-            )
+            lambda catalogue: catalogue.fail(job_id, attempt, message.code, message.error, now)
         )
         self._ended(job)
 
     def _ended(self, job: Job) -> None:
-        """Tell all who wait, and the world, if `job` has ended."""
+        """Tell all who wait, and the world."""
         self._waiting.settle(job)
-        if job.status == "pending":
-            return
         metrics.JOBS.labels(job.status).inc()
         log.info(
-            f"job_{job.status}",
+            "job_ended",
             job_id=job.id,
+            status=job.status,
+            error_code=job.error_code,
             attempts=job.attempts,
             seconds=round((job.updated_at - job.created_at).total_seconds(), 3),
-            error_code=job.error_code,
         )
-
-    # --- Files --------------------------------------------------------------------------------
-
-    @asynccontextmanager
-    async def _kept(self, blobs: Blobs, key: str, data: bytes) -> AsyncIterator[str]:
-        """Keep `data` for the time of the block, and for good if the block ends well.
-
-        Yields its SHA-256.
-        """
-        sha256 = await self._in_thread(blobs.put, key, data)
-        try:
-            yield sha256
-        except StorageError:
-            await self._forget(blobs, key)
-            raise
-
-    async def _forget(self, blobs: Blobs, key: str) -> None:
-        try:
-            await self._in_thread(blobs.delete, key)
-        except StorageError as error:
-            # Nothing refers to it any more, so the sweep after the next start will find it.
-            log.warning("file_left_behind", file=blobs.locate(key), error=str(error))
-
-    async def _sweep(self) -> None:
-        """Delete the files that no job refers to: what a crash left between a file and its row."""
-        for blobs in (self._storage.inputs, self._storage.outputs):
-            shards = blobs.shards()
-            while (keys := await self._in_thread(next, shards, None)) is not None:
-                for start in range(0, len(keys), SWEEP_CHUNK):
-                    chunk = keys[start : start + SWEEP_CHUNK]
-                    ids = {_job_id(key) for key in chunk}
-                    known = await self._catalogue.commit(
-                        lambda catalogue, ids=ids: catalogue.keys(ids)
-                    )
-                    for key in set(chunk) - known:
-                        log.info("orphan_swept", file=blobs.locate(key))
-                        await self._forget(blobs, key)
-
-    async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
-        return await trio.to_thread.run_sync(partial(function, *args), limiter=self._threads)
-
-
-def _key(job_id: str, name: str, suffix: str) -> str:
-    """Return the key of a file of this job: fanned out by the first digits of its id."""
-    return f"{job_id[:2]}/{name}{suffix}"
-
-
-def _job_id(key: str) -> str:
-    """Return the id of the job that a file of this key would belong to."""
-    return key[3 : 3 + UUID_LENGTH]
-
-
-def _suffix(data: bytes) -> str:
-    """Return the suffix that a person would expect of these bytes."""
-    found = sniff(data)
-    return SUFFIXES[found] if found else ".bin"

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import prometheus_client
 import trio
-from quart import Blueprint, Response, request
+from quart import Blueprint
+from quart_trio.wrappers import TrioResponse as Response
 
 from actors.messages import Resize
 from web.problems import KINDS, Fault, Problem, invalid
+from web.uploads import upload
 from web.watch import set_gauges
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def stats_blueprint(watch: Watch, dispatcher: Address, *, max_pool: int) -> Blue
     @blueprint.patch("/pool")
     async def resize() -> Response:
         try:
-            words = msgspec.json.decode(await request.body.read(), type=_PoolWords)
+            words = msgspec.json.decode(await upload().read(), type=_PoolWords)
         except msgspec.ValidationError as error:
             raise invalid([Fault("/workers", str(error))]) from error
         except msgspec.DecodeError as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
-from quart import Blueprint, Response
+from quart import Blueprint
 from quart_trio import QuartTrio
-from quart_trio.wrappers import TrioRequest
+from quart_trio.wrappers import TrioRequest, TrioResponse
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from web.asgi import HTTPConnection
@@ -31,7 +31,7 @@ def create_app(blueprints: Iterable[Blueprint], uploads: Uploads) -> App:
     """Return the application that serves `blueprints`, with bodies taken in by `uploads`."""
 
     class Request(TrioRequest):
-        body_class = staticmethod(uploads.upload)
+        body_class = staticmethod(uploads.open)  # type: ignore[assignment]  # only called
 
     app = App("calotype", static_folder=None)
     app.request_class = Request
@@ -41,7 +41,7 @@ def create_app(blueprints: Iterable[Blueprint], uploads: Uploads) -> App:
         app.register_blueprint(blueprint)
 
     @app.errorhandler(Exception)
-    async def answer_error(error: Exception) -> Response:
+    async def answer_error(error: Exception) -> TrioResponse:
         return _answer(_http_problem(error) or problem_of(error) or _crash(error))
 
     return app
@@ -66,5 +66,5 @@ def _crash(error: Exception) -> Problem:
     return Problem("internal", "Something went wrong here. It was logged.")
 
 
-def _answer(problem: Problem) -> Response:
-    return Response(problem.body(), problem.kind.status, problem.headers)
+def _answer(problem: Problem) -> TrioResponse:
+    return TrioResponse(problem.body(), problem.kind.status, problem.headers)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from quart.typing import ResponseTypes
     from quart.wrappers import Request
+    from quart.wrappers.response import ResponseBody
 
 log = structlog.get_logger("calotype.web")
 
@@ -101,7 +102,7 @@ class HTTPConnection(TrioASGIHTTPConnection):
     async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
         """Send in small pieces, and see the end of the answer through to the connection."""
         await _start(send, response.status_code, encode_headers(response.headers))
-        async with response.response as body:
+        async with cast("ResponseBody", response.response) as body:
             async for data in body:
                 for offset in range(0, len(data), PIECE):
                     await _send_body(send, data[offset : offset + PIECE], more=True)

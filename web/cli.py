@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -36,6 +35,7 @@ def serve() -> None:
 
     settings = _settings()
     configure_logs(settings.log_format, settings.log_level)
+    in_time = False
     try:
         in_time = trio.run(serve_until_stopped, settings)
     except* StorageError as group:

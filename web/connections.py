@@ -8,13 +8,15 @@ So the tasks around its protocol are ours, and the protocol itself is its.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import h11
 import structlog
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Closed, RawData, Updated
 from hypercorn.protocol.h11 import H11Protocol
@@ -29,7 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from hypercorn.events import Event
-    from hypercorn.typing import ASGIFramework, ASGIReceiveEvent, ASGISendEvent, Scope
+    from hypercorn.typing import (
+        AppWrapper,
+        ASGIFramework,
+        ASGIReceiveEvent,
+        ASGISendEvent,
+        Scope,
+    )
 
 log = structlog.get_logger("calotype.web")
 
@@ -60,7 +68,7 @@ class ConnectionLimits:
 class Server:
     """The listener and its connections."""
 
-    app: ASGIFramework
+    app: AppWrapper
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
@@ -89,7 +97,7 @@ class Server:
         Raises:
           OSError: if it cannot listen there.
         """
-        self.app = app
+        self.app = ASGIWrapper(app)
         listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
         async with trio.open_nursery() as connections:
             async with trio.open_nursery() as listening:
@@ -240,17 +248,17 @@ class _Protocol(H11Protocol):
         self,
         server: Server,
         stream: trio.SocketStream,
-        tasks: _Tasks,
+        tasks: TaskGroup,
         send: Callable[[Event], Awaitable[None]],
     ) -> None:
         socket = stream.socket
         super().__init__(
-            server.app,  # type: ignore[arg-type]  # handed through to _Tasks.spawn_app
+            server.app,
             server.config,
             server.context,
             tasks,
             ConnectionState({}),
-            False,  # noqa: FBT003  (no TLS here: a proxy's business)
+            False,  # No TLS here: a proxy's business.
             parse_socket_addr(socket.family, socket.getpeername()),
             parse_socket_addr(socket.family, socket.getsockname()),
             send,
@@ -281,26 +289,27 @@ class _Tasks(TaskGroup):
 
     async def spawn_app(
         self,
-        app: Any,
+        app: AppWrapper,
         config: Config,
         scope: Scope,
         send: Callable[[ASGISendEvent | None], Awaitable[None]],
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
         """Start serving a request; return the way to send it what comes from the client."""
-        give, take = trio.open_memory_channel[Any](config.max_app_queue_size)
+        give, take = trio.open_memory_channel["ASGIReceiveEvent"](config.max_app_queue_size)
 
         async def serve() -> None:
             try:
                 with take:
-                    await app(scope, take.receive, send)
+                    await app(
+                        scope, take.receive, send, trio.to_thread.run_sync, trio.from_thread.run
+                    )
             finally:
                 await send(None)
 
         async def put(event: ASGIReceiveEvent) -> None:
-            try:
+            # Broken when the answer is given: the rest of the request makes no difference then.
+            with suppress(trio.BrokenResourceError):
                 await give.send(event)
-            except trio.BrokenResourceError:
-                pass  # The answer is given, and the rest of the request makes no difference.
 
         self.spawn(serve)
         return put

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import trio
-from quart import Response
+from quart import request
+from quart_trio.wrappers import TrioResponse as Response
 from werkzeug.http import parse_range_header
 
 from actors.messages import Fetch, ReadOutput
@@ -14,8 +15,6 @@ from web.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-
-    from quart import Request
 
     from actors.mailbox import Address
     from actors.messages import Fetched
@@ -31,7 +30,7 @@ class Downloads:
     dispatcher: Address
     patience: float
 
-    async def answer(self, job_id: str, request: Request) -> Response:
+    async def answer(self, job_id: str) -> Response:
         """Answer GET or HEAD for the picture of a job.
 
         Raises:
@@ -43,7 +42,7 @@ class Downloads:
         headers = _headers(fetched.job, output)
         if request.if_none_match.contains_weak(output.sha256):
             return Response(None, 304, {name: headers[name] for name in ("ETag", "Cache-Control")})
-        part = _part(request, output)
+        part = _part(output)
         if part is None:
             return self._picture(fetched, output, 0, output.size_bytes, 200, headers)
         start, stop = part
@@ -74,9 +73,9 @@ class Downloads:
     ) -> Response:
         headers["Content-Length"] = str(stop - start)
         have = fetched.data[start:stop]
-        body = have if len(have) == stop - start else self._pieces(have, output, start, stop)
-        response = Response(body, status)
-        # Set last, since Quart would give a body of its own making a length of its own.
+        whole = len(have) == stop - start or request.method == "HEAD"
+        response = Response(have if whole else self._pieces(have, output, start, stop), status)
+        # Last, since the response has set a length of its own, which HEAD must not tell.
         response.headers.update(headers)
         return response
 
@@ -119,7 +118,7 @@ def _headers(job: Job, output: Output) -> dict[str, str]:
     }
 
 
-def _part(request: Request, output: Output) -> tuple[int, int] | None:
+def _part(output: Output) -> tuple[int, int] | None:
     """Return the range that is asked for, as start and stop; None for the whole.
 
     What is no single range of bytes is ignored, as RFC 9110, 14.2 allows.

@@ -11,13 +11,15 @@ from urllib.parse import urlencode
 import msgspec
 import structlog
 import trio
-from quart import Blueprint, Response, request
+from quart import Blueprint, request
+from quart_trio.wrappers import TrioResponse as Response
 
 from actors.errors import Draining
 from actors.messages import Await, Cancel, Delete, Find, ListJobs, Retry
 from actors.storage.ports import ENDED, Query, Status
 from web import wire
 from web.problems import Fault, invalid
+from web.uploads import upload
 
 if TYPE_CHECKING:
     from actors.mailbox import Address, Request
@@ -57,7 +59,7 @@ class _WaitWords(msgspec.Struct, forbid_unknown_fields=True):
     wait: Annotated[float, msgspec.Meta(ge=0)] = 0
 
 
-def jobs_blueprint(  # noqa: C901  (a list of routes)
+def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
     dispatcher: Address,
     answers: Answers,
     downloads: Downloads,
@@ -84,7 +86,7 @@ def jobs_blueprint(  # noqa: C901  (a list of routes)
 
     @jobs.post("")
     async def submit() -> Response:
-        body = await request.body.read()
+        body = await upload().read()
         words = request.args.items(multi=True)
         message = wire.submission(request.headers.get("Content-Type", ""), body, words, limits)
         del body
@@ -112,7 +114,7 @@ def jobs_blueprint(  # noqa: C901  (a list of routes)
     @jobs.get("/<job_id>/download")
     async def download(job_id: str) -> Response:
         structlog.contextvars.bind_contextvars(job_id=job_id)
-        return await downloads.answer(job_id, request)
+        return await downloads.answer(job_id)
 
     @jobs.post("/<job_id>/cancel")
     async def cancel(job_id: str) -> Response:

@@ -107,7 +107,7 @@ def invalid(faults: Sequence[Fault]) -> Problem:
     return Problem("invalid", detail, faults=faults)
 
 
-def problem_of(error: Exception) -> Problem | None:
+def problem_of(error: Exception) -> Problem | None:  # noqa: PLR0911  (a table)
     """Return what a client is told of `error`; None if that is a bug and not an expected one."""
     match error:
         case Problem():

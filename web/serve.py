@@ -155,7 +155,7 @@ async def _stop_at_signal(
 def _announce(settings: Settings, port: int) -> None:
     url = f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{port}"
     log.info("listening", url=url, workers=settings.worker_pool_size, renders=settings.max_renders)
-    print(
+    print(  # noqa: T201  (for the person who started it; what happens is in the log)
         f"Calotype listens on {url}\n"
         f"  jobs     {settings.db_path} (SQLite)\n"
         f"  images   {settings.upload_dir}/ and {settings.output_dir}/\n"

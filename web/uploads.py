@@ -9,9 +9,10 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import trio
+from quart import request
 
 from actors.storage.ports import StorageFull
 from web.problems import Problem
@@ -39,6 +40,11 @@ class UploadLimits:
     patience: float
 
 
+def upload() -> Upload:
+    """Return the body of the request that is being answered."""
+    return cast("Upload", request.body)
+
+
 class Uploads:
     """All bodies of this moment, and what they may use together."""
 
@@ -59,7 +65,7 @@ class Uploads:
         """Give `size` bytes back."""
         self.in_memory -= size
 
-    def upload(self, declared: int | None, _: int | None = None) -> Upload:
+    def open(self, declared: int | None, _: int | None = None) -> Upload:
         """Return a body to be received, of which the client has declared the size."""
         return Upload(self, declared)
 
@@ -143,7 +149,8 @@ class Upload:
 
     def _spill(self, pieces: list[bytes]) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._uploads.limits.spool)
+            # Closed by `close`, at the end of the request.
+            self._file = tempfile.TemporaryFile(dir=self._uploads.limits.spool)  # noqa: SIM115
         self._file.writelines(pieces)
 
     def _give_back(self) -> None:
@@ -166,12 +173,7 @@ class Upload:
         with trio.fail_after(self._uploads.limits.patience):
             await self._uploads.turns.acquire()
         self._has_turn = True
-        return await trio.to_thread.run_sync(self._take_back)
-
-    def _take_back(self) -> bytes:
-        assert self._file is not None
-        self._file.seek(0)
-        return self._file.read()
+        return await trio.to_thread.run_sync(_take_back, self._file)
 
     def close(self) -> None:
         """Give back what the body holds. The request has ended."""
@@ -182,3 +184,8 @@ class Upload:
         if self._file:
             self._file.close()
             self._uploads.on_disk -= self._size
+
+
+def _take_back(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()

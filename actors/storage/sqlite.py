@@ -216,7 +216,9 @@ class SqliteCatalogue:
             ("status = :status", query.status),
             ("operation = :operation", query.operation),
             ("number < :cursor", query.cursor),
-            # By number, so that a page ends where the answer ends and not where the table does.
+            ("created_at > :after", after),
+            # By number as well, so that a page ends where the answer ends and not where the
+            # table does.
             ("number >= (select min(number) from jobs where created_at > :after)", after),
         )
         where = " and ".join(each for each, value in filters if value is not None)

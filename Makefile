@@ -1,0 +1,86 @@
+# Needs only make and a Python with venv; everything else lands in .venv.
+
+PYTHON ?= python3
+# More workers than this fight for cores with the servers that tests start.
+TEST_WORKERS ?= 4
+# Passed on: make test ARGS="-k mailbox", make lock ARGS="--upgrade-package trio"
+ARGS ?=
+
+BIN := .venv/bin
+CODE = $(wildcard actors web tests benchmarks)
+
+# The functions that say when they have started: in an open_…() they belong in nursery.start.
+STARTABLE := run,_run,supervise
+# It takes files only. ASYNC9 (a checkpoint on every path) is for libraries, and ASYNC128 does not
+# see that a status may be handed on to the one who starts.
+FLAKE8_ASYNC = $(BIN)/flake8-async --disable=ASYNC9,ASYNC128 --startable-in-context-manager=$(STARTABLE) \
+	$(shell find $(CODE) -name '*.py')
+
+.DEFAULT_GOAL := help
+# `check` runs its steps in order, so that the tests have the last word.
+.NOTPARALLEL:
+.PHONY: help serve test check format-check lint types imports bench format lock clean
+
+help:  ## Say what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+serve: .venv/.runtime  ## Start the service
+	@exec $(BIN)/calotype serve $(ARGS)
+
+test: .venv/.test  ## Run the tests (ARGS goes to pytest)
+	@$(BIN)/python -m pytest -n auto --maxprocesses=$(TEST_WORKERS) $(ARGS)
+
+check: format-check lint types imports test  ## Run everything that CI runs
+
+format-check: .venv/.test  ## Is the code formatted?
+	@$(BIN)/ruff format --check --quiet --diff $(CODE)
+
+lint: .venv/.test  ## Lint, and look for mistakes in async code
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(FLAKE8_ASYNC)
+
+types: .venv/.test  ## Check the types
+	@$(BIN)/mypy --no-error-summary $(CODE)
+
+imports: .venv/.test  ## Check who imports whom
+	@$(BIN)/lint-imports --no-logo
+
+bench: .venv/.test  ## Measure (ARGS goes to the benchmark)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+format: .venv/.test  ## Format, and mend what can be mended without thought
+	@$(BIN)/ruff check --fix-only --quiet $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+# Resolved for every supported Python and platform at once; what is locked stays
+# as it is unless ARGS says otherwise, as in ARGS=--upgrade.
+COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 \
+	--fork-strategy fewest --generate-hashes --custom-compile-command "make lock" $(ARGS)
+
+lock: .venv/.test  ## Write the requirements anew from pyproject.toml
+	$(COMPILE) -o requirements/build.txt --group pyproject.toml:build
+	$(COMPILE) -o requirements/runtime.txt -c requirements/build.txt pyproject.toml
+	$(COMPILE) -o requirements/test.txt -c requirements/build.txt -c requirements/runtime.txt \
+		--extra plot --group test --group lint --group lock pyproject.toml
+
+clean:  ## Remove what make has made (the service's data stays)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+
+PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    "Calotype needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Try: make PYTHON=python3.12" \
+	    % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+
+.venv/.runtime: requirements/build.txt requirements/runtime.txt pyproject.toml | .venv/bin/python
+	$(PIP) install --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.test: requirements/test.txt .venv/.runtime
+	$(PIP) install --require-hashes -r requirements/test.txt
+	@touch $@

@@ -1,0 +1,33 @@
+"""Sizes: the largest that fits, with the proportions kept."""
+
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.imaging.geometry import fit_inside
+
+edges = st.integers(1, 16_384)
+sizes = st.tuples(edges, edges)
+
+
+@given(sizes, sizes)
+def test_a_fitted_size_touches_the_box_and_differs_from_the_true_one_by_half_a_pixel(size, box):
+    width, height = fit_inside(size, box, enlarge=True)
+
+    share = min(Fraction(box[0], size[0]), Fraction(box[1], size[1]))
+    assert 1 <= width <= box[0]
+    assert 1 <= height <= box[1]
+    assert width == box[0] or height == box[1]
+    assert width == 1 or abs(width - size[0] * share) <= Fraction(1, 2)
+    assert height == 1 or abs(height - size[1] * share) <= Fraction(1, 2)
+
+
+@given(sizes, sizes)
+def test_without_enlarging_nothing_grows_and_what_is_too_large_is_fitted_all_the_same(size, box):
+    fitted = fit_inside(size, box, enlarge=False)
+
+    fits = size[0] <= box[0] and size[1] <= box[1]
+    assert fitted == (size if fits else fit_inside(size, box, enlarge=True))
+    assert fitted[0] <= size[0]
+    assert fitted[1] <= size[1]

@@ -1,0 +1,939 @@
+"""What every storage must do: one suite over all of them, real ones and fakes alike."""
+
+import hashlib
+import itertools
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from actors.storage.files import Files
+from actors.storage.memory import MemoryBlobs, MemoryCatalogue
+from actors.storage.ports import (
+    PRIORITIES,
+    STATUSES,
+    BlobNotFound,
+    Blobs,
+    Catalogue,
+    Job,
+    JobNotFound,
+    NewJob,
+    Output,
+    Query,
+    StaleClaim,
+    StorageError,
+    WrongStatus,
+)
+from actors.storage.sqlite import SqliteCatalogue
+from tests.conftest import NOON
+
+CATALOGUES: dict[str, Callable[[Path], Catalogue]] = {
+    "sqlite": lambda directory: SqliteCatalogue(directory / "calotype.db"),
+    "memory": lambda _: MemoryCatalogue(),
+}
+BLOBS: dict[str, Callable[[Path], Blobs]] = {
+    "files": lambda directory: Files(directory / "blobs"),
+    "memory": lambda _: MemoryBlobs(),
+}
+ANY = ("high", "normal", "low")
+OUTPUT = Output(
+    key="ab/result.png", media_type="image/png", width=2, height=1, size_bytes=9, sha256="5f"
+)
+
+
+class Each:
+    """A catalogue, with a transaction of its own for each call."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def __getattr__(self, name: str):
+        def call(*arguments):
+            (result,) = self._catalogue.batch([lambda it: getattr(it, name)(*arguments)])
+            if isinstance(result, StorageError):
+                raise result
+            return result
+
+        return call
+
+
+def minute(number: int):
+    return NOON + timedelta(minutes=number)
+
+
+def new_job(name: str, priority="normal", operation="resize", max_attempts=3) -> NewJob:
+    return NewJob(
+        id=name,
+        priority=priority,
+        operation=operation,
+        recipe='{"operations": []}',
+        input_key=f"ab/{name}.jpg",
+        input_size=123,
+        max_attempts=max_attempts,
+    )
+
+
+@pytest.fixture(params=CATALOGUES)
+def catalogue(request, tmp_path):
+    opened = CATALOGUES[request.param](tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def each(catalogue):
+    return Each(catalogue)
+
+
+@pytest.fixture
+def add(each):
+    """Add a job; each a minute after the one before."""
+    minutes = itertools.count()
+
+    def add_one(name, *arguments, **changes) -> Job:
+        return each.add(new_job(name, *arguments, **changes), minute(next(minutes)))
+
+    return add_one
+
+
+def names(jobs) -> list[str]:
+    return [job.id for job in jobs]
+
+
+# --- Adding and finding -------------------------------------------------------------------------
+
+
+def test_an_added_job_is_pending_and_has_not_been_begun(each):
+    job = each.add(new_job("a", "high", "thumbnail", max_attempts=2), minute(0))
+
+    assert job == Job(
+        id="a",
+        status="pending",
+        priority="high",
+        operation="thumbnail",
+        recipe='{"operations": []}',
+        input_key="ab/a.jpg",
+        input_size=123,
+        output=None,
+        error_code=None,
+        error=None,
+        attempts=0,
+        attempts_allowed=2,
+        created_at=minute(0),
+        started_at=None,
+        updated_at=minute(0),
+    )
+    assert each.find("a") == job
+
+
+def test_text_and_times_come_back_as_they_went_in(each):
+    moment = NOON + timedelta(microseconds=1)
+    new = NewJob(
+        id="a",
+        priority="low",
+        operation="größer 🖼 '\"; --",
+        recipe="{}\n\t\0",
+        input_key="ab/a",
+        input_size=2**40,
+        max_attempts=1,
+    )
+
+    job = each.add(new, moment)
+
+    assert each.find("a") == job
+    assert (job.operation, job.recipe, job.input_size) == (new.operation, new.recipe, 2**40)
+    assert job.created_at == moment
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda it: it.find("x"),
+        lambda it: it.release("x", 1, "", NOON),
+        lambda it: it.complete("x", 1, OUTPUT, NOON),
+        lambda it: it.fail("x", 1, "code", "", NOON),
+        lambda it: it.cancel("x", NOON),
+        lambda it: it.retry("x", 3, NOON),
+        lambda it: it.delete("x"),
+    ],
+    ids=["find", "release", "complete", "fail", "cancel", "retry", "delete"],
+)
+def test_what_is_asked_of_an_unknown_job_names_it(each, add, call):
+    add("a")
+
+    with pytest.raises(JobNotFound, match="x"):
+        call(each)
+
+    assert each.tally().count("pending") == 1
+
+
+# --- Batches ------------------------------------------------------------------------------------
+
+
+def test_a_batch_returns_the_value_of_each_call_in_order(catalogue):
+    results = catalogue.batch([lambda _: 1, lambda _: None, lambda it: it.pending()])
+
+    assert results == [1, None, 0]
+
+
+def test_an_empty_batch_does_nothing(catalogue):
+    assert catalogue.batch([]) == []
+
+
+def test_a_call_sees_what_those_before_it_in_the_batch_did(catalogue):
+    results = catalogue.batch(
+        [lambda it: it.add(new_job("a"), NOON), lambda it: it.claim([ANY], minute(1))]
+    )
+
+    assert names(results[1]) == ["a"]
+
+
+def test_a_failing_call_takes_back_what_it_did_and_spoils_no_other(catalogue, each):
+    def add_then_fail(it):
+        it.add(new_job("b"), NOON)
+        it.claim([ANY, ANY], NOON)
+        it.find("nowhere")
+
+    results = catalogue.batch(
+        [
+            lambda it: it.add(new_job("a"), NOON),
+            add_then_fail,
+            lambda it: it.add(new_job("c"), NOON),
+        ]
+    )
+
+    assert [type(result) for result in results] == [Job, JobNotFound, Job]
+    assert names(each.page(Query(limit=9)).jobs) == ["c", "a"]
+    assert each.tally().counts["pending", "normal"] == 2
+    assert each.processing() == []
+
+
+def test_a_bug_in_a_call_is_no_storage_error_and_goes_up(catalogue):
+    with pytest.raises(ZeroDivisionError):
+        catalogue.batch([lambda _: 1 // 0])
+
+
+# --- The queue ----------------------------------------------------------------------------------
+
+
+def test_jobs_come_out_in_the_order_they_went_in(each, add):
+    for name in "abcde":
+        add(name)
+
+    first, then = each.claim([ANY, ANY], minute(9)), each.claim([ANY] * 9, minute(9))
+
+    assert names(first) == ["a", "b"]
+    assert names(then) == ["c", "d", "e"]
+
+
+def test_a_claim_begins_an_attempt(each, add):
+    added = add("a")
+
+    (job,) = each.claim([ANY], minute(7))
+
+    assert (job.status, job.attempts) == ("processing", 1)
+    assert (job.created_at, job.started_at, job.updated_at) == (
+        added.created_at,
+        minute(7),
+        minute(7),
+    )
+    assert each.find("a") == job
+    assert each.processing() == [job]
+
+
+def test_nothing_to_claim_is_an_empty_list(each):
+    assert each.claim([ANY, ANY], NOON) == []
+    assert each.claim([], NOON) == []
+
+
+def test_no_turn_claims_nothing(each, add):
+    add("a")
+
+    assert each.claim([], NOON) == []
+    assert each.find("a").status == "pending"
+
+
+def test_a_job_is_claimed_only_once(each, add):
+    add("a")
+    each.claim([ANY], NOON)
+
+    assert each.claim([ANY], NOON) == []
+
+
+def test_each_turn_takes_from_the_first_priority_that_has_any(each, add):
+    for name, priority in (("l1", "low"), ("n1", "normal"), ("h1", "high"), ("n2", "normal")):
+        add(name, priority)
+
+    claimed = each.claim(
+        [
+            ("low", "normal", "high"),
+            ("low", "normal", "high"),
+            ("high", "normal", "low"),
+            ("high", "normal", "low"),
+        ],
+        minute(9),
+    )
+
+    assert names(claimed) == ["l1", "n1", "h1", "n2"]
+
+
+def test_a_claim_ends_with_the_first_turn_that_finds_nothing(each, add):
+    add("a", "low")
+    add("b", "low")
+
+    claimed = each.claim([ANY, ("high",), ANY], minute(9))
+
+    assert names(claimed) == ["a"]
+
+
+# --- The end of an attempt ------------------------------------------------------------------------
+
+
+def test_a_completed_job_knows_its_output(each, add):
+    add("a")
+    each.claim([ANY], minute(1))
+
+    job = each.complete("a", 1, OUTPUT, minute(2))
+
+    assert (job.status, job.output, job.updated_at) == ("completed", OUTPUT, minute(2))
+    assert (job.started_at, job.attempts) == (minute(1), 1)
+    assert each.find("a") == job
+
+
+def test_a_failed_job_knows_why(each, add):
+    add("a")
+    each.claim([ANY], minute(1))
+
+    job = each.fail("a", 1, "not_an_image", "It is a song.", minute(2))
+
+    assert (job.status, job.error_code, job.error) == ("failed", "not_an_image", "It is a song.")
+    assert job.updated_at == minute(2)
+    assert each.find("a") == job
+
+
+@pytest.mark.parametrize("attempt", [0, 1, 3])
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda it, attempt: it.complete("a", attempt, OUTPUT, minute(5)),
+        lambda it, attempt: it.fail("a", attempt, "code", "error", minute(5)),
+        lambda it, attempt: it.release("a", attempt, "error", minute(5)),
+    ],
+    ids=["complete", "fail", "release"],
+)
+def test_a_result_of_another_attempt_is_refused_and_changes_nothing(each, add, end, attempt):
+    add("a")
+    each.claim([ANY], minute(1))
+    each.release("a", 1, "", minute(2))
+    (second,) = each.claim([ANY], minute(3))
+
+    with pytest.raises(StaleClaim):
+        end(each, attempt)
+
+    assert each.find("a") == second
+    assert second.attempts == 2
+
+
+@pytest.mark.parametrize("status", ["pending", "completed", "failed", "cancelled"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda it, job: it.complete("a", job.attempts, OUTPUT, minute(5)),
+        lambda it, job: it.fail("a", job.attempts, "code", "error", minute(5)),
+        lambda it, job: it.release("a", job.attempts, "error", minute(5)),
+    ],
+    ids=["complete", "fail", "release"],
+)
+def test_only_a_job_that_is_processing_can_be_ended_by_a_result(each, add, end, status):
+    add("a")
+    each.claim([ANY], minute(1))
+    match status:
+        case "pending":
+            before = each.release("a", 1, "", minute(2))
+        case "completed":
+            before = each.complete("a", 1, OUTPUT, minute(2))
+        case "failed":
+            before = each.fail("a", 1, "code", "error", minute(2))
+        case _:
+            before = each.cancel("a", minute(2))
+
+    with pytest.raises(StaleClaim):
+        end(each, before)
+
+    assert each.find("a") == before
+
+
+def test_a_claim_that_nobody_heard_of_was_never_made(each, add):
+    add("a")
+    add("b")
+    each.claim([ANY], minute(2))
+
+    each.unclaim("a", 1, minute(3))
+
+    assert (each.find("a").status, each.find("a").attempts) == ("pending", 0)
+    assert names(each.claim([ANY, ANY], minute(4))) == ["a", "b"]
+    assert each.find("a").attempts == 1
+
+
+def test_undoing_a_stale_claim_does_nothing(each, add):
+    add("a")
+    each.claim([ANY], minute(1))
+    each.release("a", 1, "", minute(2))
+    pending = each.find("a")
+    each.unclaim("a", 1, minute(3))
+    still_pending = each.find("a")
+    (second,) = each.claim([ANY], minute(4))
+
+    each.unclaim("a", 1, minute(5))
+    each.unclaim("nowhere", 1, minute(5))
+
+    assert still_pending == pending
+    assert each.find("a") == second
+
+
+def test_a_released_job_is_back_in_its_old_place_with_its_attempt_counted(each, add):
+    add("a")
+    add("b")
+    each.claim([ANY], minute(2))
+
+    released = each.release("a", 1, "interrupted", minute(3))
+    again = each.claim([ANY, ANY], minute(4))
+
+    assert (released.status, released.attempts, released.error) == ("pending", 1, None)
+    assert names(again) == ["a", "b"]
+    assert again[0].attempts == 2
+
+
+def test_the_last_attempt_that_comes_to_nothing_is_a_crash(each, add):
+    add("a", max_attempts=2)
+    each.claim([ANY], minute(1))
+    first = each.release("a", 1, "once", minute(2))
+    each.claim([ANY], minute(3))
+
+    last = each.release("a", 2, "twice", minute(4))
+
+    assert first.status == "pending"
+    assert (last.status, last.error_code, last.error) == ("failed", "crashed", "twice")
+    assert last.attempts == 2
+    assert each.claim([ANY], minute(5)) == []
+
+
+# --- Cancelling, retrying, deleting -----------------------------------------------------------------
+
+
+def test_a_pending_job_can_be_cancelled_and_is_not_claimed_any_more(each, add):
+    add("a")
+
+    job = each.cancel("a", minute(1))
+
+    assert (job.status, job.updated_at) == ("cancelled", minute(1))
+    assert each.claim([ANY], minute(2)) == []
+
+
+def test_a_job_that_is_processing_can_be_cancelled(each, add):
+    add("a")
+    each.claim([ANY], minute(1))
+
+    assert each.cancel("a", minute(2)).status == "cancelled"
+    assert each.processing() == []
+
+
+def test_cancelling_twice_is_cancelling_once(each, add):
+    add("a")
+    once = each.cancel("a", minute(1))
+
+    assert each.cancel("a", minute(2)) == once
+    assert each.find("a") == once
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_a_job_that_has_ended_by_itself_cannot_be_cancelled(each, add, status):
+    add("a")
+    each.claim([ANY], minute(1))
+    if status == "completed":
+        before = each.complete("a", 1, OUTPUT, minute(2))
+    else:
+        before = each.fail("a", 1, "code", "error", minute(2))
+
+    with pytest.raises(WrongStatus) as caught:
+        each.cancel("a", minute(3))
+
+    assert caught.value.status == status
+    assert each.find("a") == before
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_a_retried_job_is_as_new_and_the_last_in_its_priority(each, add, status):
+    add("a", max_attempts=1)
+    each.claim([ANY], minute(1))
+    if status == "failed":
+        each.fail("a", 1, "code", "error", minute(2))
+    else:
+        each.cancel("a", minute(2))
+    add("b")
+
+    job = each.retry("a", 3, minute(5))
+
+    assert (job.status, job.error_code, job.error) == ("pending", None, None)
+    assert (job.started_at, job.updated_at, job.created_at) == (None, minute(5), minute(0))
+    assert names(each.claim([ANY, ANY], minute(6))) == ["b", "a"]
+
+
+def test_attempts_only_grow_so_that_an_old_result_stays_refused_after_a_retry(each, add):
+    add("a", max_attempts=1)
+    each.claim([ANY], minute(1))
+    each.cancel("a", minute(2))
+    retried = each.retry("a", 2, minute(3))
+    (second,) = each.claim([ANY], minute(4))
+
+    with pytest.raises(StaleClaim):
+        each.complete("a", 1, OUTPUT, minute(5))
+    released = each.release("a", 2, "", minute(6))
+    each.claim([ANY], minute(7))
+    crashed = each.release("a", 3, "", minute(8))
+
+    assert (retried.attempts, retried.attempts_allowed) == (1, 3)
+    assert second.attempts == 2
+    assert (released.status, crashed.status) == ("pending", "failed")
+
+
+@pytest.mark.parametrize("status", ["pending", "processing", "completed"])
+def test_only_a_failed_or_cancelled_job_can_be_retried(each, add, status):
+    add("a")
+    if status != "pending":
+        each.claim([ANY], minute(1))
+    if status == "completed":
+        each.complete("a", 1, OUTPUT, minute(2))
+    before = each.find("a")
+
+    with pytest.raises(WrongStatus) as caught:
+        each.retry("a", 3, minute(3))
+
+    assert caught.value.status == status
+    assert each.find("a") == before
+
+
+def test_a_deleted_job_is_returned_as_it_was_and_then_unknown(each, add):
+    add("a")
+    add("b")
+    each.claim([ANY], minute(1))
+    completed = each.complete("a", 1, OUTPUT, minute(2))
+
+    deleted = each.delete("a")
+
+    assert deleted == completed
+    with pytest.raises(JobNotFound):
+        each.find("a")
+    with pytest.raises(JobNotFound):
+        each.delete("a")
+    assert names(each.page(Query(limit=9)).jobs) == ["b"]
+
+
+def test_the_order_holds_when_the_last_jobs_are_deleted_and_others_come(each, add):
+    for name in "abc":
+        add(name)
+    each.delete("c")
+    each.delete("b")
+    for name in "de":
+        add(name)
+    each.cancel("a", minute(8))
+    each.retry("a", 3, minute(9))
+
+    assert names(each.page(Query(limit=9)).jobs) == ["e", "d", "a"]
+    assert names(each.claim([ANY] * 9, minute(9))) == ["d", "e", "a"]
+
+
+def test_all_that_is_processing_is_listed(each, add):
+    for name in "abcd":
+        add(name)
+    each.claim([ANY] * 3, minute(5))
+    each.complete("b", 1, OUTPUT, minute(6))
+
+    assert sorted(names(each.processing())) == ["a", "c"]
+
+
+# --- Pages ----------------------------------------------------------------------------------------
+
+
+def walk(each, **query) -> list[list[str]]:
+    """The names on each page, from the first to the last."""
+    pages = []
+    cursor = None
+    while True:
+        page = each.page(Query(cursor=cursor, **query))
+        pages.append(names(page.jobs))
+        cursor = page.next
+        if cursor is None:
+            return pages
+
+
+def test_pages_show_every_job_once_with_the_newest_first(each, add):
+    for name in "abcde":
+        add(name)
+
+    assert walk(each, limit=2) == [["e", "d"], ["c", "b"], ["a"]]
+    assert walk(each, limit=5) == [["e", "d", "c", "b", "a"]]
+
+
+def test_a_page_of_nothing_is_the_last(each):
+    page = each.page(Query(limit=5))
+
+    assert page.jobs == ()
+    assert page.next is None
+
+
+def test_new_jobs_and_deleted_ones_do_not_shift_the_pages_that_follow(each, add):
+    for name in "abcde":
+        add(name)
+    first = each.page(Query(limit=2))
+
+    add("f")
+    each.delete("d")
+    second = each.page(Query(limit=2, cursor=first.next))
+
+    assert names(first.jobs) == ["e", "d"]
+    assert names(second.jobs) == ["c", "b"]
+
+
+def test_pages_are_filtered_by_status(each, add):
+    for name in "abcdef":
+        add(name)
+    each.claim([ANY] * 3, minute(8))
+    each.cancel("b", minute(9))
+
+    assert walk(each, limit=2, status="pending") == [["f", "e"], ["d"]]
+    assert walk(each, limit=2, status="processing") == [["c", "a"]]
+    assert walk(each, limit=2, status="cancelled") == [["b"]]
+    assert walk(each, limit=2, status="completed") == [[]]
+
+
+def test_pages_are_filtered_by_operation(each, add):
+    for name, operation in zip("abcd", ["resize", "crop", "resize", "resize"], strict=True):
+        add(name, operation=operation)
+
+    assert walk(each, limit=2, operation="resize") == [["d", "c"], ["a"]]
+    assert walk(each, limit=2, operation="blur") == [[]]
+
+
+def test_pages_are_filtered_by_the_time_of_acceptance_and_its_border_is_outside(each, add):
+    for name in "abcd":
+        add(name)
+
+    assert walk(each, limit=9, created_after=minute(1)) == [["d", "c"]]
+    assert walk(each, limit=9, created_after=minute(1) - timedelta(microseconds=1)) == [
+        ["d", "c", "b"]
+    ]
+    assert walk(each, limit=9, created_after=minute(3)) == [[]]
+    assert walk(each, limit=1, created_after=minute(1)) == [["d"], ["c"]]
+
+
+def test_the_time_filter_holds_though_the_clock_was_set_back(each):
+    for name, number in (("a", 0), ("b", 5), ("c", 1), ("d", 6)):
+        each.add(new_job(name), minute(number))
+
+    assert walk(each, limit=9, created_after=minute(4)) == [["d", "b"]]
+
+
+def test_filters_hold_together(each, add):
+    for number in range(8):
+        add(str(number), operation="crop" if number % 2 else "resize")
+    each.claim([ANY] * 4, minute(9))
+
+    pages = walk(
+        each, limit=1, status="pending", operation="crop", created_after=minute(4)
+    )
+
+    assert pages == [["7"], ["5"]]
+
+
+# --- Tallies --------------------------------------------------------------------------------------
+
+
+def recount(each) -> dict[tuple[str, str], int]:
+    counts = {(status, priority): 0 for status in STATUSES for priority in PRIORITIES}
+    for job in each.page(Query(limit=1_000)).jobs:
+        counts[job.status, job.priority] += 1
+    return counts
+
+
+def test_the_tally_is_what_a_recount_finds_after_every_kind_of_change(each, add):
+    def agree():
+        tally = each.tally()
+        return dict(tally.counts) == recount(each) and each.pending() == tally.count("pending")
+
+    agreed = [agree()]
+    for number in range(12):
+        add(str(number), PRIORITIES[number % 3], max_attempts=1)
+        agreed.append(agree())
+    changes = [
+        lambda: each.claim([ANY] * 6, minute(20)),
+        lambda: each.complete("0", 1, OUTPUT, minute(21)),
+        lambda: each.fail("3", 1, "code", "error", minute(21)),
+        lambda: each.unclaim("6", 1, minute(21)),
+        lambda: each.release("9", 1, "", minute(21)),
+        lambda: each.cancel("2", minute(22)),
+        lambda: each.retry("3", 3, minute(23)),
+        lambda: each.delete("0"),
+        lambda: each.delete("11"),
+        lambda: each.delete("9"),
+    ]
+    for change in changes:
+        change()
+        agreed.append(agree())
+
+    assert all(agreed)
+    assert each.tally().count("pending") == each.pending() == 6
+
+
+def test_the_tally_tells_since_when_the_oldest_pending_job_waits(each, add):
+    nobody = each.tally().oldest_pending
+    for name, priority in (("a", "low"), ("b", "high"), ("c", "low")):
+        add(name, priority)
+    all_three = each.tally().oldest_pending
+    each.claim([("low",)], minute(5))
+
+    assert nobody is None
+    assert all_three == minute(0)
+    assert each.tally().oldest_pending == minute(1)
+
+
+# --- Keys -----------------------------------------------------------------------------------------
+
+
+def test_the_keys_of_jobs_are_those_of_their_inputs_and_outputs(each, add):
+    for name in "abc":
+        add(name)
+    each.claim([ANY], minute(4))
+    each.complete("a", 1, OUTPUT, minute(5))
+
+    assert each.keys({"a", "b", "nowhere"}) == {"ab/a.jpg", OUTPUT.key, "ab/b.jpg"}
+    assert each.keys(set()) == set()
+    assert each.keys({"nowhere"}) == set()
+
+
+def test_the_keys_of_a_thousand_jobs_can_be_asked_for(catalogue, each):
+    jobs = [new_job(str(number)) for number in range(1_000)]
+    catalogue.batch([lambda it, job=job: it.add(job, NOON) for job in jobs])
+
+    assert each.keys({job.id for job in jobs}) == {job.input_key for job in jobs}
+
+
+# --- Blobs ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=BLOBS)
+def blobs(request, tmp_path):
+    return BLOBS[request.param](tmp_path)
+
+
+def test_bytes_come_back_as_they_went_in_with_their_digest(blobs):
+    data = bytes(range(256)) * 1_000
+
+    digest = blobs.put("3f/a.jpg", data)
+
+    assert blobs.get("3f/a.jpg") == data
+    assert digest == hashlib.sha256(data).hexdigest()
+
+
+def test_nothing_at_all_can_be_kept(blobs):
+    blobs.put("3f/a", b"")
+
+    assert blobs.get("3f/a") == b""
+
+
+def test_the_same_name_under_other_digits_is_another_key(blobs):
+    blobs.put("00/a", b"one")
+    blobs.put("ff/a", b"two")
+
+    assert (blobs.get("00/a"), blobs.get("ff/a")) == (b"one", b"two")
+
+
+def test_what_is_kept_twice_is_what_was_kept_last(blobs):
+    blobs.put("3f/a", b"a long first version")
+    blobs.put("3f/a", b"second")
+
+    assert blobs.get("3f/a") == b"second"
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "expected"),
+    [
+        (0, None, b"0123456789"),
+        (4, None, b"456789"),
+        (0, 3, b"012"),
+        (4, 3, b"456"),
+        (8, 5, b"89"),
+        (10, 5, b""),
+        (11, 5, b""),
+        (11, None, b""),
+        (3, 0, b""),
+    ],
+)
+def test_a_part_can_be_read_and_is_shorter_at_the_end(blobs, offset, length, expected):
+    blobs.put("3f/a", b"0123456789")
+
+    assert blobs.get("3f/a", offset, length) == expected
+
+
+def test_an_unknown_key_is_named(blobs):
+    with pytest.raises(BlobNotFound, match="3f/nowhere"):
+        blobs.get("3f/nowhere")
+
+
+def test_what_is_deleted_is_unknown_and_deleting_again_does_nothing(blobs):
+    blobs.put("3f/a", b"data")
+    blobs.put("3f/b", b"other")
+
+    blobs.delete("3f/a")
+    blobs.delete("3f/a")
+    blobs.delete("3f/nowhere")
+
+    with pytest.raises(BlobNotFound):
+        blobs.get("3f/a")
+    assert blobs.get("3f/b") == b"other"
+
+
+def test_a_key_can_be_located_whether_it_is_there_or_not(blobs):
+    assert blobs.locate("3f/a.jpg").endswith("3f/a.jpg")
+
+
+def test_shards_leave_out_what_came_after_the_opening(blobs):
+    blobs.put("3f/a", b"data")
+
+    assert [key for shard in blobs.shards() for key in shard] == []
+
+
+def test_several_threads_may_put_and_get_at_once(blobs):
+    start = threading.Barrier(8)
+
+    def work(number: int) -> bool:
+        start.wait()
+        own = bytes([number]) * 10_000
+        for turn in range(10):
+            blobs.put(f"{number:02x}/{turn}", own)
+            blobs.put("ee/shared", own)
+        return all(blobs.get(f"{number:02x}/{turn}") == own for turn in range(10))
+
+    with ThreadPoolExecutor(8) as threads:
+        fine = list(threads.map(work, range(8)))
+
+    assert all(fine)
+    shared = blobs.get("ee/shared")
+    assert shared == shared[:1] * 10_000
+
+
+# --- The verified fake ----------------------------------------------------------------------------
+
+JOBS = st.integers(0, 6)
+ATTEMPTS = st.integers(0, 3)
+CALLS = st.one_of(
+    st.tuples(
+        st.just("add"),
+        st.sampled_from(PRIORITIES),
+        st.sampled_from(("resize", "crop")),
+        st.integers(1, 2),
+    ),
+    st.tuples(st.just("claim"), st.lists(st.permutations(PRIORITIES), min_size=1, max_size=3)),
+    st.tuples(st.sampled_from(("find", "cancel", "delete")), JOBS),
+    st.tuples(st.just("retry"), JOBS, st.integers(1, 2)),
+    st.tuples(st.sampled_from(("unclaim", "release", "complete", "fail")), JOBS, ATTEMPTS),
+)
+QUERIES = st.builds(
+    dict,
+    limit=st.integers(1, 4),
+    status=st.sampled_from((None, *STATUSES)),
+    operation=st.sampled_from((None, "resize", "crop")),
+    created_after=st.none() | st.integers(-5, 60).map(minute),
+)
+
+
+class SameOnBoth(RuleBasedStateMachine):
+    """Does the same to SQLite and to memory, and compares all that can be seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Path(tempfile.mkdtemp())
+        self.sqlite = SqliteCatalogue(self.directory / "calotype.db")
+        self.memory = MemoryCatalogue()
+        self.added: list[str] = []
+        self.now = NOON
+
+    def teardown(self) -> None:
+        self.sqlite.close()
+        shutil.rmtree(self.directory)
+
+    def both(self, calls):
+        return self.sqlite.batch(calls), self.memory.batch(calls)
+
+    @rule(calls=st.lists(CALLS, min_size=1, max_size=4), minutes=st.integers(-1, 3))
+    def change(self, calls, minutes):
+        self.now += timedelta(minutes=minutes)
+
+        on_sqlite, in_memory = self.both([self.prepare(*call) for call in calls])
+
+        for one, other in zip(on_sqlite, in_memory, strict=True):
+            assert type(one) is type(other)
+            assert str(one) == str(other) if isinstance(one, StorageError) else one == other
+
+    def prepare(self, name, *arguments):
+        now = self.now
+        match name, arguments:
+            case "add", (priority, operation, max_attempts):
+                job_id = str(len(self.added))
+                self.added.append(job_id)
+                new = new_job(job_id, priority, operation, max_attempts)
+                return lambda it: it.add(new, now)
+            case "claim", (turns,):
+                return lambda it: it.claim(turns, now)
+            case "find" | "delete", (job,):
+                return lambda it: getattr(it, name)(self.known(job))
+            case "cancel", (job,):
+                return lambda it: it.cancel(self.known(job), now)
+            case "retry", (job, attempts):
+                return lambda it: it.retry(self.known(job), attempts, now)
+            case "unclaim", (job, attempt):
+                return lambda it: it.unclaim(self.known(job), attempt, now)
+            case "release", (job, attempt):
+                return lambda it: it.release(self.known(job), attempt, "why", now)
+            case "complete", (job, attempt):
+                return lambda it: it.complete(self.known(job), attempt, OUTPUT, now)
+            case "fail", (job, attempt):
+                return lambda it: it.fail(self.known(job), attempt, "code", "why", now)
+        raise AssertionError(name)
+
+    def known(self, number: int) -> str:
+        """One of the latest jobs, or one that never was."""
+        latest = [*self.added[-6:], "nowhere"]
+        return latest[number % len(latest)]
+
+    @rule(query=QUERIES)
+    def walk_pages(self, query):
+        assert walk(Each(self.sqlite), **query) == walk(Each(self.memory), **query)
+
+    @invariant()
+    def all_that_can_be_seen_is_the_same(self):
+        looks = [
+            lambda it: it.page(Query(limit=1_000)).jobs,
+            lambda it: it.processing(),
+            lambda it: it.pending(),
+            lambda it: dict(it.tally().counts),
+            lambda it: it.tally().oldest_pending,
+            lambda it: it.keys(self.added),
+        ]
+        on_sqlite, in_memory = self.both(looks)
+        assert on_sqlite == in_memory
+        assert on_sqlite[3] == recount(Each(self.sqlite))
+
+
+TestSameOnBoth = SameOnBoth.TestCase
+TestSameOnBoth.settings = settings(
+    max_examples=50, stateful_step_count=25, deadline=None, derandomize=True
+)

@@ -1,0 +1,134 @@
+"""A storage belongs to one process at a time."""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from actors.storage.opening import open_storage
+from actors.storage.ports import StorageUnavailable
+from tests.conftest import NOON, places_in
+from tests.storage.test_contract import Each, new_job
+
+ROOT = Path(__file__).parent.parent.parent
+
+HOLD = """
+import sys
+from pathlib import Path
+from actors.storage.opening import open_storage
+from tests.conftest import places_in
+from tests.storage.test_contract import Each, NOON, new_job
+with open_storage(places_in(Path(sys.argv[1]))) as storage:
+    storage.inputs.put("3f/a", b"data")
+    Each(storage.catalogue).add(new_job("a"), NOON)
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def another_process(directory):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(directory)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout.readline() == "open\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_opening_makes_what_is_missing(tmp_path):
+    places = places_in(tmp_path / "new" / "place")
+
+    with open_storage(places) as storage:
+        storage.inputs.put("3f/a", b"in")
+        storage.outputs.put("3f/a", b"out")
+        job = Each(storage.catalogue).add(new_job("a"), NOON)
+
+    assert places.catalogue.is_file()
+    assert (places.inputs / "3f" / "a").read_bytes() == b"in"
+    assert (places.outputs / "3f" / "a").read_bytes() == b"out"
+    assert job.status == "pending"
+
+
+def test_a_second_opening_is_refused_until_the_first_has_ended(tmp_path):
+    with open_storage(places_in(tmp_path)):
+        with pytest.raises(StorageUnavailable, match="another process"), open_storage(
+            places_in(tmp_path)
+        ):
+            pass
+
+    with open_storage(places_in(tmp_path)) as storage:
+        assert Each(storage.catalogue).pending() == 0
+
+
+def test_a_second_process_is_refused_and_takes_over_when_the_first_is_killed(tmp_path):
+    with another_process(tmp_path) as process:
+        with pytest.raises(StorageUnavailable, match="another process"), open_storage(
+            places_in(tmp_path)
+        ):
+            pass
+        process.kill()
+        process.wait()
+
+        with open_storage(places_in(tmp_path)) as storage:
+            job = Each(storage.catalogue).find("a")
+            data = storage.inputs.get("3f/a")
+
+    assert (job.status, data) == ("pending", b"data")
+
+
+def test_a_refused_opening_touches_nothing(tmp_path):
+    with another_process(tmp_path):
+        (tmp_path / "inputs" / ".partial" / "7").write_bytes(b"half")  # In the other's hands.
+
+        with pytest.raises(StorageUnavailable), open_storage(places_in(tmp_path)):
+            pass
+
+        assert (tmp_path / "inputs" / ".partial" / "7").read_bytes() == b"half"
+
+
+def test_an_opening_that_fails_half_way_lets_go_of_everything(tmp_path):
+    (tmp_path / "outputs").write_bytes(b"in the way")
+
+    with pytest.raises(StorageUnavailable), open_storage(places_in(tmp_path)):
+        pass
+    (tmp_path / "outputs").unlink()
+
+    with open_storage(places_in(tmp_path)) as storage:
+        assert Each(storage.catalogue).pending() == 0
+
+
+@pytest.mark.parametrize("name", ["calotype.db", "inputs", "outputs"])
+def test_what_cannot_be_made_is_unavailable(tmp_path, name):
+    places = places_in(tmp_path)
+    if name == "calotype.db":
+        places.catalogue.mkdir()
+    else:
+        (tmp_path / name).write_bytes(b"in the way")
+
+    with pytest.raises(StorageUnavailable), open_storage(places):
+        pass
+
+
+def test_a_lock_file_in_an_impossible_place_is_unavailable(tmp_path):
+    (tmp_path / "calotype.db.lock").mkdir()
+
+    with pytest.raises(StorageUnavailable), open_storage(places_in(tmp_path)):
+        pass
+
+
+def test_the_error_of_the_block_goes_through(tmp_path):
+    with pytest.raises(ZeroDivisionError), open_storage(places_in(tmp_path)):
+        raise ZeroDivisionError
+
+    with open_storage(places_in(tmp_path)):
+        pass

@@ -1,0 +1,155 @@
+"""Who waits for a job hears of its end, once, and nobody waits for ever."""
+
+import pytest
+import trio
+import trio.testing
+
+from actors.errors import ActorStopped
+from actors.mailbox import open_mailbox
+from actors.messages import Await
+from actors.storage.ports import JobNotFound
+from actors.waiting import FEW, Waiting
+from tests.conftest import make_job
+
+
+class Asker:
+    """An ask for the end of a job, and what came of it."""
+
+    def __init__(self) -> None:
+        self.outcome: object = None
+        self.scope = trio.CancelScope()
+
+    async def ask(self, address, job_id):
+        with self.scope:
+            try:
+                self.outcome = await address.ask(Await(job_id))
+            except (ActorStopped, JobNotFound) as error:
+                self.outcome = error
+
+
+@pytest.fixture
+def wait(nursery):
+    """Have askers wait for a job."""
+    address, mailbox = open_mailbox("store", 0)
+
+    async def wait_for(waiting: Waiting, job_id: str) -> Asker:
+        asker = Asker()
+        nursery.start_soon(asker.ask, address, job_id)
+        async for envelope in mailbox:
+            waiting.add(job_id, envelope)
+            break
+        await trio.testing.wait_all_tasks_blocked()
+        return asker
+
+    return wait_for
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
+async def test_the_end_of_a_job_answers_all_who_wait_for_it_and_nobody_else(wait, status):
+    waiting = Waiting()
+    job = make_job(1, status=status)
+    askers = [await wait(waiting, job.id) for _ in range(3)]
+    other = await wait(waiting, make_job(2).id)
+
+    waiting.settle(job)
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert [asker.outcome for asker in askers] == [job, job, job]
+    assert other.outcome is None
+    assert len(waiting) == 1
+
+
+@pytest.mark.parametrize("status", ["pending", "processing"])
+async def test_a_job_that_has_not_ended_answers_nobody(wait, status):
+    waiting = Waiting()
+    job = make_job(1, status=status)
+    asker = await wait(waiting, job.id)
+
+    waiting.settle(job)
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert asker.outcome is None
+    assert len(waiting) == 1
+
+
+async def test_a_job_that_is_gone_tells_all_who_wait_for_it(wait):
+    waiting = Waiting()
+    askers = [await wait(waiting, "1") for _ in range(2)]
+
+    waiting.fail("1", JobNotFound("1"))
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert [type(asker.outcome) for asker in askers] == [JobNotFound, JobNotFound]
+    assert len(waiting) == 0
+
+
+async def test_settling_twice_is_settling_once(wait):
+    waiting = Waiting()
+    job = make_job(1, status="completed")
+    asker = await wait(waiting, job.id)
+
+    waiting.settle(job)
+    waiting.settle(job)
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert asker.outcome == job
+    assert len(waiting) == 0
+
+
+async def test_leaving_its_with_releases_all(wait):
+    waiting = Waiting()
+    with pytest.raises(ZeroDivisionError), waiting:
+        askers = [await wait(waiting, str(number)) for number in range(3)]
+        raise ZeroDivisionError
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert [type(asker.outcome) for asker in askers] == 3 * [ActorStopped]
+    assert len(waiting) == 0
+
+
+async def test_the_envelopes_of_those_who_have_gone_do_not_pile_up(wait):
+    waiting = Waiting()
+    most = 0
+
+    for number in range(4 * FEW):
+        asker = await wait(waiting, str(number % 7))
+        asker.scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        most = max(most, len(waiting))
+
+    assert most <= FEW
+
+
+async def test_a_sweep_keeps_those_who_still_wait(wait):
+    waiting = Waiting()
+    job = make_job(1, status="completed")
+    patient = [await wait(waiting, job.id) for _ in range(FEW - 1)]
+    gone = await wait(waiting, job.id)
+    gone.scope.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+    late = await wait(waiting, job.id)
+
+    size = len(waiting)
+    waiting.settle(job)
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert size == FEW
+    assert {asker.outcome for asker in [*patient, late]} == {job}
+
+
+async def test_the_living_are_not_looked_through_again_at_each_new_one(wait):
+    waiting = Waiting()
+    sweeps = 0
+    sweep = waiting._sweep
+
+    def counted():
+        nonlocal sweeps
+        sweeps += 1
+        sweep()
+
+    waiting._sweep = counted
+
+    for _ in range(8 * FEW):
+        await wait(waiting, "1")
+
+    assert sweeps == 3  # At 64, 128 and 256.
