@@ -44,16 +44,17 @@ class Downloads:
             return Response(None, 304, {name: headers[name] for name in ("ETag", "Cache-Control")})
         part = _part(output)
         if part is None:
-            return self._picture(fetched, output, 0, output.size_bytes, 200, headers)
+            return self._picture(fetched.data, output, 0, output.size_bytes, 200, headers)
         start, stop = part
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{output.size_bytes}"
-        return self._picture(fetched, output, start, stop, 206, headers)
+        return self._picture(fetched.data, output, start, stop, 206, headers)
 
-    async def whole(self, job_id: str, headers: Mapping[str, str]) -> Response:
-        """Answer with the whole picture and some `headers` more."""
-        fetched, output = await self._fetch(job_id, PIECE)
-        told = _headers(fetched.job, output) | dict(headers)
-        return self._picture(fetched, output, 0, output.size_bytes, 200, told)
+    async def whole(self, job: Job, output: Output, headers: Mapping[str, str]) -> Response:
+        """Answer with the whole picture of a completed job, and some `headers` more."""
+        with trio.fail_after(self.patience):
+            data = await self.dispatcher.ask(ReadOutput(output.key, 0, PIECE))
+        told = _headers(job, output) | dict(headers)
+        return self._picture(data, output, 0, output.size_bytes, 200, told)
 
     async def _fetch(self, job_id: str, length: int) -> tuple[Fetched, Output]:
         with trio.fail_after(self.patience):
@@ -64,7 +65,7 @@ class Downloads:
 
     def _picture(
         self,
-        fetched: Fetched,
+        data: bytes,
         output: Output,
         start: int,
         stop: int,
@@ -72,7 +73,7 @@ class Downloads:
         headers: dict[str, str],
     ) -> Response:
         headers["Content-Length"] = str(stop - start)
-        have = fetched.data[start:stop]
+        have = data[start:stop]
         whole = len(have) == stop - start or request.method == "HEAD"
         response = Response(have if whole else self._pieces(have, output, start, stop), status)
         # Last, since the response has set a length of its own, which HEAD must not tell.

@@ -100,7 +100,7 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
         applied = {"Preference-Applied": f"wait={wait}"}
         if job.output and _prefers_image(job.output.media_type):
             applied["Content-Location"] = f"/jobs/{job.id}/download"
-            return await downloads.whole(job.id, applied)
+            return await downloads.whole(job, job.output, applied)
         return Response(
             answers.job(job), 200, {**JSON, **applied, "Content-Location": f"/jobs/{job.id}"}
         )
