@@ -108,16 +108,18 @@ class Dispatcher:
                 self._drain()
                 self._forward(envelope)
             case Cancel(job_id) | Delete(job_id):
-                self._forward(envelope)
-                self._abandon(job_id)
+                if self._forward(envelope):
+                    self._abandon(job_id)
             case _:
                 self._forward(envelope)
 
-    def _forward(self, envelope: Envelope) -> None:
+    def _forward(self, envelope: Envelope) -> bool:
         try:
             self._store.forward(envelope)
         except (MailboxFull, ActorStopped) as error:
             envelope.fail(error)
+            return False
+        return True
 
     def _abandon(self, job_id: str) -> None:
         # The Store hears of the end before it hears of anything that follows from this.

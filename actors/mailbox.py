@@ -122,7 +122,7 @@ class Address:
                 result = await answer.receive()
             except trio.EndOfChannel:
                 raise ActorStopped(self.name) from None
-            except trio.Cancelled:
+            except trio.Cancelled:  # noqa: ASYNC103 (the ask has ended, as any that came too late)
                 # An answer that came in this very moment was reported as heard, so hear it:
                 # it may be a claimed job.
                 if not answer.statistics().current_buffer_used:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,10 @@ SWEEP_CHUNK = 1_000
 def key_of(job_id: str, suffix: str, attempt: int | None = None) -> str:
     """Return the key of a file of this job, fanned out by the first digits of its id.
 
-    An output has the attempt in its name, so that a late one cannot overwrite the one that counts.
+    An output has a name that is never used again, so that a result which comes late or twice cannot
+    take the place of the one that counts, nor take it along when it is refused.
     """
-    name = job_id if attempt is None else f"{job_id}-{attempt}"
+    name = job_id if attempt is None else f"{job_id}-{attempt}-{uuid.uuid4().hex[:8]}"
     return f"{job_id[:2]}/{name}{suffix}"
 
 

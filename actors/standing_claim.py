@@ -31,6 +31,8 @@ class StandingClaim:
     def __init__(self) -> None:
         self._claim: Envelope | None = None
         self._limit = 0
+        # The claim for which the transaction under way claims; another may stand by its end.
+        self._served: Envelope | None = None
         self._handed_out = 0
         self._unheard: list[Job] = []
 
@@ -47,9 +49,11 @@ class StandingClaim:
 
     def call(self, now: datetime) -> Callable[[Catalogue], list[Job]]:
         """Return what the claim does in a transaction; `answer` wants the result."""
+        self._served = self._claim
         limit = self._limit if self._claim and not self._claim.abandoned else 0
         turns = [TURNS[(self._handed_out + n) % len(TURNS)] for n in range(limit)]
-        unheard, self._unheard = self._unheard, []
+        # Kept until `answer`: the transaction may be lost, and then the next one undoes them.
+        unheard = self._unheard
 
         def claim(catalogue: Catalogue) -> list[Job]:
             for job in unheard:
@@ -61,17 +65,19 @@ class StandingClaim:
     def answer(self, jobs: list[Job]) -> bool:
         """Hand out what a transaction has claimed; it is durable now.
 
-        Returns False if the asker has gone: then the next transaction undoes the claim, and there
-        should be one soon.
+        Returns False if the asker has gone, or has another claim standing by now: then the next
+        transaction undoes the claim, and there should be one soon.
         """
+        self._unheard = []
         if not jobs:
             return True
-        self._handed_out += len(jobs)
-        claim, self._claim = self._claim, None
         heard = False
-        if claim:
-            with claim:
+        if self._served and self._served is self._claim:
+            with self._served as claim:
+                self._claim = None
                 heard = claim.answer(tuple(jobs))
-        if not heard:
+        if heard:
+            self._handed_out += len(jobs)
+        else:
             self._unheard = jobs
         return heard

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -42,6 +42,8 @@ from actors.storage.ports import JobNotFound, NewJob, Output, Page, StorageError
 from actors.waiting import Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from actors.mailbox import Envelope, Mailbox
     from actors.storage.ports import Catalogue, Job, Storage
     from actors.supervision import Activity
@@ -128,6 +130,9 @@ class Store:
             storage = await trio.to_thread.run_sync(stack.enter_context, self._open_storage())
             self._inputs = Shelf(storage.inputs, self._threads)
             self._outputs = Shelf(storage.outputs, self._threads)
+            self._pending = await trio.to_thread.run_sync(
+                storage.catalogue.pending, limiter=self._threads
+            )
             stack.enter_context(self._waiting)
             stack.callback(self._claim.release)
             async with trio.open_nursery() as nursery:
@@ -153,10 +158,18 @@ class Store:
                     case Await(job_id):
                         work.start_soon(self._await, job_id, envelope)
                     case _:
-                        # Waiting here is safe: those who hold a place wait for threads only.
-                        await self._asks.acquire()
+                        await self._wait_for_place(envelope)
                         work.start_soon(self._handle, envelope)
             self._activity.doing = "finishing"
+        # The last jobs may have been claimed for somebody who has left: have them undone.
+        self._catalogue.nudge()
+
+    async def _wait_for_place(self, envelope: Envelope) -> None:
+        # Safe in the receive loop: those who hold a place wait for threads only.
+        with ExitStack() as held:
+            held.enter_context(envelope)  # Its asker must hear of it if we are cancelled here.
+            await self._asks.acquire()
+            held.pop_all()
 
     async def _handle(self, envelope: Envelope) -> None:
         try:
@@ -188,7 +201,6 @@ class Store:
     # --- What clients ask -------------------------------------------------------------------------
 
     async def _submit(self, message: Submit) -> Job:
-        self._check_backlog()
         job_id, kind = str(uuid.uuid4()), sniff(message.data)
         new = NewJob(
             id=job_id,
@@ -199,20 +211,24 @@ class Store:
             input_size=len(message.data),
             max_attempts=self._limits.attempts,
         )
-        self._accepting += 1
-        try:
+        with self._room():
             async with self._inputs.kept(new.input_key, message.data):
                 now = self._now()
                 job = await self._catalogue.commit(lambda catalogue: catalogue.add(new, now))
-        finally:
-            self._accepting -= 1
         metrics.INPUT_SIZE.observe(job.input_size)
         log.info("job_accepted", job_id=job.id, operation=job.operation, size=job.input_size)
         return job
 
-    def _check_backlog(self) -> None:
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Hold a place in the backlog until the job that takes it is counted as pending."""
         if self._pending + self._accepting >= self._limits.backlog:
             raise BacklogFull(self._limits.backlog)
+        self._accepting += 1
+        try:
+            yield
+        finally:
+            self._accepting -= 1
 
     async def _find(self, message: Find) -> Job:
         return await self._catalogue.commit(lambda catalogue: catalogue.find(message.job_id))
@@ -247,11 +263,11 @@ class Store:
         return job
 
     async def _retry(self, message: Retry) -> Job:
-        self._check_backlog()
         attempts, now = self._limits.attempts, self._now()
-        return await self._catalogue.commit(
-            lambda catalogue: catalogue.retry(message.job_id, attempts, now)
-        )
+        with self._room():
+            return await self._catalogue.commit(
+                lambda catalogue: catalogue.retry(message.job_id, attempts, now)
+            )
 
     async def _delete(self, message: Delete) -> None:
         job = await self._catalogue.commit(lambda catalogue: catalogue.delete(message.job_id))

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 import trio
 
+from actors import metrics
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -93,6 +95,8 @@ async def supervise(
                 if not first.happened:
                     raise
                 activity.crashed += 1
+                # By kind: the number of a Worker means nothing once it has gone.
+                metrics.CRASHES.labels(activity.name.partition("-")[0]).inc()
                 activity.doing = "restarting"
                 log.exception("actor_crashed", actor=activity.name, crashed=activity.crashed)
                 crashes.append(trio.current_time())

@@ -1,8 +1,9 @@
 """What the tests of the core share: pictures, storages and a clock."""
 
 import io
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from actors.imaging.recipe import Output as Written
 from actors.imaging.recipe import Recipe, Thumbnail
 from actors.storage.memory import MemoryBlobs, MemoryCatalogue
 from actors.storage.opening import Places
-from actors.storage.ports import Job, Storage
+from actors.storage.ports import Catalogue, Job, Storage, StorageError
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 THUMBNAIL = Recipe(operations=(Thumbnail(width=16, height=16),), output=Written(format="png"))
@@ -71,15 +72,79 @@ def make_job(number: int = 1, **changes: object) -> Job:
     return Job(**(values | changes))  # type: ignore[arg-type]  # The names say which is which.
 
 
-def keep_in_memory() -> Callable[[], AbstractContextManager[Storage]]:
-    """Return what opens the same storage in memory each time."""
-    storage = Storage(MemoryCatalogue(), MemoryBlobs(), MemoryBlobs())
+class SlowCatalogue(MemoryCatalogue):
+    """A catalogue in memory whose commits can be held up, and can fail after the first `spared`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken: StorageError | None = None
+        self.spared = 0
+        self.batches: list[int] = []
+        self.at_once = 0
+        self._inside = 0
+        self._gate = threading.Event()
+        self._gate.set()
+
+    def hold(self) -> None:
+        """Let no commit end from now on."""
+        self._gate.clear()
+
+    def go_on(self) -> None:
+        """Let the commits end."""
+        self._gate.set()
+
+    def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
+        """See `Catalogue.batch`."""
+        self._inside += 1
+        self.at_once = max(self.at_once, self._inside)
+        self._gate.wait(PATIENCE)
+        self.batches.append(len(calls) - 1)  # Without the last call.
+        self._inside -= 1
+        if self.broken and len(self.batches) > self.spared:
+            raise self.broken
+        return super().batch(calls)
+
+
+class FragileBlobs(MemoryBlobs):
+    """Blobs in memory that can fail; it shows what it keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken: StorageError | None = None
+
+    def put(self, key: str, data: bytes) -> str:
+        """See `Blobs.put`."""
+        if self.broken:
+            raise self.broken
+        return super().put(key, data)
+
+    def delete(self, key: str) -> None:
+        """See `Blobs.delete`."""
+        if self.broken:
+            raise self.broken
+        super().delete(key)
+
+    @property
+    def keys(self) -> set[str]:
+        """The keys of all that is kept."""
+        return set(self._blobs)
+
+
+class MemoryStorage:
+    """The same storage in memory at each opening; tests can look into it."""
+
+    def __init__(self) -> None:
+        self.catalogue = SlowCatalogue()
+        self.inputs = FragileBlobs()
+        self.outputs = FragileBlobs()
+        self.is_open = False
 
     @contextmanager
-    def open_it() -> Iterator[Storage]:
-        yield storage
-
-    return open_it
+    def open(self) -> Iterator[Storage]:
+        """Open it, as `actors.storage.opening` would."""
+        self.is_open = True
+        yield Storage(self.catalogue, self.inputs, self.outputs)
+        self.is_open = False
 
 
 def places_in(directory: Path) -> Places:

@@ -1,6 +1,5 @@
 """Changes that gather are made durable together, and each asker hears what came of its own."""
 
-import threading
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,36 +9,7 @@ import trio.testing
 from actors.group_commit import GroupCommit
 from actors.storage.memory import MemoryCatalogue
 from actors.storage.ports import JobNotFound, StorageError, StorageFull, StorageUnavailable
-from tests.conftest import PATIENCE
-
-
-class Slow(MemoryCatalogue):
-    """A catalogue in memory whose commits can be held up, and which remembers them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.batches: list[int] = []
-        self.threads_inside = 0
-        self.at_once = 0
-        self.broken: StorageError | None = None
-        self._gate = threading.Event()
-        self._gate.set()
-
-    def hold(self) -> None:
-        self._gate.clear()
-
-    def go_on(self) -> None:
-        self._gate.set()
-
-    def batch(self, calls):
-        self.threads_inside += 1
-        self.at_once = max(self.at_once, self.threads_inside)
-        self._gate.wait(PATIENCE)
-        self.batches.append(len(calls) - 1)  # Without the last call.
-        self.threads_inside -= 1
-        if self.broken:
-            raise self.broken
-        return super().batch(calls)
+from tests.conftest import PATIENCE, SlowCatalogue
 
 
 def nothing(_):
@@ -58,7 +28,7 @@ def not_found(_):
 async def running(catalogue, max_batch=8, last_call=lambda: nothing, committed=lambda _: None):
     async with trio.open_nursery() as nursery:
         changes = GroupCommit(max_batch)
-        nursery.start_soon(changes.run, catalogue, last_call, committed)
+        nursery.start_soon(changes.run, catalogue, last_call, committed)  # noqa: ASYNC113 (commits wait for it)
         with changes:
             yield changes
 
@@ -83,7 +53,7 @@ class Asked:
     async def wait_until_ended(self, number):
         with trio.fail_after(PATIENCE):
             while len(self.outcomes) < number:
-                await trio.sleep(0.001)
+                await trio.testing.wait_all_tasks_blocked(0.001)
 
 
 async def test_a_commit_returns_the_value_of_its_call():
@@ -94,11 +64,16 @@ async def test_a_commit_returns_the_value_of_its_call():
 
 
 async def test_a_call_that_fails_raises_in_its_own_asker_alone(nursery):
-    catalogue = Slow()
+    catalogue = SlowCatalogue()
     async with running(catalogue) as changes:
         asked = Asked(nursery, changes)
         catalogue.hold()
-        for name, call in (("0", nothing), ("a", value_of(1)), ("b", not_found), ("c", value_of(3))):
+        for name, call in (
+            ("0", nothing),
+            ("a", value_of(1)),
+            ("b", not_found),
+            ("c", value_of(3)),
+        ):
             asked.commit(name, call)
             await trio.testing.wait_all_tasks_blocked()
         catalogue.go_on()
@@ -110,7 +85,7 @@ async def test_a_call_that_fails_raises_in_its_own_asker_alone(nursery):
 
 
 async def test_what_gathers_during_a_commit_goes_into_the_next_one(nursery):
-    catalogue = Slow()
+    catalogue = SlowCatalogue()
     async with running(catalogue) as changes:
         asked = Asked(nursery, changes)
         catalogue.hold()
@@ -125,7 +100,7 @@ async def test_what_gathers_during_a_commit_goes_into_the_next_one(nursery):
 
 
 async def test_no_batch_is_larger_than_allowed_and_nothing_is_left_out(nursery):
-    catalogue = Slow()
+    catalogue = SlowCatalogue()
     async with running(catalogue, max_batch=3) as changes:
         asked = Asked(nursery, changes)
         catalogue.hold()
@@ -141,7 +116,7 @@ async def test_no_batch_is_larger_than_allowed_and_nothing_is_left_out(nursery):
 
 
 async def test_the_catalogue_is_never_called_by_two_threads_at_once(nursery):
-    catalogue = Slow()
+    catalogue = SlowCatalogue()
     async with running(catalogue, max_batch=2) as changes:
         asked = Asked(nursery, changes)
         for number in range(30):
@@ -152,8 +127,8 @@ async def test_the_catalogue_is_never_called_by_two_threads_at_once(nursery):
 
 
 async def test_a_transaction_that_is_lost_fails_all_who_were_in_it_and_the_next_one_works(nursery):
-    catalogue = Slow()
-    heard = []
+    catalogue = SlowCatalogue()
+    heard: list[object] = []
     async with running(catalogue, committed=heard.append) as changes:
         asked = Asked(nursery, changes)
         catalogue.hold()
@@ -175,16 +150,21 @@ async def test_a_transaction_that_is_lost_fails_all_who_were_in_it_and_the_next_
 
 
 async def test_every_transaction_ends_with_a_last_call_made_at_its_beginning(nursery):
-    catalogue = Slow()
-    made = []
-    order = []
+    catalogue = SlowCatalogue()
+    made: list[int] = []
+    order: list[str] = []
 
     def last_call():
         number = len(made)
         made.append(number)
-        return lambda _: order.append(f"last {number}") or number
 
-    heard = []
+        def last(_):
+            order.append(f"last {number}")
+            return number
+
+        return last
+
+    heard: list[object] = []
     async with running(catalogue, last_call=last_call, committed=heard.append) as changes:
         await changes.commit(lambda _: order.append("a"))
         await changes.commit(lambda _: order.append("b"))
@@ -203,7 +183,7 @@ async def test_the_last_call_is_heard_before_anybody_else():
 
 
 async def test_a_nudge_makes_a_transaction_though_nothing_changes():
-    heard = []
+    heard: list[object] = []
     committed = trio.Event()
 
     def hear(value):
@@ -219,7 +199,7 @@ async def test_a_nudge_makes_a_transaction_though_nothing_changes():
 
 
 async def test_a_nudge_never_waits_nor_fails(nursery):
-    catalogue = Slow()
+    catalogue = SlowCatalogue()
     async with running(catalogue, max_batch=2) as changes:
         catalogue.hold()
         for _ in range(10):
@@ -233,7 +213,7 @@ async def test_a_nudge_never_waits_nor_fails(nursery):
 
 
 async def test_closing_commits_what_has_been_accepted_and_then_ends(nursery):
-    catalogue = Slow()
+    catalogue = SlowCatalogue()
     with trio.fail_after(PATIENCE):
         async with running(catalogue, max_batch=2) as changes:
             asked = Asked(nursery, changes)
@@ -258,7 +238,7 @@ async def test_a_bug_in_a_call_ends_the_run():
 
 
 async def test_an_asker_that_is_cancelled_spoils_nobody_elses_change(nursery):
-    catalogue = Slow()
+    catalogue = SlowCatalogue()
     async with running(catalogue) as changes:
         asked = Asked(nursery, changes)
         catalogue.hold()
@@ -273,7 +253,7 @@ async def test_an_asker_that_is_cancelled_spoils_nobody_elses_change(nursery):
 
 
 async def test_why_a_transaction_was_lost_keeps_its_type():
-    catalogue = Slow()
+    catalogue = SlowCatalogue()
     catalogue.broken = StorageUnavailable("the disk is gone")
 
     async with running(catalogue) as changes:

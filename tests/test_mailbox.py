@@ -36,10 +36,11 @@ class Heard:
         self.error: Exception | None = None
         self.scope = trio.CancelScope()
 
-    async def ask(self, address: Address, request: Request[int]) -> None:
+    async def ask(self, address: Address, request: Double) -> None:
         with self.scope:
             try:
-                self.answer = await address.ask(request)
+                answer = await address.ask(request)
+                self.answer = answer
             except Exception as error:  # noqa: BLE001 (the test looks at it)
                 self.error = error
 
@@ -50,6 +51,11 @@ async def send(nursery: trio.Nursery, address: Address, number: int = 1) -> Hear
     nursery.start_soon(heard.ask, address, Double(number))
     await trio.testing.wait_all_tasks_blocked()
     return heard
+
+
+def number_in(envelope: Envelope) -> int:
+    assert isinstance(envelope.message, Double)
+    return envelope.message.number
 
 
 async def receive(mailbox: Mailbox) -> Envelope:
@@ -65,7 +71,7 @@ async def test_an_ask_returns_the_answer(nursery):
     heard = await send(nursery, address, 21)
 
     envelope = await receive(mailbox)
-    envelope.answer(envelope.message.number * 2)
+    envelope.answer(number_in(envelope) * 2)
     await trio.testing.wait_all_tasks_blocked()
 
     assert heard.answer == 42
@@ -100,7 +106,7 @@ async def test_messages_are_read_in_the_order_they_were_sent(nursery):
     for number in range(5):
         await send(nursery, address, number)
 
-    numbers = [(await receive(mailbox)).message.number for _ in range(5)]
+    numbers = [number_in(await receive(mailbox)) for _ in range(5)]
 
     assert numbers == [0, 1, 2, 3, 4]
 
@@ -182,9 +188,13 @@ async def test_a_bug_after_the_answer_changes_nothing_for_the_asker(nursery):
     heard = await send(nursery, address)
     envelope = await receive(mailbox)
 
-    with pytest.raises(ZeroDivisionError), envelope:
-        envelope.answer(2)
-        raise ZeroDivisionError
+    def answer_and_crash():
+        with envelope:
+            envelope.answer(2)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        answer_and_crash()
     await trio.testing.wait_all_tasks_blocked()
 
     assert (heard.answer, heard.error) == (2, None)
@@ -387,7 +397,7 @@ async def test_an_ask_that_is_cancelled_while_it_waits_for_room_is_never_sent(nu
     address.close()
 
     assert blocked == 1
-    assert [envelope.message.number async for envelope in mailbox] == [1]
+    assert [number_in(envelope) async for envelope in mailbox] == [1]
 
 
 async def test_an_actor_that_takes_over_goes_on_with_the_next_message(nursery):
@@ -402,7 +412,7 @@ async def test_an_actor_that_takes_over_goes_on_with_the_next_message(nursery):
     async def double_everything():
         async for envelope in mailbox:
             with envelope:
-                envelope.answer(envelope.message.number * 2)
+                envelope.answer(number_in(envelope) * 2)
 
     with pytest.raises(ZeroDivisionError):
         await crash_at_once()
@@ -440,7 +450,7 @@ async def test_a_mailbox_ends_when_its_last_address_closes_and_all_mail_is_read(
     await send(nursery, other, 2)
     other.close()
 
-    numbers = [envelope.message.number async for envelope in mailbox]
+    numbers = [number_in(envelope) async for envelope in mailbox]
 
     assert numbers == [1, 2]
 
@@ -460,17 +470,16 @@ async def test_closing_a_clone_leaves_the_original_open(nursery):
         await clone.ask(Double(1))
 
 
-async def test_closing_an_address_twice_does_not_close_its_clone():
+async def test_closing_an_address_twice_does_not_close_its_clone(nursery):
     address, mailbox = open_mailbox("doubler", 1)
     clone = address.clone()
 
     address.close()
     address.close()
-
-    with pytest.raises(trio.TooSlowError), trio.fail_after(0):
-        await clone.ask(Double(1))
+    await send(nursery, clone, 3)
     clone.close()
-    assert [envelope.abandoned async for envelope in mailbox] == [True]
+
+    assert [number_in(envelope) async for envelope in mailbox] == [3]
 
 
 async def test_statistics_tell_how_full_a_mailbox_is(nursery):
@@ -502,7 +511,14 @@ def test_the_type_of_an_answer_follows_from_the_message(tmp_path):
     # Its own plain configuration and a cache that lasts, so that it costs little.
     mypy = subprocess.run(
         [
-            *(sys.executable, "-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent"),
+            *(
+                sys.executable,
+                "-m",
+                "mypy",
+                "--strict",
+                "--config-file=",
+                "--follow-imports=silent",
+            ),
             *("--cache-dir", str(ROOT / ".mypy_cache" / "of-tests"), str(tmp_path / "snippet.py")),
         ],
         cwd=ROOT,

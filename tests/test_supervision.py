@@ -32,6 +32,7 @@ class Adder:
         self._activity.doing = "adding"
         async for envelope in self._mailbox:
             with envelope:
+                assert isinstance(envelope.message, Add)
                 if envelope.message.number < 0:
                     raise ZeroDivisionError
                 self._sum += envelope.message.number
@@ -84,13 +85,15 @@ async def test_a_crashed_actor_is_replaced_by_a_clean_one(nursery):
 
 async def test_a_crash_loses_the_message_in_hand_and_none_behind_it(nursery):
     adder = Supervised()
-    outcomes: dict[int, object] = {}
+    outcomes: dict[int, int | tuple[str]] = {}
 
     async def add(number):
         try:
-            outcomes[number] = await adder.address.ask(Add(number))
+            answer = await adder.address.ask(Add(number))
+            outcomes[number] = answer
         except HandlerCrashed as error:
-            outcomes[number] = error.args
+            (name,) = error.args
+            outcomes[number] = (name,)
 
     for number in (1, -1, 2, 3):
         nursery.start_soon(add, number)
@@ -199,7 +202,7 @@ async def test_starting_returns_when_the_actor_says_that_it_is_open():
             await trio.sleep_forever()
 
     order = []
-    address, mailbox = open_mailbox("slow", 1)
+    _, mailbox = open_mailbox("slow", 1)
     async with trio.open_nursery() as nursery:
         await nursery.start(supervise, Slow, Activity("slow", mailbox), Intensity())
         order.append("started")
@@ -210,11 +213,11 @@ async def test_starting_returns_when_the_actor_says_that_it_is_open():
 
 async def test_an_actor_that_cannot_start_fails_by_name_and_is_not_tried_again(nursery):
     class Broken:
-        async def run(self, *, task_status):
+        async def run(self, *, task_status):  # noqa: ARG002 (it does not come to that)
             made.append(self)
             raise FileNotFoundError("calotype.db")
 
-    made = []
+    made: list[object] = []
     address, mailbox = open_mailbox("broken", 1)
 
     with pytest.raises(FileNotFoundError, match=r"calotype\.db"):
@@ -234,8 +237,8 @@ async def test_an_actor_that_cannot_start_again_has_crashed_once_more(nursery):
             task_status.started()
             raise ZeroDivisionError
 
-    made = []
-    address, mailbox = open_mailbox("fragile", 1)
+    made: list[object] = []
+    _, mailbox = open_mailbox("fragile", 1)
     activity = Activity("fragile", mailbox)
 
     with pytest.raises(TooManyCrashes) as caught:
@@ -271,6 +274,11 @@ async def test_statistics_count_over_all_restarts(nursery):
 
     now = adder.activity.statistics()
 
-    assert (before.name, before.doing, before.handled, before.crashed) == ("adder", "starting", 0, 0)
+    assert (before.name, before.doing, before.handled, before.crashed) == (
+        "adder",
+        "starting",
+        0,
+        0,
+    )
     assert (now.doing, now.handled, now.crashed) == ("adding", 2, 1)
     assert now.mailbox == adder.mailbox.statistics()

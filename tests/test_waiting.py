@@ -98,8 +98,9 @@ async def test_settling_twice_is_settling_once(wait):
 
 async def test_leaving_its_with_releases_all(wait):
     waiting = Waiting()
+    askers = [await wait(waiting, str(number)) for number in range(3)]
+
     with pytest.raises(ZeroDivisionError), waiting:
-        askers = [await wait(waiting, str(number)) for number in range(3)]
         raise ZeroDivisionError
     await trio.testing.wait_all_tasks_blocked()
 
@@ -138,18 +139,16 @@ async def test_a_sweep_keeps_those_who_still_wait(wait):
 
 
 async def test_the_living_are_not_looked_through_again_at_each_new_one(wait):
-    waiting = Waiting()
-    sweeps = 0
-    sweep = waiting._sweep
+    class Counted(Waiting):
+        sweeps = 0
 
-    def counted():
-        nonlocal sweeps
-        sweeps += 1
-        sweep()
+        def _sweep(self):
+            self.sweeps += 1
+            super()._sweep()
 
-    waiting._sweep = counted
+    waiting = Counted()
 
     for _ in range(8 * FEW):
         await wait(waiting, "1")
 
-    assert sweeps == 3  # At 64, 128 and 256.
+    assert waiting.sweeps == 3  # At 64, 128 and 256.

@@ -37,6 +37,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger("calotype.web")
 
 PIECE = 64 * 1024
+# What Quart can take: no label of a name may be empty or longer than 63 bytes.
+HOST = re.compile(
+    rb"(?:(?:[\w~-]{1,63}\.)*[\w~-]{1,63}\.?|\[[0-9A-Fa-f:.]{2,45}\])?(?::[0-9]{0,5})?"
+)
+# Any token may be a method, and each would be a series of its own for as long as the process lives.
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+LAST_WORD = 15.0  # seconds; a connection gives up before
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 CLIENT_GONE = 499  # nginx's number for an answer that nobody waited for
 
@@ -45,12 +52,16 @@ class HTTPConnection(TrioASGIHTTPConnection):
     """One request and its answer."""
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Serve the request. A target that cannot be parsed is a 400 and not a crash."""
+        """Serve the request. A target or host that cannot be parsed is a 400 and not a crash."""
         try:
             self._make_path_absolute()
+            self._check_host()
             request = self._create_request_from_scope(send)
         except ValueError:
-            await _send_problem(send, Problem("malformed", "The target cannot be parsed."))
+            request_id = secrets.token_hex(8)
+            problem = Problem("malformed", "The target or the Host cannot be parsed.")
+            await _send_problem(_Answer(send, request_id), problem)
+            log.info("request_refused", request_id=request_id, status=problem.kind.status)
             return
         upload = cast("Upload", request.body)
         try:
@@ -64,6 +75,11 @@ class HTTPConnection(TrioASGIHTTPConnection):
         # A target may be a whole URL (RFC 9112, 3.2.2).
         if not self.scope["path"].startswith("/"):
             self.scope["path"] = urlsplit(self.scope["path"]).path or "/"
+
+    def _check_host(self) -> None:
+        for name, value in self.scope["headers"]:
+            if name == b"host" and not HOST.fullmatch(value):
+                raise ValueError(value)
 
     async def handle_messages(  # type: ignore[override]  # as the parent does
         self, nursery: trio.Nursery, request: Request, receive: ASGIReceiveCallable
@@ -88,7 +104,8 @@ class HTTPConnection(TrioASGIHTTPConnection):
         finally:
             seconds = time.perf_counter() - begun
             route = request.url_rule.rule if request.url_rule else "none"
-            metrics.REQUESTS.labels(request.method, route, answer.status).inc()
+            method = request.method if request.method in METHODS else "other"
+            metrics.REQUESTS.labels(method, route, answer.status).inc()
             metrics.REQUEST.labels(route).observe(seconds)
             log.info(
                 "request",
@@ -108,7 +125,7 @@ class HTTPConnection(TrioASGIHTTPConnection):
                     await _send_body(send, data[offset : offset + PIECE], more=True)
         # The server reports the end of the request while this is being sent, upon which
         # `handle_messages` cancels us, before the connection has been told that it is idle.
-        with trio.CancelScope(shield=True):
+        with trio.move_on_after(LAST_WORD, shield=True):
             await _send_body(send, b"", more=False)
 
 
@@ -131,9 +148,11 @@ class _Answer:
 
 
 async def _send_problem(send: ASGISendCallable, problem: Problem) -> None:
-    headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+    body = problem.body()
+    fields = {**problem.headers, "Content-Length": str(len(body))}
+    headers = [(name.encode(), value.encode()) for name, value in fields.items()]
     await _start(send, problem.kind.status, headers)
-    await _send_body(send, problem.body(), more=False)
+    await _send_body(send, body, more=False)
 
 
 async def _start(send: ASGISendCallable, status: int, headers: list[tuple[bytes, bytes]]) -> None:

@@ -43,11 +43,14 @@ log = structlog.get_logger("calotype.web")
 
 HEAD_READ = 16 * 1024  # small, since what is read of a head is held before it is checked
 BODY_READ = 256 * 1024
+READ_MEMORY = 16 * 1024 * 1024  # for what all connections together read at once, about
 SEND_PIECE = 64 * 1024
-QUEUED_EVENTS = 2  # of at most BODY_READ bytes each, between a connection and its request
+QUEUED_EVENTS = 0  # between a connection and its request; any more costs memory and is slower
 LINGER = 2.0  # seconds, and
 LINGER_BYTES = 16 * 1024 * 1024  # what is read of a body that is not wanted any more
 BACKLOG = 1024
+FAREWELLS = 32  # connections beyond the limit that are told so at the same moment
+VERSIONS = {b"1.0", b"1.1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class Server:
         self.config.max_app_queue_size = QUEUED_EVENTS
         self.config.errorlog = None
         self.open: set[Connection] = set()
+        self._farewells = 0
 
     async def serve(
         self,
@@ -120,7 +124,7 @@ class Server:
     async def _guarded(self, stream: trio.SocketStream) -> None:
         """Serve one connection; whatever goes wrong in it ends it alone."""
         if len(self.open) >= self.limits.connections:
-            await _turn_away(stream, self.limits.send)
+            await self._turn_away(stream)
             return
         connection = Connection(self, stream)
         self.open.add(connection)
@@ -133,20 +137,39 @@ class Server:
         finally:
             self.open.discard(connection)
 
+    async def _turn_away(self, stream: trio.SocketStream) -> None:
+        """Say that there are too many connections; say nothing if there are far too many.
 
-async def _turn_away(stream: trio.SocketStream, patience: float) -> None:
-    problem = Problem("overloaded", "Too many connections. Try again later.")
-    body = problem.body()
-    head = [f"{name}: {value}" for name, value in problem.headers.items()]
-    lines = ["HTTP/1.1 503", *head, f"Content-Length: {len(body)}", "Connection: close", "", ""]
-    with trio.move_on_after(patience):
-        async with stream:
-            try:
-                await stream.send_all("\r\n".join(lines).encode() + body)
+        For each of those has a descriptor, and files need some as well.
+        """
+        if self._farewells >= FAREWELLS:
+            return
+        self._farewells += 1
+        try:
+            with trio.move_on_after(LINGER):
+                await stream.send_all(_TOO_MANY)
                 await stream.send_eof()
-                await stream.receive_some(HEAD_READ)
-            except trio.BrokenResourceError:
-                pass
+                while await stream.receive_some(HEAD_READ):
+                    pass
+        except trio.BrokenResourceError:
+            pass  # The client broke it off.
+        finally:
+            self._farewells -= 1
+
+
+def _written(problem: Problem) -> bytes:
+    body = problem.body()
+    fields = {**problem.headers, "Content-Length": len(body), "Connection": "close"}
+    lines = [
+        f"HTTP/1.1 {problem.kind.status} ",
+        *(f"{name}: {value}" for name, value in fields.items()),
+        "",
+        "",
+    ]
+    return "\r\n".join(lines).encode() + body
+
+
+_TOO_MANY = _written(Problem("overloaded", "Too many connections. Try again later."))
 
 
 class Connection:
@@ -156,6 +179,7 @@ class Connection:
         self._server = server
         self._stream = stream
         self._sending = trio.Lock()
+        self._whole = trio.CancelScope()
         self._reading = trio.CancelScope()
         self._idle = True
         self._finished = False
@@ -163,12 +187,14 @@ class Connection:
 
     async def run(self) -> None:
         """Serve requests until one side closes, or the connection has been idle too long."""
-        async with self._stream, _Tasks() as tasks:
-            self._protocol = _Protocol(self._server, self._stream, tasks, self._send)
-            self._rest()
-            with self._reading:
-                await self._read()
-            await self._protocol.handle(Closed())
+        with self._whole:
+            async with self._stream, _Tasks() as tasks:
+                self._protocol = _Protocol(self._server, self._stream, tasks, self._send)
+                self._rest()
+                with self._reading:
+                    await self._read()
+                # What still runs, runs for nobody.
+                self._whole.cancel()
 
     def retire(self) -> None:
         """Close the connection if it is idle. If not, it closes after its present request."""
@@ -179,7 +205,7 @@ class Connection:
         unwanted = 0
         while unwanted < LINGER_BYTES:
             try:
-                data = await self._stream.receive_some(HEAD_READ if self._idle else BODY_READ)
+                data = await self._stream.receive_some(self._read_size())
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
             if self._finished:
@@ -188,6 +214,11 @@ class Connection:
                 await self._protocol.handle(RawData(bytes(data)))
             if not data:
                 return
+
+    def _read_size(self) -> int:
+        """Big pieces for a few; small ones for many, since each holds a piece or two."""
+        share = READ_MEMORY // len(self._server.open)
+        return HEAD_READ if self._idle else min(BODY_READ, max(HEAD_READ, share))
 
     async def _send(self, event: Event) -> None:
         if isinstance(event, RawData):
@@ -223,7 +254,7 @@ class Connection:
 
     def _break_off(self) -> None:
         self._finished = True
-        self._reading.cancel()
+        self._whole.cancel()
 
     async def _finish(self) -> None:
         """Say goodbye: send no more, and read on for a moment what is on its way.
@@ -231,13 +262,16 @@ class Connection:
         Closing at once with something unread would send a reset, and a reset makes the client's
         system forget an answer that the client has not read yet (RFC 9112, 9.6).
         """
-        if not self._finished:
+        if self._sending.locked():
+            # An answer is on its way that the client may never take, and this cannot overtake it.
+            self._break_off()
+        elif not self._finished:
             self._finished = True
             self._reading.deadline = trio.current_time() + LINGER
             try:
                 await self._stream.send_eof()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self._reading.cancel()
+                self._break_off()
         await self._protocol.handle(Closed())
 
 
@@ -271,8 +305,10 @@ class _Protocol(H11Protocol):
         names = {name for name, _ in request.headers}
         if {b"content-length", b"transfer-encoding"} <= names:
             # Two ends of one body are how requests are smuggled (RFC 9112, 6.1).
-            await self._send_error_response(400)
-            await self.send(Closed())
+            await self._refuse(400)
+            return
+        if request.http_version not in VERSIONS:
+            await self._refuse(505)
             return
         if b"upgrade" in names:
             request = h11.Request(
@@ -282,6 +318,10 @@ class _Protocol(H11Protocol):
                 http_version=request.http_version,
             )
         await super()._create_stream(request)
+
+    async def _refuse(self, status: int) -> None:
+        await self._send_error_response(status)
+        await self.send(Closed())
 
 
 class _Tasks(TaskGroup):
@@ -297,18 +337,27 @@ class _Tasks(TaskGroup):
         """Start serving a request; return the way to send it what comes from the client."""
         give, take = trio.open_memory_channel["ASGIReceiveEvent"](config.max_app_queue_size)
 
+        async def receive() -> ASGIReceiveEvent:
+            try:
+                return await take.receive()
+            except trio.EndOfChannel:
+                return {"type": "http.disconnect"}
+
         async def serve() -> None:
             try:
                 with take:
-                    await app(
-                        scope, take.receive, send, trio.to_thread.run_sync, trio.from_thread.run
-                    )
+                    await app(scope, receive, send, trio.to_thread.run_sync, trio.from_thread.run)
             finally:
                 await send(None)
 
         async def put(event: ASGIReceiveEvent) -> None:
-            # Broken when the answer is given: the rest of the request makes no difference then.
-            with suppress(trio.BrokenResourceError):
+            if event["type"] == "http.disconnect":
+                # Not sent, since this must neither wait nor get lost: it may be the application's
+                # own last send that brings it about, while nobody receives.
+                give.close()
+                return
+            # Broken or closed when the answer is given: the rest makes no difference then.
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await give.send(event)
 
         self.spawn(serve)

@@ -37,11 +37,12 @@ class Downloads:
           Problem: `not_ready`, `job_failed`, `job_cancelled`, `range_not_satisfiable`.
           JobNotFound, BlobNotFound: as the Store says.
         """
-        wanted = 0 if request.method == "HEAD" else PIECE
+        # One byte tells whether the file is there.
+        wanted = 1 if request.method == "HEAD" else PIECE
         fetched, output = await self._fetch(job_id, wanted)
         headers = _headers(fetched.job, output)
         if request.if_none_match.contains_weak(output.sha256):
-            return Response(None, 304, {name: headers[name] for name in ("ETag", "Cache-Control")})
+            return _not_modified(headers)
         part = _part(output)
         if part is None:
             return self._picture(fetched.data, output, 0, output.size_bytes, 200, headers)
@@ -78,6 +79,7 @@ class Downloads:
         response = Response(have if whole else self._pieces(have, output, start, stop), status)
         # Last, since the response has set a length of its own, which HEAD must not tell.
         response.headers.update(headers)
+        response.timeout = None  # A slow client is given up by the connection, if it makes no way.
         return response
 
     async def _pieces(
@@ -119,11 +121,22 @@ def _headers(job: Job, output: Output) -> dict[str, str]:
     }
 
 
+def _not_modified(headers: Mapping[str, str]) -> Response:
+    response = Response(None, 304)
+    # These would be of the empty body, and not of the picture (RFC 9110, 8.6).
+    del response.headers["Content-Type"], response.headers["Content-Length"]
+    for name in ("ETag", "Cache-Control"):
+        response.headers[name] = headers[name]
+    return response
+
+
 def _part(output: Output) -> tuple[int, int] | None:
     """Return the range that is asked for, as start and stop; None for the whole.
 
-    What is no single range of bytes is ignored, as RFC 9110, 14.2 allows.
+    What is no single range of bytes is ignored, as RFC 9110, 14.2 allows, and asks for with HEAD.
     """
+    if request.method == "HEAD":
+        return None
     asked = parse_range_header(request.headers.get("Range"))
     if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
         return None

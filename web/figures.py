@@ -61,7 +61,7 @@ class Samples:
 
 def percentile(ranked: list[float], share: float) -> float:
     """Return the value that `share` percent do not exceed (nearest rank), of a sorted list."""
-    return ranked[max(ceil(share / 100 * len(ranked)), 1) - 1] if ranked else 0.0
+    return ranked[max(ceil(share * len(ranked) / 100), 1) - 1] if ranked else 0.0
 
 
 class Figures:
@@ -127,13 +127,14 @@ def plot(figures: Figures, path: Path, title: str) -> None:
     for moment, duration in zip(jobs.moments, jobs.durations, strict=True):
         by_second[int(moment)].append(1000 * duration)
     seconds = sorted(by_second)
+    middles = [min(second + 0.5, jobs.moments[-1]) for second in seconds]
 
     drawing = Figure(figsize=(10, 5), layout="constrained")
     axes = drawing.subplots()
     axes.plot(jobs.moments, [1000 * each for each in jobs.durations], ".", ms=3, alpha=0.4)
     for share in (50, 99):
         points = [percentile(sorted(by_second[second]), share) for second in seconds]
-        axes.plot([second + 0.5 for second in seconds], points, label=f"p{share} of each second")
+        axes.plot(middles, points, label=f"p{share} of each second")
     axes.set(title=title, xlabel="seconds", ylabel="milliseconds for a job")
     axes.set_ylim(bottom=0)
     axes.grid(visible=True, alpha=0.3)

@@ -25,16 +25,15 @@ def run_interruptibly(main: Callable[[], Awaitable[None]]) -> bool:
 async def _watched(main: Callable[[], Awaitable[None]]) -> bool:
     interrupted = False
 
-    async def listen(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def listen() -> None:
         nonlocal interrupted
-        with trio.open_signal_receiver(signal.SIGINT) as signals:
-            task_status.started()
-            async for _ in signals:
-                interrupted = True
-                nursery.cancel_scope.cancel()
+        async for _ in signals:
+            interrupted = True
+            nursery.cancel_scope.cancel()
 
-    async with trio.open_nursery() as nursery:
-        await nursery.start(listen)
-        await main()
-        nursery.cancel_scope.cancel()
+    with trio.open_signal_receiver(signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            await main()
+            nursery.cancel_scope.cancel()
     return interrupted

@@ -48,9 +48,9 @@ class _ListWords(msgspec.Struct, forbid_unknown_fields=True):
 
     status: Status | None = None
     operation: str | None = None
-    created_after: datetime | None = None
+    created_after: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)] = 20
-    cursor: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    cursor: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
 
 
 class _WaitWords(msgspec.Struct, forbid_unknown_fields=True):
@@ -91,8 +91,11 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
         message = wire.submission(request.headers.get("Content-Type", ""), body, words, limits)
         del body
         job = await ask(message)
+        # Who waits for the end does so without the picture in memory.
+        del message
+        upload().close()
         structlog.contextvars.bind_contextvars(job_id=job.id)
-        wait = _preferred_wait(request.headers.getlist("Prefer"))
+        wait = min(_preferred_wait(request.headers.getlist("Prefer")), int(patience.wait))
         if wait:
             job = await ended(job, wait)
         if job.status not in ENDED:
@@ -128,7 +131,9 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
     @jobs.delete("/<job_id>")
     async def delete(job_id: str) -> Response:
         await ask(Delete(job_id))
-        return Response(None, 204)
+        nothing = Response(None, 204)
+        nothing.headers.remove("Content-Type")
+        return nothing
 
     @jobs.get("")
     async def list_jobs() -> Response:

@@ -14,7 +14,6 @@ REQUEST = Histogram(
 PRESENT = Gauge("calotype_jobs_present", "Jobs in the catalogue.", ["status", "priority"])
 OLDEST = Gauge("calotype_oldest_pending_seconds", "For how long the oldest pending job waits.")
 MAIL = Gauge("calotype_mailbox_messages", "Messages that wait in a mailbox.", ["actor"])
-CRASHED = Gauge("calotype_actor_crashes", "How often an actor was replaced.", ["actor"])
 LIMITER_USED = Gauge("calotype_limiter_used", "Tokens of a limiter in use.", ["limiter"])
 LIMITER_TOTAL = Gauge("calotype_limiter_total", "Tokens of a limiter.", ["limiter"])
 WORKERS = Gauge("calotype_workers", "Workers, by what they do.", ["state"])

@@ -62,6 +62,7 @@ async def open_upload(image: bytes | Path, on_progress: Progress | None) -> Asyn
         pieces = iter([image[at : at + PIECE] for at in range(0, len(image), PIECE)])
 
         async def read(_: int) -> bytes:
+            await trio.lowlevel.checkpoint()
             return next(pieces, b"")
 
         yield Upload(read, len(image), on_progress)

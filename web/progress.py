@@ -1,16 +1,19 @@
-"""What `calotype submit` shows while it runs: a bar for all, and one for each picture under way."""
+"""What `calotype submit` shows: a bar for all, one for each picture on its way, and the results."""
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from web.pieces import Progress as Listener
 
@@ -22,7 +25,7 @@ class Board:
         self.failed = 0
         self._done = 0
         self._total = total
-        console = Console(stderr=True)
+        self._console = console = Console(stderr=True, soft_wrap=True)
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -30,8 +33,8 @@ class Board:
             console=console,
             transient=True,
             disable=not console.is_terminal,
-            # It would send what goes to a pipe to the terminal.
-            redirect_stdout=sys.stdout.isatty(),
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         self._all = self._bars.add_task("all", total=total, state=f"0 of {total}")
 
@@ -55,6 +58,22 @@ class Board:
             self._bars.update(
                 self._all, completed=self._done, state=f"{self._done} of {self._total}"
             )
+
+    def complain(self, sentence: str) -> None:
+        """Say on stderr what went wrong."""
+        self._console.print(f"calotype: {sentence}", markup=False, highlight=False)
+
+    def announce(self, target: Path) -> None:
+        """Print the name of a result on stdout: into a pipe exactly as the file is named."""
+        if sys.stdout.isatty() and self._console.is_terminal:
+            # The bars make room for what goes through their console.
+            self._console.print(click.format_filename(target), markup=False, highlight=False)
+            return
+        try:
+            click.echo(os.fsencode(target))
+        except BrokenPipeError:
+            # Whoever read the names has left; the pictures are still wanted.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def __enter__(self) -> Self:
         self._bars.start()

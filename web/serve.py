@@ -39,6 +39,7 @@ log = structlog.get_logger("calotype.serve")
 # A thread that decodes holds the interpreter for this long at most while the event loop waits.
 SWITCH_INTERVAL = 0.0005  # seconds
 SPARE_FILES = 256  # descriptors besides those of connections
+DRAIN = 2.0  # seconds for the actors to hear of the stop
 STUCK = 5.0  # seconds after the grace until the process is ended by force
 REQUESTS_SHARE = 2 / 3
 BASE64 = 4 / 3
@@ -75,7 +76,8 @@ async def serve(settings: Settings) -> bool:
       TooManyCrashes: if an actor kept crashing.
     """
     sys.setswitchinterval(SWITCH_INTERVAL)
-    _allow_files(settings.max_connections + SPARE_FILES)
+    # A connection, and the file in which its body waits.
+    _allow_files(2 * settings.max_connections + SPARE_FILES)
     stopping = Stopping(settings.shutdown_grace)
     health = Health()
     places = Places(settings.db_path, settings.upload_dir, settings.output_dir)
@@ -138,11 +140,12 @@ async def _stop_at_signal(
     first = await anext(signals)
     log.info("stopping", signal=signal.Signals(first).name)
     health.draining = True
-    try:
-        await dispatcher.ask(Drain())
-    except AskFailed as error:
-        log.warning("drain_failed", why=repr(error))
     stopping.begin()
+    try:
+        with trio.fail_after(DRAIN):
+            await dispatcher.ask(Drain())
+    except (AskFailed, trio.TooSlowError) as error:
+        log.warning("drain_failed", why=repr(error))
     with trio.move_on_after(stopping.left() + STUCK):
         second = await anext(signals)
         log.warning("ended_at_once", signal=signal.Signals(second).name)

@@ -144,6 +144,12 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _directories_differ(self) -> Self:
+        if self.upload_dir.resolve() == self.output_dir.resolve():
+            raise ValueError("UPLOAD_DIR and OUTPUT_DIR must be two directories")
+        return self
+
     @property
     def image_limits(self) -> Limits:
         """The limits of an image."""

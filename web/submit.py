@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
@@ -117,9 +116,9 @@ def _run(batch: _Batch) -> int:
         except* Unreachable as group:
             board.failed += 1
             why = _first(group)
-            _complain(f"There is no connection to {batch.url}: {why} Is the service running?")
+            board.complain(f"There is no connection to {batch.url}: {why} Is the service running?")
     if interrupted:
-        _complain("Interrupted.")
+        board.complain("Interrupted.")
         return INTERRUPTED
     return 1 if board.failed else 0
 
@@ -152,12 +151,12 @@ async def _send_some(
                 raise
             except RequestFailed as error:
                 board.failed += 1
-                _complain(f"{errand.name}: {error}")
+                board.complain(f"{errand.name}: {error}")
             except OSError as error:
                 board.failed += 1
-                _complain(f"{errand.name}: {error.strerror}: {error.filename}")
+                board.complain(f"{errand.name}: {error.strerror}: {error.filename}")
             else:
-                _announce(target)
+                board.announce(target)
 
 
 def _write(target: Path, data: bytes) -> None:
@@ -169,15 +168,3 @@ def _write(target: Path, data: bytes) -> None:
         beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _announce(target: Path) -> None:
-    try:
-        click.echo(os.fsencode(target))
-    except BrokenPipeError:
-        # Whoever read the names has left; the pictures are still wanted.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _complain(sentence: str) -> None:
-    click.echo(f"calotype: {sentence}", err=True)

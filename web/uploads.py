@@ -6,7 +6,9 @@ no name. So clients that hold their uploads back cost disk, and stop nobody else
 
 from __future__ import annotations
 
+import errno
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
@@ -14,11 +16,16 @@ from typing import IO, TYPE_CHECKING, cast
 import trio
 from quart import request
 
-from actors.storage.ports import StorageFull
+from actors.storage.ports import StorageError, StorageFull, StorageUnavailable
 from web.problems import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hypercorn.typing import ASGIReceiveCallable
+
+SMALL = 4096  # bytes; smaller pieces are put together, since each costs some 40 more than it has
+WRITERS = 4  # threads, so that a flood of bodies does not take the threads of others
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ class Uploads:
         self.in_memory = 0
         self.on_disk = 0
         self.turns = trio.Semaphore(limits.spilled)
+        self.writers = trio.CapacityLimiter(WRITERS)
 
     def take(self, size: int) -> bool:
         """Take `size` bytes from the budget, if it has them."""
@@ -80,6 +88,7 @@ class Upload:
         self._file: IO[bytes] | None = None
         self._size = 0
         self._taken = 0
+        self._spilled = 0
         self._has_turn = False
         self._done = trio.Event()
         self._problem: Exception | None = None
@@ -91,7 +100,7 @@ class Upload:
         """
         try:
             return await self._fill(receive)
-        except (Problem, StorageFull) as problem:
+        except (Problem, StorageError) as problem:
             self._problem = problem
             self._done.set()
             return True
@@ -99,28 +108,30 @@ class Upload:
     async def _fill(self, receive: ASGIReceiveCallable) -> bool:
         limits = self._uploads.limits
         self._check_size(self._declared or 0)
-        begun, so_far = trio.current_time(), 0
+        # Only the time in which we wait for the client counts against it.
+        left, so_far = limits.period, 0
         while True:
-            with trio.move_on_at(begun + limits.period) as waiting:
+            asked = trio.current_time()
+            with trio.move_on_after(left) as waiting:
                 event = await receive()
+            left -= trio.current_time() - asked
+            if not waiting.cancelled_caught:
                 if event["type"] != "http.request":
                     return False
                 piece = event.get("body", b"")
                 so_far += len(piece)
+                await self._keep(piece)
                 if not event.get("more_body", False):
-                    await self._keep(piece)
                     self._done.set()
                     return True
-            if waiting.cancelled_caught or trio.current_time() >= begun + limits.period:
+            if left <= 0:
                 if so_far < limits.min_rate * limits.period:
                     raise Problem(
                         "too_slow",
                         f"The body must bring at least {limits.min_rate} bytes a second.",
                         headers={"Connection": "close"},
                     )
-                begun, so_far = trio.current_time(), 0
-            if not waiting.cancelled_caught:
-                await self._keep(piece)
+                left, so_far = limits.period, 0
 
     def _check_size(self, size: int) -> None:
         if size > self._uploads.limits.max_size:
@@ -137,21 +148,30 @@ class Upload:
         self._check_size(self._size)
         if self._file is None and self._uploads.take(len(piece)):
             self._taken += len(piece)
-            self._pieces.append(piece)
+            if self._pieces and len(self._pieces[-1]) < SMALL:
+                self._pieces[-1] += piece
+            else:
+                self._pieces.append(piece)
             return
         pieces, self._pieces = [*self._pieces, piece], []
-        try:
-            await trio.to_thread.run_sync(self._spill, pieces)
-        except OSError as error:
-            raise StorageFull("no room for the upload") from error
-        self._uploads.on_disk += sum(map(len, pieces))
+        await trio.to_thread.run_sync(self._spill, pieces, limiter=self._uploads.writers)
+        written = sum(map(len, pieces))
+        self._spilled += written
+        self._uploads.on_disk += written
         self._give_back()
 
     def _spill(self, pieces: list[bytes]) -> None:
-        if self._file is None:
-            # Closed by `close`, at the end of the request.
-            self._file = tempfile.TemporaryFile(dir=self._uploads.limits.spool)  # noqa: SIM115
-        self._file.writelines(pieces)
+        with _named_errors():
+            if self._file is None:
+                # Closed by `close`, at the end of the request. Without a buffer of its own, which
+                # would be written so late that nobody expects the disk to be full.
+                self._file = tempfile.TemporaryFile(  # noqa: SIM115
+                    dir=self._uploads.limits.spool, buffering=0
+                )
+            for piece in pieces:
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[self._file.write(rest) :]
 
     def _give_back(self) -> None:
         self._uploads.give(self._taken)
@@ -163,6 +183,7 @@ class Upload:
         Raises:
           Problem: `too_large`, `too_slow`, or `overloaded` if too many wait to be read.
           StorageFull: if it did not fit into memory, and not on the disk either.
+          StorageUnavailable: if the disk does not take it, or give it back.
         """
         await self._done.wait()
         if self._problem:
@@ -173,19 +194,34 @@ class Upload:
         with trio.fail_after(self._uploads.limits.patience):
             await self._uploads.turns.acquire()
         self._has_turn = True
+        # Whoever has a turn needs no limiter of another kind.
         return await trio.to_thread.run_sync(_take_back, self._file)
 
     def close(self) -> None:
-        """Give back what the body holds. The request has ended."""
+        """Give back what the body holds: nobody needs it any more. May be called again."""
+        self._pieces = []
         self._give_back()
         if self._has_turn:
             self._has_turn = False
             self._uploads.turns.release()
         if self._file:
             self._file.close()
-            self._uploads.on_disk -= self._size
+            self._uploads.on_disk -= self._spilled
+            self._spilled = 0
 
 
 def _take_back(file: IO[bytes]) -> bytes:
-    file.seek(0)
-    return file.read()
+    with _named_errors():
+        file.seek(0)
+        return file.read()
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Raise what the operating system says under the storage's names."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise StorageFull("no room for the upload") from error
+        raise StorageUnavailable("the upload cannot wait on the disk") from error

@@ -118,10 +118,8 @@ def set_gauges(stats: Stats) -> None:
     metrics.WORKERS.labels("busy").set(stats.pool.busy)
     metrics.WORKERS.labels("idle").set(stats.pool.present - stats.pool.busy)
     metrics.MAIL.clear()
-    metrics.CRASHED.clear()
     for actor in stats.actors:
         metrics.MAIL.labels(actor.name).set(actor.waiting)
-        metrics.CRASHED.labels(actor.name).set(actor.crashed)
     metrics.BODIES.labels("memory").set(stats.bodies.in_memory)
     metrics.BODIES.labels("disk").set(stats.bodies.on_disk)
     metrics.CONNECTIONS.set(stats.connections.open)

@@ -15,7 +15,17 @@ import pybase64
 from msgspec import Raw
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_options_header
-from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+from werkzeug.sansio.multipart import (
+    BLANK_LINE_RE,
+    Data,
+    Epilogue,
+    Event,
+    Field,
+    File,
+    MultipartDecoder,
+    NeedData,
+    State,
+)
 
 from actors.imaging.facts import Format
 from actors.imaging.recipe import Operation, Output, Quality, Recipe
@@ -29,10 +39,12 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=msgspec.Struct)
 
 MAX_DEPTH = 16
+MAX_MEMBERS = 64
 MAX_PARTS = 32
+MAX_PART_HEAD = 4096  # bytes; Werkzeug takes a second for a megabyte of parameters
 OPERATIONS = {each.__struct_config__.tag: each for each in get_args(Operation)}
 OLD_FORMAT_NAMES = {"jpg": "jpeg"}
-LINE_BREAKS = re.compile(rb"[\r\n]+")
+WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,7 @@ def submission(
       Problem: `unsupported_media_type`, `malformed`, `too_large`, or `invalid` with every fault.
     """
     kind, options = parse_options_header(content_type)
+    kind = kind.lower()
     if kind == "application/json":
         said = _from_json(body, limits)
     elif kind == "multipart/form-data":
@@ -86,8 +99,10 @@ def _from_json(body: bytes, limits: WireLimits) -> _Said:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem("malformed", f"The body is no JSON object: {error}") from error
     image = members.pop("image_data", None)
-    if sum(map(len, members.values())) > limits.json:
+    if len(body) - len(image or b"") > limits.json:
         raise Problem("too_large", f"The JSON besides the image has more than {limits.json} bytes.")
+    if len(members) > MAX_MEMBERS:
+        raise Problem("malformed", f"The JSON has more than {MAX_MEMBERS} members.")
     try:
         values = {name: msgspec.json.decode(raw) for name, raw in members.items()}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -118,12 +133,12 @@ def _read_base64(raw: bytes, said: _Said) -> None:
         said.faults.append(Fault("/image_data", "must be a string of base64"))
         return
     text = msgspec.json.decode(raw, type=str).encode() if b"\\" in raw else raw[1:-1]
-    if text.startswith(b"data:"):
+    if text[:5].lower() == b"data:":
         header, _, text = text.partition(b",")
-        if not header.endswith(b";base64"):
+        if not header.lower().endswith(b";base64"):
             raise Problem("malformed", "The data: URI in image_data is not in base64.")
     if b"\n" in text or b"\r" in text:
-        text = LINE_BREAKS.sub(b"", text)
+        text = text.translate(None, b"\r\n")
     try:
         said.images["image_data"] = pybase64.b64decode(text, validate=True)
     except ValueError as error:
@@ -139,13 +154,15 @@ def _from_form(body: bytes, boundary: str, limits: WireLimits) -> _Said:
                 form.faults.append(Fault("/image", "is given twice"))
             form.images["image"] = data
         elif name == "request":
+            if inner is not None:
+                form.faults.append(Fault("/request", "is given twice"))
             inner = _from_json(data, limits)
         else:
             _add_word(form, name, _text(data))
     if inner is None:
         return form
     form.faults += [
-        Fault(f"/{name}", "must be in the part `request`, since there is one")
+        Fault(_pointer(name), "must be in the part `request`, since there is one")
         for name in form.values
     ]
     return _Said(form.images | inner.images, inner.values, False, form.faults + inner.faults)
@@ -153,14 +170,16 @@ def _from_form(body: bytes, boundary: str, limits: WireLimits) -> _Said:
 
 def _parts(body: bytes, boundary: str) -> Iterable[tuple[str, bytes]]:
     """Yield the name and the bytes of each part of a form."""
+    if not boundary:
+        raise Problem("malformed", "The Content-Type of the form names no boundary.")
     try:
         decoder = MultipartDecoder(boundary.encode("ascii"), max_parts=MAX_PARTS)
         decoder.receive_data(body)
         decoder.receive_data(None)
         name, data = "", bytearray()
-        while not isinstance(event := decoder.next_event(), Epilogue | NeedData):
+        while not isinstance(event := _next(decoder), Epilogue | NeedData):
             if isinstance(event, Field | File):
-                name, data = event.name, bytearray()
+                name, data = _name(event), bytearray()
             elif isinstance(event, Data):
                 data += event.data
                 if not event.more_data:
@@ -173,6 +192,20 @@ def _parts(body: bytes, boundary: str) -> Iterable[tuple[str, bytes]]:
         raise Problem("malformed", "The form ends too early.")
 
 
+def _next(decoder: MultipartDecoder) -> Event:
+    in_head = decoder.state is State.PART
+    if in_head and not BLANK_LINE_RE.search(decoder.buffer, 0, MAX_PART_HEAD):
+        raise ValueError("the head of a part has no end, or is too long")
+    return decoder.next_event()
+
+
+def _name(part: Field | File) -> str:
+    name: str | None = part.name  # None if it has none, whatever Werkzeug's annotation says.
+    if name is None:
+        raise ValueError("a part has no name")
+    return name
+
+
 def _from_words(query: Iterable[tuple[str, str]]) -> _Said:
     said = _Said(are_words=True)
     for name, value in query:
@@ -182,7 +215,7 @@ def _from_words(query: Iterable[tuple[str, str]]) -> _Said:
 
 def _add_word(said: _Said, name: str, value: str) -> None:
     if name in said.values:
-        said.faults.append(Fault(f"/{name}", "is given twice"))
+        said.faults.append(Fault(_pointer(name), "is given twice"))
     said.values[name] = value
 
 
@@ -207,7 +240,7 @@ def _checked(said: _Said, limits: WireLimits) -> Submit:
     output = _struct(_OutputWords, said)
     submit = _struct(_JobWords, said)
     if kind:
-        faults += [Fault(f"/{name}", f"is no parameter of {operation}") for name in said.values]
+        faults += [Fault(_pointer(name), f"is no parameter of {operation}") for name in said.values]
     if faults or step is None or output is None or submit is None:
         raise invalid(faults)
     recipe = Recipe((step,), Output(format=output.output_format, quality=output.quality))
@@ -259,11 +292,20 @@ def _struct(kind: type[S], said: _Said) -> S | None:
                 sound = False
             continue
         try:
-            members[each.name] = msgspec.convert(value, each.type, strict=not said.are_words)
+            member = msgspec.convert(value, each.type, strict=not said.are_words)
+            if type(member) is int and not WHOLE_NUMBER.fullmatch(str(value)):
+                # Words such as "1e2" or "300.0", which JSON would be refused for as well.
+                raise msgspec.ValidationError("Expected `int`, got `float`")  # noqa: TRY301
+            members[each.name] = member
         except msgspec.ValidationError as error:
             said.faults.append(Fault(f"/{each.name}", _sentence(error)))
             sound = False
     return kind(**members) if sound else None
+
+
+def _pointer(name: str) -> str:
+    """Return the JSON pointer to a member (RFC 6901, 3)."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def _sentence(error: msgspec.ValidationError) -> str:

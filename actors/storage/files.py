@@ -84,13 +84,15 @@ class Files:
         """See `Blobs.shards`."""
         for shard in SHARDS:
             with _named_errors(), os.scandir(self._directory / shard) as entries:
-                # A name that came after the opening may be of a job that is only now written.
-                keys = [
-                    f"{shard}/{entry.name}"
-                    for entry in entries
-                    if entry.stat(follow_symlinks=False).st_mtime < self._opened
-                ]
+                keys = [f"{shard}/{entry.name}" for entry in entries if self._was_there(entry)]
             yield keys
+
+    def _was_there(self, entry: os.DirEntry[str]) -> bool:
+        # A name that came after the opening may be of a job that is only now written.
+        try:
+            return entry.stat(follow_symlinks=False).st_mtime < self._opened
+        except FileNotFoundError:
+            return False  # Deleted since its name was read.
 
 
 def _sync_directory(path: Path) -> None:

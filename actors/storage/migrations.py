@@ -5,6 +5,7 @@ A step that was released is never edited: what is to change gets a step of its o
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 from sqlite_utils import Migrations
@@ -26,9 +27,9 @@ COUNT_OUT = (
 )
 
 
-@migrations(name="0001_jobs")
-def jobs(db: Database) -> None:
-    """Make the table of jobs, and the tallies by status and priority."""
+def make_jobs(db: Database) -> None:
+    """Make the table of jobs, the tallies by status and priority, and the catalogue's own name."""
+    db.table("catalogue").insert({"id": str(uuid.uuid4())}, pk="id", strict=True)
     db.table("jobs").create(
         {
             "number": int,
@@ -86,3 +87,9 @@ def jobs(db: Database) -> None:
         "create trigger jobs_moved after update of status on jobs "
         f"begin {COUNT_OUT}; {COUNT_IN}; end"
     )
+
+
+STEPS = {"0001_jobs": make_jobs}
+
+for name, step in STEPS.items():
+    migrations(name=name)(step)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-from contextlib import contextmanager
+import os
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from actors.storage.files import Files
 from actors.storage.ports import Storage, StorageUnavailable
@@ -14,6 +15,8 @@ from actors.storage.sqlite import SqliteCatalogue
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+MARK = ".calotype"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +40,31 @@ class Places:
 def open_storage(places: Places) -> Iterator[Storage]:
     """Open the storage for this process alone, making what is missing.
 
+    Two processes on one catalogue would each take the other's running jobs for leftovers, and two
+    catalogues on one directory each the other's files. So each place is locked, and a directory
+    is marked with the catalogue that its files belong to.
+
     Raises:
-      StorageUnavailable: if it cannot be opened, or another process has it open.
+      StorageUnavailable: if it cannot be opened, another process has it open, or a directory
+        belongs to another catalogue.
       StorageFull: if there is no room for what must be made.
     """
-    with _only_process(places.catalogue):
+    with ExitStack() as stack:
+        stack.enter_context(_locked(places.catalogue.with_name(f"{places.catalogue.name}.lock")))
         catalogue = SqliteCatalogue(places.catalogue)
-        try:
-            yield Storage(catalogue, Files(places.inputs), Files(places.outputs))
-        finally:
-            catalogue.close()
+        stack.callback(catalogue.close)
+        for directory in (places.inputs, places.outputs):
+            mark = stack.enter_context(_locked(directory / MARK))
+            _mark(directory, mark, catalogue.identity)
+        yield Storage(catalogue, Files(places.inputs), Files(places.outputs))
 
 
 @contextmanager
-def _only_process(path: Path) -> Iterator[None]:
-    """Hold a lock beside `path`; the system lets go of it when the process ends, however it does.
-
-    Two processes on one catalogue would each take the other's running jobs for leftovers.
-    """
+def _locked(path: Path) -> Iterator[IO[str]]:
+    """Hold a lock on `path`; the system lets go of it when the process ends, however it does."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.with_name(f"{path.name}.lock").open("w")
+        file = path.open("a+")
     except OSError as error:
         raise StorageUnavailable(f"{path}: {error.strerror}") from error
     with file:
@@ -65,4 +72,27 @@ def _only_process(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StorageUnavailable(f"another process has {path} open") from None
-        yield
+        yield file
+
+
+def _mark(directory: Path, mark: IO[str], identity: str) -> None:
+    """Say in `directory` which catalogue its files belong to.
+
+    Raises:
+      StorageUnavailable: if they belong to another one, which would lose them to our sweep.
+    """
+    try:
+        mark.seek(0)
+        found = mark.read().strip()
+        if not found:
+            mark.write(f"{identity}\n")
+            mark.flush()
+            os.fsync(mark.fileno())
+            return
+    except OSError as error:
+        raise StorageUnavailable(f"{directory}: {error.strerror}") from error
+    if found != identity:
+        raise StorageUnavailable(
+            f"the files in {directory} belong to another catalogue than the one that is named; "
+            f"choose another directory, or delete {directory / MARK} to have those files removed"
+        )

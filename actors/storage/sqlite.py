@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlite_utils import Database
 
-from actors.storage.migrations import migrations
+from actors.storage.migrations import STEPS, migrations
 from actors.storage.ports import (
     Job,
     JobNotFound,
@@ -58,9 +58,25 @@ class SqliteCatalogue:
         with _named_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = Database(sqlite3.connect(path, check_same_thread=False))
-            self._db.enable_wal()
-            self._db.execute("pragma synchronous = full")
-            migrations.apply(self._db)
+            try:
+                self._db.enable_wal()
+                self._db.execute("pragma synchronous = full")
+                self._migrate()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _migrate(self) -> None:
+        unknown = {step.name for step in migrations.applied(self._db)} - STEPS.keys()
+        if unknown:
+            raise StorageUnavailable("the catalogue was made by a newer version of Calotype")
+        migrations.apply(self._db)
+
+    @property
+    def identity(self) -> str:
+        """The name that this catalogue was given when it was made; no other has it."""
+        (identity,) = self._db.execute("select id from catalogue").fetchone()
+        return str(identity)
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
         """See `Catalogue.batch`."""
@@ -361,6 +377,11 @@ def _named_errors() -> Iterator[None]:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
             raise StorageFull("no room for the catalogue") from error
+        raise StorageUnavailable(f"the catalogue: {error}") from error
+    except sqlite3.DatabaseError as error:
+        # The class itself says that the file is damaged, or no catalogue; its others name bugs.
+        if type(error) is not sqlite3.DatabaseError:
+            raise
         raise StorageUnavailable(f"the catalogue: {error}") from error
     except OSError as error:
         raise StorageUnavailable(f"the catalogue: {error.strerror}") from error

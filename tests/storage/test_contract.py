@@ -98,7 +98,7 @@ def add(each):
     """Add a job; each a minute after the one before."""
     minutes = itertools.count()
 
-    def add_one(name, *arguments, **changes) -> Job:
+    def add_one(name, *arguments, **changes):
         return each.add(new_job(name, *arguments, **changes), minute(next(minutes)))
 
     return add_one
@@ -426,7 +426,7 @@ def test_the_last_attempt_that_comes_to_nothing_is_a_crash(each, add):
     assert each.claim([ANY], minute(5)) == []
 
 
-# --- Cancelling, retrying, deleting -----------------------------------------------------------------
+# --- Cancelling, retrying, deleting ---------------------------------------------------------------
 
 
 def test_a_pending_job_can_be_cancelled_and_is_not_claimed_any_more(each, add):
@@ -647,9 +647,7 @@ def test_filters_hold_together(each, add):
         add(str(number), operation="crop" if number % 2 else "resize")
     each.claim([ANY] * 4, minute(9))
 
-    pages = walk(
-        each, limit=1, status="pending", operation="crop", created_after=minute(4)
-    )
+    pages = walk(each, limit=1, status="pending", operation="crop", created_after=minute(4))
 
     assert pages == [["7"], ["5"]]
 
@@ -657,7 +655,7 @@ def test_filters_hold_together(each, add):
 # --- Tallies --------------------------------------------------------------------------------------
 
 
-def recount(each) -> dict[tuple[str, str], int]:
+def recount(each):
     counts = {(status, priority): 0 for status in STATUSES for priority in PRIORITIES}
     for job in each.page(Query(limit=1_000)).jobs:
         counts[job.status, job.priority] += 1
@@ -846,7 +844,7 @@ CALLS = st.one_of(
     st.tuples(st.just("retry"), JOBS, st.integers(1, 2)),
     st.tuples(st.sampled_from(("unclaim", "release", "complete", "fail")), JOBS, ATTEMPTS),
 )
-QUERIES = st.builds(
+QUERIES: st.SearchStrategy[dict[str, object]] = st.builds(
     dict,
     limit=st.integers(1, 4),
     status=st.sampled_from((None, *STATUSES)),
@@ -883,7 +881,7 @@ class SameOnBoth(RuleBasedStateMachine):
             assert type(one) is type(other)
             assert str(one) == str(other) if isinstance(one, StorageError) else one == other
 
-    def prepare(self, name, *arguments):
+    def prepare(self, name, *arguments):  # noqa: PLR0911 (one for each method)
         now = self.now
         match name, arguments:
             case "add", (priority, operation, max_attempts):

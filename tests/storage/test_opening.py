@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def another_process(directory):
     )
     with process:
         try:
+            assert process.stdout
             assert process.stdout.readline() == "open\n"
             yield process
         finally:
@@ -60,11 +62,12 @@ def test_opening_makes_what_is_missing(tmp_path):
 
 
 def test_a_second_opening_is_refused_until_the_first_has_ended(tmp_path):
-    with open_storage(places_in(tmp_path)):
-        with pytest.raises(StorageUnavailable, match="another process"), open_storage(
-            places_in(tmp_path)
-        ):
-            pass
+    with (
+        open_storage(places_in(tmp_path)),
+        pytest.raises(StorageUnavailable, match="another process"),
+        open_storage(places_in(tmp_path)),
+    ):
+        pass
 
     with open_storage(places_in(tmp_path)) as storage:
         assert Each(storage.catalogue).pending() == 0
@@ -72,8 +75,9 @@ def test_a_second_opening_is_refused_until_the_first_has_ended(tmp_path):
 
 def test_a_second_process_is_refused_and_takes_over_when_the_first_is_killed(tmp_path):
     with another_process(tmp_path) as process:
-        with pytest.raises(StorageUnavailable, match="another process"), open_storage(
-            places_in(tmp_path)
+        with (
+            pytest.raises(StorageUnavailable, match="another process"),
+            open_storage(places_in(tmp_path)),
         ):
             pass
         process.kill()
@@ -132,3 +136,35 @@ def test_the_error_of_the_block_goes_through(tmp_path):
 
     with open_storage(places_in(tmp_path)):
         pass
+
+
+def test_a_directory_that_belongs_to_another_catalogue_is_refused_and_left_alone(tmp_path):
+    first = places_in(tmp_path)
+    with open_storage(first) as storage:
+        storage.inputs.put("3f/a", b"data")
+    second = replace(first, catalogue=tmp_path / "another.db")
+
+    with pytest.raises(StorageUnavailable, match="belong to another catalogue"):
+        open_storage(second).__enter__()
+
+    with open_storage(first) as storage:
+        assert storage.inputs.get("3f/a") == b"data"
+
+
+def test_two_catalogues_cannot_share_a_directory_at_the_same_time(tmp_path):
+    first = places_in(tmp_path)
+    second = replace(places_in(tmp_path / "second"), outputs=first.outputs)
+
+    with open_storage(first), pytest.raises(StorageUnavailable, match="another process"):
+        open_storage(second).__enter__()
+
+
+def test_a_directory_that_has_been_marked_by_nobody_is_taken_over(tmp_path):
+    places = places_in(tmp_path)
+    (places.inputs / "3f").mkdir(parents=True)
+    (places.inputs / "3f" / "a").write_bytes(b"data")
+
+    with open_storage(places) as storage:
+        assert storage.inputs.get("3f/a") == b"data"
+    with open_storage(places) as storage:
+        assert storage.inputs.get("3f/a") == b"data"

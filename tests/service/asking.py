@@ -1,0 +1,242 @@
+"""A client of the service that knows nothing of our code but the HTTP contract."""
+
+import base64
+import os
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import httpx
+import trio
+
+from tests.web.running import Server
+
+T = TypeVar("T")
+Form: TypeAlias = Literal["json", "multipart", "bare"]
+Parsed: TypeAlias = dict[str, Any]
+
+FORMS: tuple[Form, ...] = ("json", "multipart", "bare")
+# So long that a test which waits for it has found a fault, not a slow machine.
+PATIENCE = 60
+ENDED = {"completed", "failed", "cancelled"}
+
+
+async def until(condition: Callable[[], Awaitable[T | None]]) -> T:
+    """Return the first value of `condition` that counts as true."""
+    with trio.fail_after(PATIENCE):
+        while not (value := await condition()):  # noqa: ASYNC110 - it happens in another process
+            await trio.sleep(0.01)
+    return value
+
+
+async def until_true(condition: Callable[[], bool]) -> None:
+    """Wait until `condition` is true."""
+    with trio.fail_after(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - it happens in another process
+            await trio.sleep(0.01)
+
+
+def files_in(*directories: Path) -> list[Path]:
+    """All files below these directories, but the mark that the service leaves for itself."""
+    paths = (path for directory in directories for path in directory.rglob("*"))
+    return [path for path in paths if not path.is_dir() and path.name != ".calotype"]
+
+
+async def end_of(process: subprocess.Popen[bytes]) -> int:
+    """Return the exit code of `process`, as soon as it has ended."""
+    return await trio.to_thread.run_sync(process.wait, PATIENCE)
+
+
+class _Body(httpx.AsyncByteStream):
+    """A body in one piece. httpx's own leave a generator behind when the connection breaks."""
+
+    def __init__(self, data: bytes) -> None:
+        self._pieces = [data]
+
+    def __aiter__(self) -> "_Body":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._pieces:
+            raise StopAsyncIteration
+        return self._pieces.pop()
+
+
+class Api:
+    """The HTTP API of one server."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self.http = http
+
+    async def send(
+        self,
+        picture: bytes,
+        *,
+        form: Form = "bare",
+        headers: dict[str, str] | None = None,
+        media_type: str = "application/octet-stream",
+        **recipe: object,
+    ) -> httpx.Response:
+        """Submit `picture`, by default for a small thumbnail, and return the answer."""
+        recipe = {"operation": "thumbnail", "width": 64, "height": 64} | recipe
+        words = {name: str(value) for name, value in recipe.items()}
+        match form:
+            case "json":
+                json = {"image_data": base64.b64encode(picture).decode(), **recipe}
+                request = self.http.build_request("POST", "/jobs", json=json)
+            case "multipart":
+                files = {"image": ("picture", picture, media_type)}
+                request = self.http.build_request("POST", "/jobs", data=words, files=files)
+            case _:
+                told = {"Content-Type": media_type}
+                request = self.http.build_request(
+                    "POST", "/jobs", params=words, content=picture, headers=told
+                )
+        request.headers.update(headers or {})
+        request.stream = _Body(await request.aread())
+        return await self.http.send(request)
+
+    async def submit(self, picture: bytes, **how: Any) -> str:
+        """Submit a job as `send` does, and return its id."""
+        response = await self.send(picture, **how)
+        assert response.status_code == 202, response.text
+        return str(response.json()["job_id"])
+
+    async def job(self, job_id: str, wait: float = 0) -> Parsed:
+        """Return the job."""
+        response = await self.http.get(f"/jobs/{job_id}", params={"wait": wait} if wait else None)
+        assert response.status_code == 200, response.text
+        job: Parsed = response.json()
+        return job
+
+    async def ended(self, job_id: str) -> Parsed:
+        """Return the job when it has ended."""
+
+        async def ended() -> Parsed | None:
+            job = await self.job(job_id, wait=10)
+            return job if job["status"] in ENDED else None
+
+        return await until(ended)
+
+    async def all_ended(self, job_ids: list[str]) -> list[Parsed]:
+        """Return the jobs when all have ended."""
+        return [await self.ended(job_id) for job_id in job_ids]
+
+    async def until_status(self, job_id: str, status: str) -> None:
+        """Wait until the job has this status."""
+
+        async def has_it() -> bool:
+            job = await self.job(job_id)
+            return bool(job["status"] == status)
+
+        await until(has_it)
+
+    async def download(self, job_id: str) -> httpx.Response:
+        """Return the answer with the result."""
+        return await self.http.get(f"/jobs/{job_id}/download")
+
+    async def post(self, path: str) -> httpx.Response:
+        """Return the answer to a POST of nothing."""
+        return await self.http.post(path)
+
+    async def stats(self) -> "Stats":
+        """Return what the service says of itself."""
+        response = await self.http.get("/stats")
+        assert response.status_code == 200, response.text
+        return Stats(response.json())
+
+    async def until_stats(self, condition: "Callable[[Stats], bool]") -> "Stats":
+        """Return the first stats for which `condition` is true."""
+
+        async def fitting() -> Stats | None:
+            stats = await self.stats()
+            return stats if condition(stats) else None
+
+        return await until(fitting)
+
+    async def jobs(self) -> list[Parsed]:
+        """Return all jobs there are, newest first."""
+        jobs: list[Parsed] = []
+        cursor = None
+        while True:
+            query = {"limit": "100"} | ({"cursor": cursor} if cursor else {})
+            page = (await self.http.get("/jobs", params=query)).json()
+            jobs += page["jobs"]
+            cursor = page["next"]
+            if cursor is None:
+                return jobs
+
+
+class Stats:
+    """The answer of /stats."""
+
+    def __init__(self, said: Parsed) -> None:
+        self.pool: dict[str, int] = said["pool"]
+        self.bodies: dict[str, int] = said["bodies"]
+        self.connections: int = said["connections"]["open"]
+        self.cpu: dict[str, int] = said["limiters"]["cpu"]
+        self.queue = {status: sum(counts.values()) for status, counts in said["queue"].items()}
+        self.handled: dict[str, int] = {each["name"]: each["handled"] for each in said["actors"]}
+
+
+@asynccontextmanager
+async def open_api(server: Server) -> AsyncIterator[Api]:
+    """Open a client of `server` that may have many connections."""
+    async with httpx.AsyncClient(
+        base_url=server.url,
+        timeout=PATIENCE,
+        limits=httpx.Limits(max_connections=None),
+        trust_env=False,
+    ) as http:
+        yield Api(http)
+
+
+class Gate:
+    """A job that stays `processing` for as long as the gate is closed.
+
+    Its picture is a pipe, and a Worker that loads it waits until somebody opens the other end.
+    It then finds nothing in it, and so the job fails.
+    """
+
+    def __init__(self, job_id: str, pipe: str) -> None:
+        self.job_id = job_id
+        self._pipe = pipe
+
+    async def open(self) -> None:
+        """Let the job go on, and so fail."""
+
+        def opened() -> bool:
+            try:
+                os.close(os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK))
+            except OSError:  # Nobody reads it yet.
+                return False
+            return True
+
+        await until_true(opened)
+
+    def become(self, picture: bytes) -> None:
+        """Let the next attempt find this picture. There is no gate any more."""
+        Path(self._pipe).unlink()
+        put(picture, self._pipe)
+
+
+async def close_gate(api: Api) -> Gate:
+    """Keep one Worker busy until the gate is opened."""
+    job_id = await api.submit(b"no picture")
+    pipe = (await api.ended(job_id))["input_path"]
+    _make_pipe(pipe)
+    assert (await api.post(f"/jobs/{job_id}/retry")).status_code == 202
+    await api.until_status(job_id, "processing")
+    return Gate(job_id, pipe)
+
+
+def _make_pipe(path: str) -> None:
+    Path(path).unlink()
+    os.mkfifo(path)
+
+
+def put(data: bytes, path: str) -> None:
+    """Let the file at `path` hold `data`."""
+    Path(path).write_bytes(data)

@@ -1,0 +1,608 @@
+"""The Dispatcher hands out what the Workers can take, and nothing more."""
+
+import pytest
+import trio
+import trio.testing
+
+from actors.dispatcher import PAUSE, Dispatcher
+from actors.errors import ActorStopped, Draining, HandlerCrashed, JobInterrupted, MailboxFull
+from actors.mailbox import Envelope, open_mailbox
+from actors.messages import (
+    Cancel,
+    Claim,
+    Delete,
+    Drain,
+    Find,
+    LookAtPool,
+    Pool,
+    Reclaim,
+    Resize,
+    Run,
+    Submit,
+)
+from actors.storage.ports import Job, StorageUnavailable
+from actors.supervision import Activity
+from tests.conftest import PATIENCE, THUMBNAIL, make_job
+
+SUBMIT = Submit(b"photo", "thumbnail", THUMBNAIL, "normal")
+
+
+class FakeStore:
+    """Hands out the jobs it is given, one claim at a time, and remembers what it was asked."""
+
+    def __init__(self, capacity=8):
+        self.address, self.mailbox = open_mailbox("store", capacity)
+        self.asked: list[object] = []
+        self.claim: Envelope | None = None
+        self.jobs: list[Job] = []
+        self.broken = None
+        self.ended = trio.Event()
+        self.reading = trio.CancelScope()
+
+    async def run(self):
+        with self.reading:
+            await self._read()
+        self.ended.set()
+
+    async def _read(self):
+        async for envelope in self.mailbox:
+            self.asked.append(envelope.message)
+            match envelope.message:
+                case Claim():
+                    self._release()
+                    self.claim = envelope
+                    self._hand_out()
+                case Reclaim() if self.broken:
+                    with envelope:
+                        envelope.fail(self.broken)
+                case Find(job_id):
+                    with envelope:
+                        envelope.answer(make_job(int(job_id)))
+                case _:
+                    with envelope:
+                        envelope.answer(None)
+
+    def _release(self):
+        if self.claim:
+            with self.claim:
+                self.claim = None
+
+    def add(self, *jobs):
+        self.jobs += jobs
+        self._hand_out()
+
+    def _hand_out(self):
+        if self.claim and self.jobs and not self.claim.abandoned:
+            with self.claim as claim:
+                self.claim = None
+                assert isinstance(claim.message, Claim)
+                limit = claim.message.limit
+                claim.answer(tuple(self.jobs[:limit]))
+                self.jobs = self.jobs[limit:]
+
+    def fail_claim(self, error):
+        assert self.claim
+        with self.claim as claim:
+            self.claim = None
+            claim.fail(error)
+
+    @property
+    def standing(self):
+        """The limit of the claim that stands, if one does."""
+        if not self.claim or self.claim.abandoned:
+            return 0
+        assert isinstance(self.claim.message, Claim)
+        return self.claim.message.limit
+
+    def take(self):
+        """What it was asked since the last look."""
+        asked, self.asked = self.asked, []
+        return asked
+
+
+class FakeWorker:
+    """Holds its job until the test lets go of it."""
+
+    def __init__(self, name):
+        self.name = name
+        self.address, self.mailbox = open_mailbox(name, 0)
+        self.envelope: Envelope | None = None
+        self.present = True
+        self._go_on = trio.Event()
+
+    async def run(self):
+        async for envelope in self.mailbox:
+            with envelope:
+                self.envelope = envelope
+                await self._go_on.wait()
+                self._go_on = trio.Event()
+                self.envelope = None
+        self.present = False
+
+    @property
+    def job(self):
+        if not self.envelope:
+            return None
+        assert isinstance(self.envelope.message, Run)
+        return self.envelope.message.job.id
+
+    def finish(self):
+        assert self.envelope
+        self.envelope.answer(None)
+        self._go_on.set()
+
+    def fail(self, error):
+        assert self.envelope
+        self.envelope.fail(error)
+        self._go_on.set()
+
+
+class Dispatching:
+    """A Dispatcher between fakes."""
+
+    def __init__(self, nursery, workers, capacity=8):
+        self.nursery = nursery
+        self.store = FakeStore(capacity)
+        self.workers: list[FakeWorker] = []
+        self.address, mailbox = open_mailbox("dispatcher", 8)
+        self.activity = Activity("dispatcher", mailbox)
+        self.dispatcher = Dispatcher(mailbox, self.store.address, self.hire, workers, self.activity)
+        self.ended = trio.Event()
+        self.mailbox = mailbox
+
+    async def hire(self):
+        worker = FakeWorker(f"worker-{len(self.workers) + 1}")
+        self.workers.append(worker)
+        self.nursery.start_soon(worker.run)
+        return worker.address
+
+    async def run(self, *, task_status):
+        await self.dispatcher.run(task_status=task_status)
+        self.ended.set()
+
+    async def ask(self, request):
+        with trio.fail_after(PATIENCE):
+            return await self.address.ask(request)
+
+    async def add(self, *numbers):
+        self.store.add(*[make_job(number) for number in numbers])
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def finish(self, worker):
+        worker.finish()
+        await trio.testing.wait_all_tasks_blocked()
+
+    @property
+    def at_work(self):
+        """The jobs in the Workers' hands."""
+        return sorted(worker.job for worker in self.workers if worker.job)
+
+    @property
+    def present(self):
+        return sum(worker.present for worker in self.workers)
+
+
+def ids(*numbers):
+    return [make_job(number).id for number in numbers]
+
+
+@pytest.fixture
+def start(nursery):
+    async def start_one(workers=2, capacity=8):
+        dispatching = Dispatching(nursery, workers, capacity)
+        nursery.start_soon(dispatching.store.run)
+        await nursery.start(dispatching.run)
+        await trio.testing.wait_all_tasks_blocked()
+        return dispatching
+
+    return start_one
+
+
+# --- Handing out ----------------------------------------------------------------------------------
+
+
+async def test_it_gives_back_what_nobody_works_on_and_then_claims_for_all_workers(start):
+    dispatching = await start(workers=3)
+
+    assert dispatching.store.asked == [Reclaim(frozenset()), Claim(3)]
+    assert dispatching.present == 3
+
+
+async def test_it_never_claims_more_than_the_idle_workers_can_take(start):
+    dispatching = await start(workers=3)
+    limits = []
+
+    for number in range(3):
+        limits.append(dispatching.store.standing)
+        await dispatching.add(number)
+
+    assert limits == [3, 2, 1]
+    assert dispatching.store.standing == 0
+    assert dispatching.at_work == ids(0, 1, 2)
+
+
+async def test_what_all_workers_are_busy_with_leaves_the_rest_in_the_store(start):
+    dispatching = await start(workers=2)
+
+    await dispatching.add(1, 2, 3, 4)
+
+    assert dispatching.at_work == ids(1, 2)
+    assert [job.id for job in dispatching.store.jobs] == ids(3, 4)
+
+
+async def test_a_worker_that_becomes_idle_is_given_the_next_job_at_once(start):
+    dispatching = await start(workers=1)
+    await dispatching.add(1, 2, 3)
+    (worker,) = dispatching.workers
+
+    done = []
+    for _ in range(3):
+        done.append(worker.job)
+        await dispatching.finish(worker)
+
+    assert done == ids(1, 2, 3)
+    assert dispatching.store.standing == 1
+
+
+async def test_a_job_goes_to_an_idle_worker_though_the_other_one_is_slow(start):
+    dispatching = await start(workers=2)
+    await dispatching.add(1, 2)
+    slow, quick = dispatching.workers
+    await dispatching.finish(quick)
+
+    await dispatching.add(3)
+
+    assert make_job(3).id in {slow.job, quick.job}
+    assert len(dispatching.at_work) == 2
+
+
+async def test_the_pool_can_be_looked_at(start):
+    dispatching = await start(workers=3)
+    await dispatching.add(1)
+
+    assert await dispatching.ask(LookAtPool()) == Pool(wanted=3, present=3, busy=1)
+
+
+# --- The front door -------------------------------------------------------------------------------
+
+
+async def test_what_is_for_the_store_is_passed_on_and_the_store_answers(start):
+    dispatching = await start()
+
+    job = await dispatching.ask(Find("7"))
+
+    assert job == make_job(7)
+
+
+async def test_a_busy_store_does_not_hold_up_the_front_door(nursery):
+    dispatching = Dispatching(nursery, 1)
+    await nursery.start(dispatching.run)  # Its Store does not read its mail at all.
+
+    pool = await dispatching.ask(LookAtPool())
+
+    assert pool.wanted == 1
+
+
+async def test_a_full_store_is_told_to_the_asker(nursery):
+    dispatching = Dispatching(nursery, 1, capacity=1)
+    await nursery.start(dispatching.run)
+    await trio.testing.wait_all_tasks_blocked()  # The Reclaim has taken the only room.
+
+    with pytest.raises(MailboxFull, match="store"):
+        await dispatching.ask(SUBMIT)
+
+
+async def test_a_store_that_has_gone_is_told_to_the_asker(start):
+    dispatching = await start()
+    dispatching.store.reading.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+    dispatching.store.mailbox.close()
+
+    with pytest.raises(ActorStopped, match="store"):
+        await dispatching.ask(SUBMIT)
+
+
+async def test_after_draining_nothing_is_accepted_and_nothing_begun(start):
+    dispatching = await start(workers=2)
+    await dispatching.add(1)
+
+    await dispatching.ask(Drain())
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(Draining):
+        await dispatching.ask(SUBMIT)
+    await dispatching.add(2)
+
+    assert dispatching.store.standing == 0
+    assert dispatching.at_work == ids(1)
+    assert SUBMIT not in dispatching.store.asked
+    assert Drain() in dispatching.store.asked
+
+
+async def test_while_draining_questions_are_answered_and_jobs_are_finished(start):
+    dispatching = await start(workers=1)
+    await dispatching.add(1, 2)
+    await dispatching.ask(Drain())
+
+    job = await dispatching.ask(Find("7"))
+    await dispatching.finish(dispatching.workers[0])
+
+    assert job == make_job(7)
+    assert dispatching.at_work == []
+    assert dispatching.store.standing == 0
+
+
+# --- Resizing -------------------------------------------------------------------------------------
+
+
+async def test_a_larger_pool_takes_more_at_once(start):
+    dispatching = await start(workers=1)
+    await dispatching.add(1, 2, 3, 4)
+
+    pool = await dispatching.ask(Resize(3))
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert pool.wanted == 3
+    assert dispatching.at_work == ids(1, 2, 3)
+    assert await dispatching.ask(LookAtPool()) == Pool(wanted=3, present=3, busy=3)
+
+
+async def test_a_larger_idle_pool_claims_for_all(start):
+    dispatching = await start(workers=1)
+
+    await dispatching.ask(Resize(4))
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert dispatching.store.standing == 4
+
+
+async def test_a_standing_claim_shrinks_with_the_pool(start):
+    dispatching = await start(workers=4)
+
+    await dispatching.ask(Resize(1))
+    await trio.testing.wait_all_tasks_blocked()
+    await dispatching.add(1, 2, 3)
+
+    assert dispatching.at_work == ids(1)
+    assert dispatching.present == 1
+
+
+async def test_the_idle_leave_first_and_the_busy_after_their_job(start):
+    dispatching = await start(workers=3)
+    await dispatching.add(1, 2)
+    idle = next(worker for worker in dispatching.workers if not worker.job)
+    first, second = (worker for worker in dispatching.workers if worker.job)
+
+    await dispatching.ask(Resize(1))
+    await trio.testing.wait_all_tasks_blocked()
+    after_resize = idle.present, first.present, second.present
+    await dispatching.finish(first)
+    after_first = first.present, second.present
+    await dispatching.finish(second)
+
+    assert after_resize == (False, True, True)
+    assert after_first == (False, True)
+    assert second.present
+    assert dispatching.store.standing == 1
+
+
+async def test_a_pool_of_none_begins_nothing_until_it_grows_again(start):
+    dispatching = await start(workers=2)
+    await dispatching.ask(Resize(0))
+    await trio.testing.wait_all_tasks_blocked()
+    await dispatching.add(1)
+    nobody = dispatching.present, dispatching.at_work
+
+    await dispatching.ask(Resize(1))
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert nobody == (0, [])
+    assert dispatching.at_work == ids(1)
+
+
+# --- Cancelling -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("message", [Cancel, Delete])
+async def test_a_job_that_is_cancelled_is_given_up_and_the_store_hears_first(start, message):
+    dispatching = await start(workers=2)
+    await dispatching.add(1, 2)
+    dispatching.store.take()
+    worker = next(worker for worker in dispatching.workers if worker.job == make_job(1).id)
+    envelope = worker.envelope
+
+    await dispatching.ask(message(make_job(1).id))
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert envelope.abandoned
+    assert dispatching.store.take()[0] == message(make_job(1).id)
+    assert all(other.envelope.abandoned is (other is worker) for other in dispatching.workers)
+
+
+async def test_a_job_that_was_given_up_is_given_back_in_case_it_could_not_be_cancelled(start):
+    dispatching = await start(workers=2)
+    await dispatching.add(1, 2)
+    dispatching.store.take()
+
+    await dispatching.ask(Cancel(make_job(1).id))
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert dispatching.store.take()[:2] == [Cancel(make_job(1).id), Reclaim(frozenset(ids(2)))]
+
+
+async def test_a_cancelled_job_frees_its_place_for_the_next_one(start):
+    dispatching = await start(workers=1)
+    await dispatching.add(1, 2)
+
+    await dispatching.ask(Cancel(make_job(1).id))
+    await trio.testing.wait_all_tasks_blocked()
+    await dispatching.finish(dispatching.workers[0])
+
+    assert dispatching.at_work == ids(2)
+
+
+async def test_cancelling_a_job_that_nobody_works_on_only_passes_it_on(start):
+    dispatching = await start(workers=1)
+    await dispatching.add(1)
+    dispatching.store.take()
+
+    await dispatching.ask(Cancel(make_job(9).id))
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert dispatching.store.asked == [Cancel(make_job(9).id)]
+    assert not dispatching.workers[0].envelope.abandoned
+
+
+async def test_a_cancel_that_the_store_has_no_room_for_changes_nothing(start, nursery):
+    dispatching = await start(workers=1, capacity=1)
+    await dispatching.add(1)
+    dispatching.store.reading.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+    nursery.start_soon(dispatching.store.address.ask, Find("1"))  # Takes the only room.
+    await trio.testing.wait_all_tasks_blocked()
+
+    with pytest.raises(MailboxFull):
+        await dispatching.ask(Cancel(make_job(1).id))
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert not dispatching.workers[0].envelope.abandoned
+
+
+# --- Trouble --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trouble", [HandlerCrashed("Run"), ActorStopped("worker")])
+async def test_a_job_whose_worker_crashed_is_given_back_before_the_next_claim(start, trouble):
+    dispatching = await start(workers=2)
+    await dispatching.add(1, 2)
+    dispatching.store.take()
+    crashed = next(worker for worker in dispatching.workers if worker.job == make_job(1).id)
+
+    crashed.fail(trouble)
+    await trio.testing.wait_all_tasks_blocked()
+
+    # Only what nobody holds is given back.
+    assert dispatching.store.asked == [Reclaim(frozenset(ids(2))), Claim(1)]
+
+
+async def test_a_crash_ends_a_standing_claim_so_that_giving_back_does_not_wait(start):
+    dispatching = await start(workers=2)
+    await dispatching.add(1)
+    standing = dispatching.store.claim
+    dispatching.store.take()
+
+    next(worker for worker in dispatching.workers if worker.job).fail(HandlerCrashed("Run"))
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert standing.abandoned
+    assert dispatching.store.asked == [Reclaim(frozenset()), Claim(2)]
+
+
+async def test_an_interrupted_job_is_given_back_after_a_pause(start, autojump_clock):
+    dispatching = await start(workers=2)
+    await dispatching.add(1, 2)
+    dispatching.store.take()
+    worker = next(worker for worker in dispatching.workers if worker.job == make_job(1).id)
+
+    worker.fail(JobInterrupted(make_job(1).id))
+    await trio.testing.wait_all_tasks_blocked()
+    at_once = dispatching.store.take()
+    await trio.sleep(PAUSE + 0.1)
+
+    assert at_once == []
+    assert dispatching.store.take() == [Reclaim(frozenset(ids(2))), Claim(1)]
+
+
+@pytest.mark.parametrize(
+    "trouble", [StorageUnavailable("away"), ActorStopped("store"), HandlerCrashed("Claim")]
+)
+async def test_after_a_failed_claim_what_may_have_been_claimed_is_given_back(
+    start, autojump_clock, trouble
+):
+    dispatching = await start(workers=2)
+    await dispatching.add(1)
+    dispatching.store.take()
+
+    dispatching.store.fail_claim(trouble)
+    await trio.testing.wait_all_tasks_blocked()
+    at_once = dispatching.store.take()
+    await trio.sleep(PAUSE + 0.1)
+
+    assert at_once == []
+    assert dispatching.store.take() == [Reclaim(frozenset(ids(1))), Claim(1)]
+
+
+async def test_giving_back_is_tried_until_it_works(start, autojump_clock):
+    dispatching = await start(workers=1)
+    dispatching.store.take()
+    dispatching.store.broken = StorageUnavailable("away")
+    dispatching.store.fail_claim(StorageUnavailable("away"))
+
+    await trio.sleep(3.5 * PAUSE)
+    while_broken = dispatching.store.take()
+    dispatching.store.broken = None
+    await trio.sleep(PAUSE)
+
+    assert while_broken == 3 * [Reclaim(frozenset())]
+    assert dispatching.store.take() == [Reclaim(frozenset()), Claim(1)]
+
+
+async def test_the_door_stays_open_while_the_store_is_in_trouble(start, autojump_clock):
+    dispatching = await start(workers=1)
+    dispatching.store.broken = StorageUnavailable("away")
+    dispatching.store.fail_claim(StorageUnavailable("away"))
+
+    assert await dispatching.ask(Find("7")) == make_job(7)
+
+
+# --- Leaving --------------------------------------------------------------------------------------
+
+
+async def test_when_its_mail_has_ended_it_waits_for_the_busy_and_then_closes_all_below(start):
+    dispatching = await start(workers=2)
+    await dispatching.add(1)
+    busy = next(worker for worker in dispatching.workers if worker.job)
+
+    dispatching.address.close()
+    await trio.testing.wait_all_tasks_blocked()
+    before = dispatching.ended.is_set(), busy.present, dispatching.store.ended.is_set()
+    await dispatching.finish(busy)
+
+    assert before == (False, True, False)
+    assert dispatching.ended.is_set()
+    assert dispatching.present == 0
+    assert dispatching.store.ended.is_set()
+
+
+async def test_when_its_mail_has_ended_it_claims_nothing_more(start):
+    dispatching = await start(workers=1)
+    await dispatching.add(1, 2)
+
+    dispatching.address.close()
+    await trio.testing.wait_all_tasks_blocked()
+    await dispatching.finish(dispatching.workers[0])
+
+    assert [job.id for job in dispatching.store.jobs] == ids(2)
+    assert dispatching.store.ended.is_set()
+
+
+async def test_a_crash_closes_what_it_holds(nursery, monkeypatch):
+    dispatching = Dispatching(nursery, 1)
+    nursery.start_soon(dispatching.store.run)
+    monkeypatch.setattr(dispatching.dispatcher, "_pool", lambda: 1 // 0)
+    errors = []
+
+    async def run(*, task_status):
+        try:
+            await dispatching.run(task_status=task_status)
+        except* ZeroDivisionError as group:
+            errors.append(group)
+
+    await nursery.start(run)
+
+    with pytest.raises(HandlerCrashed, match="LookAtPool"):
+        await dispatching.ask(LookAtPool())
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert len(errors) == 1
+    assert dispatching.present == 0
+    assert dispatching.store.ended.is_set()

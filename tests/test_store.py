@@ -1,0 +1,1215 @@
+"""The Store: nothing accepted is lost, nothing is done twice, and everybody hears."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from actors.errors import ActorStopped, BacklogFull, Draining, HandlerCrashed
+from actors.imaging.render import Rendered
+from actors.mailbox import open_mailbox
+from actors.messages import (
+    Await,
+    Cancel,
+    Claim,
+    Complete,
+    Count,
+    Delete,
+    Drain,
+    Fail,
+    Fetch,
+    Find,
+    ListJobs,
+    Load,
+    LookAtPool,
+    ReadOutput,
+    Reclaim,
+    Retry,
+    Submit,
+)
+from actors.storage.opening import open_storage
+from actors.storage.ports import (
+    ENDED,
+    BlobNotFound,
+    JobNotFound,
+    Query,
+    StaleClaim,
+    StorageFull,
+    StorageUnavailable,
+    WrongStatus,
+)
+from actors.store import Store, StoreLimits
+from actors.supervision import Activity, Intensity, supervise
+from tests.conftest import (
+    NOON,
+    PATIENCE,
+    THUMBNAIL,
+    FragileBlobs,
+    MemoryStorage,
+    Ticking,
+    places_in,
+)
+
+LIMITS = StoreLimits(backlog=100, asks=16, attempts=3)
+PICTURE = Rendered(b"a small picture", "png", 4, 3)
+
+
+class Running:
+    """A Store under supervision, and ways to ask it."""
+
+    def __init__(self, storage, limits=LIMITS, max_crashes=5):
+        self.storage = storage
+        self.address, self.mailbox = open_mailbox("store", 64)
+        self.activity = Activity("store", self.mailbox)
+        self.threads = trio.CapacityLimiter(4)
+        self.clock = Ticking()
+        self.limits = limits
+        self.intensity = Intensity(max_crashes)
+        self.ended = trio.Event()
+        self.scope = trio.CancelScope()
+
+    def make(self):
+        return Store(
+            *(self.mailbox, self.storage.open, self.limits, self.threads, self.activity),
+            clock=self.clock,
+        )
+
+    async def run(self, *, task_status):
+        with self.scope:
+            await supervise(self.make, self.activity, self.intensity, task_status=task_status)
+        self.ended.set()
+
+    async def ask(self, request):
+        with trio.fail_after(PATIENCE):
+            return await self.address.ask(request)
+
+    async def submit(self, data=b"photo", priority="normal"):
+        return await self.ask(Submit(data, "thumbnail", THUMBNAIL, priority))
+
+    async def claim(self, limit=1):
+        return await self.ask(Claim(limit))
+
+    async def find(self, job):
+        return await self.ask(Find(job.id))
+
+    async def close(self):
+        self.address.close()
+        with trio.fail_after(PATIENCE):
+            await self.ended.wait()
+
+    async def crash(self):
+        """Let it find a message that nobody should send it."""
+        with pytest.raises(HandlerCrashed):
+            await self.ask(LookAtPool())
+        # The clean one answers from now on.
+        await self.ask(Count())
+
+
+class Asker:
+    """An ask in a task of its own, and what came of it."""
+
+    def __init__(self, nursery, store, request):
+        self.answer = None
+        self.error = None
+        self.scope = trio.CancelScope()
+        self._ended = trio.Event()
+        nursery.start_soon(self._ask, store, request)
+
+    async def _ask(self, store, request):
+        with self.scope:
+            try:
+                self.answer = await store.address.ask(request)
+            except Exception as error:  # noqa: BLE001 (the test looks at it)
+                self.error = error
+        self._ended.set()
+
+    async def outcome(self):
+        with trio.fail_after(PATIENCE):
+            await self._ended.wait()
+        return self.answer if self.error is None else type(self.error)
+
+
+@pytest.fixture
+def storage():
+    return MemoryStorage()
+
+
+@pytest.fixture
+async def store(nursery, storage):
+    running = Running(storage)
+    await nursery.start(running.run)
+    return running
+
+
+def complete(job, rendered=PICTURE):
+    return Complete(job.id, job.attempts, rendered)
+
+
+# --- Accepting ------------------------------------------------------------------------------------
+
+
+async def test_an_accepted_job_is_in_the_catalogue_and_its_bytes_are_kept(store, photo):
+    job = await store.submit(photo, "high")
+
+    assert (job.status, job.priority, job.operation) == ("pending", "high", "thumbnail")
+    assert (job.attempts, job.attempts_allowed, job.input_size) == (0, 3, len(photo))
+    assert await store.find(job) == job
+    assert await store.ask(Load(job.input_key)) == photo
+
+
+async def test_the_file_of_a_job_is_named_for_a_person_to_find(store, photo):
+    jpeg, song = await store.submit(photo), await store.submit(b"no picture at all")
+
+    assert jpeg.input_key == f"{jpeg.id[:2]}/{jpeg.id}.jpg"
+    assert song.input_key == f"{song.id[:2]}/{song.id}.bin"
+
+
+async def test_all_times_come_from_the_clock_of_the_store(store):
+    first = await store.submit()
+    (begun,) = await store.claim()
+    await store.ask(complete(begun))
+    ended = await store.find(first)
+
+    assert NOON < first.created_at < begun.started_at < ended.updated_at
+    assert ended.updated_at < store.clock()
+
+
+async def test_nothing_is_accepted_beyond_the_backlog(nursery, storage):
+    store = Running(storage, replace(LIMITS, backlog=3))
+    await nursery.start(store.run)
+    for _ in range(3):
+        await store.submit()
+
+    with pytest.raises(BacklogFull):
+        await store.submit()
+    await store.claim(1)
+    await store.submit()
+    with pytest.raises(BacklogFull):
+        await store.submit()
+
+    assert len(storage.inputs.keys) == 4
+
+
+async def test_the_backlog_is_exact_though_many_submit_at_once(nursery, storage):
+    store = Running(storage, replace(LIMITS, backlog=5))
+    await nursery.start(store.run)
+
+    askers = [
+        Asker(nursery, store, Submit(b"photo", "thumbnail", THUMBNAIL, "normal")) for _ in range(20)
+    ]
+    outcomes = [await asker.outcome() for asker in askers]
+
+    assert outcomes.count(BacklogFull) == 15
+    assert (await store.ask(Count())).count("pending") == 5
+
+
+async def test_the_backlog_is_exact_though_many_retry_at_once(nursery, storage):
+    store = Running(storage, replace(LIMITS, backlog=6))
+    await nursery.start(store.run)
+    jobs = [await store.submit() for _ in range(6)]
+    for job in jobs:
+        await store.ask(Cancel(job.id))
+    for _ in range(4):
+        await store.submit()
+
+    askers = [Asker(nursery, store, Retry(job.id)) for job in jobs]
+    outcomes = [await asker.outcome() for asker in askers]
+
+    assert outcomes.count(BacklogFull) == 4
+    assert (await store.ask(Count())).count("pending") == 6
+
+
+async def test_what_was_pending_before_the_start_counts_from_the_first_submit_on(nursery, storage):
+    first = Running(storage)
+    await nursery.start(first.run)
+    for _ in range(3):
+        await first.submit()
+    await first.close()
+    second = Running(storage, replace(LIMITS, backlog=4))
+    await nursery.start(second.run)
+
+    askers = [
+        Asker(nursery, second, Submit(b"photo", "thumbnail", THUMBNAIL, "normal")) for _ in range(3)
+    ]
+    outcomes = [await asker.outcome() for asker in askers]
+
+    assert outcomes.count(BacklogFull) == 2
+
+
+# --- Claiming -------------------------------------------------------------------------------------
+
+
+async def test_a_claim_is_answered_at_once_if_there_are_jobs_and_with_no_more_than_asked(store):
+    jobs = [await store.submit() for _ in range(3)]
+
+    claimed = await store.claim(2)
+
+    assert [job.id for job in claimed] == [job.id for job in jobs[:2]]
+    assert [(job.status, job.attempts) for job in claimed] == 2 * [("processing", 1)]
+    assert (await store.find(jobs[2])).status == "pending"
+
+
+async def test_a_standing_claim_is_answered_by_the_next_submit(nursery, store):
+    asker = Asker(nursery, store, Claim(4))
+    await trio.testing.wait_all_tasks_blocked()
+
+    job = await store.submit()
+    (claimed,) = await asker.outcome()
+
+    assert claimed.id == job.id
+    assert job.status == "pending"
+
+
+async def test_a_new_job_is_claimed_in_the_transaction_that_accepts_it(nursery, store, storage):
+    asker = Asker(nursery, store, Claim(1))
+    await store.ask(Count())
+    before = len(storage.catalogue.batches)
+
+    await store.submit()
+    await asker.outcome()
+
+    assert len(storage.catalogue.batches) == before + 1
+
+
+async def test_a_standing_claim_is_answered_by_a_retry(nursery, store):
+    job = await store.submit()
+    await store.ask(Cancel(job.id))
+    asker = Asker(nursery, store, Claim(1))
+    await trio.testing.wait_all_tasks_blocked()
+
+    await store.ask(Retry(job.id))
+
+    assert [claimed.id for claimed in await asker.outcome()] == [job.id]
+
+
+async def test_a_new_claim_ends_the_one_before(nursery, store):
+    first = Asker(nursery, store, Claim(1))
+    await trio.testing.wait_all_tasks_blocked()
+    second = Asker(nursery, store, Claim(1))
+    ended = await first.outcome()
+
+    job = await store.submit()
+
+    assert ended is ActorStopped
+    assert [claimed.id for claimed in await second.outcome()] == [job.id]
+
+
+async def test_nothing_is_claimed_for_an_asker_that_has_gone(nursery, store):
+    asker = Asker(nursery, store, Claim(1))
+    await trio.testing.wait_all_tasks_blocked()
+    asker.scope.cancel()
+
+    job = await store.submit()
+
+    assert (await store.find(job)).status == "pending"
+
+
+async def leave_during_the_commit(nursery, store, storage) -> str:
+    """Have a job claimed for an asker that leaves before it is told; return the job's id."""
+    asker = Asker(nursery, store, Claim(1))
+    await store.ask(Count())
+    storage.catalogue.hold()
+    submitting = Asker(nursery, store, Submit(b"photo", "thumbnail", THUMBNAIL, "normal"))
+    await trio.testing.wait_all_tasks_blocked(0.01)  # Its transaction is in the thread.
+    asker.scope.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+    storage.catalogue.go_on()
+    return str((await submitting.outcome()).id)
+
+
+async def test_a_claim_whose_asker_leaves_during_the_commit_is_undone(nursery, store, storage):
+    job_id = await leave_during_the_commit(nursery, store, storage)
+
+    await store.ask(Count())  # In whose transaction it is undone at the latest.
+    job = await store.ask(Find(job_id))
+    (claimed,) = await store.claim()
+
+    assert (job.status, job.attempts) == ("pending", 0)
+    assert (claimed.id, claimed.attempts) == (job_id, 1)
+
+
+async def test_a_claim_that_is_to_be_undone_is_undone_though_a_commit_fails_first(
+    nursery, store, storage
+):
+    # Of the next two transactions, the first claims and the second, which should undo it, fails.
+    storage.catalogue.broken = StorageUnavailable("away")
+    storage.catalogue.spared = len(storage.catalogue.batches) + 2
+    job_id = await leave_during_the_commit(nursery, store, storage)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    failed = len(storage.catalogue.batches) > storage.catalogue.spared
+    storage.catalogue.broken = None
+
+    await store.ask(Count())
+    job = await store.ask(Find(job_id))
+
+    assert failed
+    assert (job.status, job.attempts) == ("pending", 0)
+
+
+async def test_a_claim_that_replaces_another_during_the_commit_gets_no_more_than_it_asked_for(
+    nursery, store, storage
+):
+    first = Asker(nursery, store, Claim(3))
+    await store.ask(Count())
+    storage.catalogue.hold()
+    for _ in range(3):
+        Asker(nursery, store, Submit(b"photo", "thumbnail", THUMBNAIL, "normal"))
+    await trio.testing.wait_all_tasks_blocked(0.02)
+    second = Asker(nursery, store, Claim(1))
+    await trio.testing.wait_all_tasks_blocked(0.02)
+    storage.catalogue.go_on()
+
+    claimed = await second.outcome()
+    await store.ask(Count())
+    tally = await store.ask(Count())
+
+    assert await first.outcome() is ActorStopped
+    assert len(claimed) == 1
+    assert tally.count("processing") == 1
+
+
+async def test_a_claim_that_nobody_hears_in_the_last_moment_is_undone_before_the_end(
+    nursery, store, storage
+):
+    await store.submit()
+    storage.catalogue.hold()
+    asker = Asker(nursery, store, Claim(1))
+    await trio.testing.wait_all_tasks_blocked(0.01)  # Its transaction is in the thread.
+    asker.scope.cancel()
+    store.address.close()
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    storage.catalogue.go_on()
+    await store.close()
+
+    (job,) = storage.catalogue.page(Query(limit=9)).jobs
+
+    assert (job.status, job.attempts) == ("pending", 0)
+
+
+async def test_no_priority_is_starved(store):
+    for priority in ("low", "normal", "high"):
+        for _ in range(20):
+            await store.submit(b"photo", priority)
+
+    first_ten = [(await store.claim())[0].priority for _ in range(10)]
+    next_ten = [job.priority for job in await store.claim(10)]
+
+    assert (first_ten.count("high"), first_ten.count("normal"), first_ten.count("low")) == (8, 1, 1)
+    assert next_ten == first_ten
+
+
+async def test_within_a_priority_jobs_are_handed_out_in_the_order_they_came(store):
+    jobs = [await store.submit() for _ in range(5)]
+
+    claimed = [(await store.claim())[0].id for _ in range(5)]
+
+    assert claimed == [job.id for job in jobs]
+
+
+# --- Ending ---------------------------------------------------------------------------------------
+
+
+async def test_a_completed_job_has_its_picture(store):
+    job = await store.submit()
+    (claimed,) = await store.claim()
+
+    await store.ask(complete(claimed))
+    fetched = await store.ask(Fetch(job.id, 1_000))
+
+    assert (fetched.job.status, fetched.data) == ("completed", PICTURE.data)
+    output = fetched.job.output
+    assert (output.media_type, output.width, output.height) == ("image/png", 4, 3)
+    assert (output.size_bytes, len(output.sha256)) == (len(PICTURE.data), 64)
+
+
+async def test_a_picture_can_be_read_in_parts(store):
+    job = await store.submit()
+    (claimed,) = await store.claim()
+    await store.ask(complete(claimed))
+
+    beginning = await store.ask(Fetch(job.id, 7))
+    nothing = await store.ask(Fetch(job.id, 0))
+    middle = await store.ask(ReadOutput(beginning.job.output.key, 2, 5))
+
+    assert (beginning.data, nothing.data, middle) == (b"a small", b"", b"small")
+
+
+async def test_a_job_that_is_not_completed_has_no_picture_to_fetch(store):
+    job = await store.submit()
+
+    fetched = await store.ask(Fetch(job.id, 1_000))
+
+    assert (fetched.job, fetched.data) == (job, b"")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Find("x"),
+        Await("x"),
+        Cancel("x"),
+        Retry("x"),
+        Delete("x"),
+        Fetch("x", 9),
+        Fail("x", 1, "", ""),
+    ],
+    ids=lambda request: type(request).__name__,
+)
+async def test_an_unknown_job_is_named(store, request_):
+    with pytest.raises(JobNotFound, match="x"):
+        await store.ask(request_)
+
+
+async def test_unknown_bytes_are_named(store):
+    with pytest.raises(BlobNotFound):
+        await store.ask(Load("3f/nowhere"))
+    with pytest.raises(BlobNotFound):
+        await store.ask(ReadOutput("3f/nowhere", 0, 9))
+
+
+async def test_a_failed_job_says_why(store):
+    job = await store.submit()
+    (claimed,) = await store.claim()
+
+    await store.ask(Fail(job.id, claimed.attempts, "not_an_image", "It is a song."))
+
+    failed = await store.find(job)
+    assert (failed.status, failed.error_code, failed.error) == (
+        *("failed", "not_an_image"),
+        "It is a song.",
+    )
+
+
+async def test_a_result_of_an_old_attempt_is_refused_and_leaves_no_file(store, storage):
+    job = await store.submit()
+    (first,) = await store.claim()
+    await store.ask(Reclaim(frozenset()))
+    (second,) = await store.claim()
+
+    with pytest.raises(StaleClaim):
+        await store.ask(complete(first))
+    with pytest.raises(StaleClaim):
+        await store.ask(Fail(job.id, first.attempts, "code", "error"))
+
+    assert storage.outputs.keys == set()
+    assert await store.find(job) == second
+
+
+async def test_a_result_that_comes_twice_does_not_take_the_picture_away(store, storage):
+    job = await store.submit()
+    (claimed,) = await store.claim()
+    await store.ask(complete(claimed))
+
+    with pytest.raises(StaleClaim):
+        await store.ask(complete(claimed, replace(PICTURE, data=b"another one")))
+
+    assert (await store.ask(Fetch(job.id, 99))).data == PICTURE.data
+    assert len(storage.outputs.keys) == 1
+
+
+async def test_the_result_of_a_cancelled_job_is_never_seen(store, storage):
+    job = await store.submit()
+    (claimed,) = await store.claim()
+
+    cancelled = await store.ask(Cancel(job.id))
+    with pytest.raises(StaleClaim):
+        await store.ask(complete(claimed))
+
+    assert (await store.find(job)).status == cancelled.status == "cancelled"
+    assert storage.outputs.keys == set()
+
+
+async def test_the_result_of_a_deleted_job_leaves_no_file(store, storage):
+    job = await store.submit()
+    (claimed,) = await store.claim()
+
+    await store.ask(Delete(job.id))
+    with pytest.raises(JobNotFound):
+        await store.ask(complete(claimed))
+
+    assert storage.inputs.keys == storage.outputs.keys == set()
+
+
+async def test_a_completed_job_is_deleted_with_its_files(store, storage):
+    job = await store.submit()
+    (claimed,) = await store.claim()
+    await store.ask(complete(claimed))
+
+    await store.ask(Delete(job.id))
+
+    assert storage.inputs.keys == storage.outputs.keys == set()
+    with pytest.raises(JobNotFound):
+        await store.find(job)
+
+
+async def test_a_job_that_has_ended_well_is_neither_cancelled_nor_retried(store):
+    job = await store.submit()
+    (claimed,) = await store.claim()
+    await store.ask(complete(claimed))
+
+    for request in (Cancel(job.id), Retry(job.id)):
+        with pytest.raises(WrongStatus) as caught:
+            await store.ask(request)
+        assert caught.value.status == "completed"
+
+
+async def test_a_retried_job_may_be_begun_as_often_as_a_new_one(nursery, storage):
+    store = Running(storage, replace(LIMITS, attempts=2))
+    await nursery.start(store.run)
+    job = await store.submit()
+    for _ in range(2):
+        await store.claim()
+        await store.ask(Reclaim(frozenset()))
+    crashed = await store.find(job)
+
+    await store.ask(Retry(job.id))
+    statuses = []
+    for _ in range(2):
+        await store.claim()
+        await store.ask(Reclaim(frozenset()))
+        statuses.append((await store.find(job)).status)
+
+    assert (crashed.status, crashed.error_code) == ("failed", "crashed")
+    assert statuses == ["pending", "failed"]
+
+
+async def test_reclaiming_gives_back_what_nobody_holds(store):
+    held, lost = await store.submit(), await store.submit()
+    await store.claim(2)
+
+    await store.ask(Reclaim(frozenset({held.id})))
+    again = await store.claim()
+
+    assert (await store.find(held)).attempts == 1
+    assert [(job.id, job.attempts) for job in again] == [(lost.id, 2)]
+
+
+async def test_counting_and_listing_show_what_there_is(store):
+    jobs = [await store.submit(b"photo", priority) for priority in ("high", "low", "low")]
+    await store.claim()
+
+    tally = await store.ask(Count())
+    page = await store.ask(ListJobs(Query(limit=2, status="pending")))
+
+    assert tally.counts["processing", "high"] == 1
+    assert tally.counts["pending", "low"] == 2
+    assert tally.oldest_pending == jobs[1].created_at
+    assert [job.id for job in page.jobs] == [jobs[2].id, jobs[1].id]
+
+
+# --- Waiting for the end --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["completed", "failed", "cancelled", "crashed"])
+async def test_who_waits_for_a_job_hears_of_its_end_however_it_ends(nursery, storage, end):
+    store = Running(storage, replace(LIMITS, attempts=1))
+    await nursery.start(store.run)
+    job, other = await store.submit(), await store.submit()
+    waiting = [Asker(nursery, store, Await(job.id)) for _ in range(3)]
+    elsewhere = Asker(nursery, store, Await(other.id))
+    await trio.testing.wait_all_tasks_blocked()
+    (claimed,) = await store.claim()
+
+    match end:
+        case "completed":
+            await store.ask(complete(claimed))
+        case "failed":
+            await store.ask(Fail(job.id, 1, "code", "error"))
+        case "cancelled":
+            await store.ask(Cancel(job.id))
+        case _:
+            await store.ask(Reclaim(frozenset()))
+
+    heard = {await asker.outcome() for asker in waiting}
+    assert heard == {await store.find(job)}
+    assert {each.status for each in heard} == {"failed" if end == "crashed" else end}
+    assert elsewhere.answer is elsewhere.error is None
+
+
+async def test_who_waits_for_a_job_that_has_ended_hears_at_once(store):
+    job = await store.submit()
+    cancelled = await store.ask(Cancel(job.id))
+
+    assert await store.ask(Await(job.id)) == cancelled
+
+
+async def test_who_waits_for_a_job_that_is_deleted_hears_of_it(nursery, store):
+    job = await store.submit()
+    waiting = Asker(nursery, store, Await(job.id))
+    await trio.testing.wait_all_tasks_blocked()
+
+    await store.ask(Delete(job.id))
+
+    assert await waiting.outcome() is JobNotFound
+
+
+async def test_any_number_may_wait_and_none_of_them_takes_a_place_from_the_others(nursery, store):
+    job = await store.submit()
+    waiting = [Asker(nursery, store, Await(job.id)) for _ in range(5 * LIMITS.asks)]
+    await trio.testing.wait_all_tasks_blocked(0.01)
+
+    cancelled = await store.ask(Cancel(job.id))
+
+    assert {await asker.outcome() for asker in waiting} == {cancelled}
+
+
+async def test_draining_lets_nobody_wait(nursery, store):
+    job = await store.submit()
+    early = Asker(nursery, store, Await(job.id))
+    await trio.testing.wait_all_tasks_blocked(0.01)
+
+    await store.ask(Drain())
+    late = Asker(nursery, store, Await(job.id))
+
+    assert await early.outcome() is Draining
+    assert await late.outcome() is Draining
+
+
+# --- Crashes --------------------------------------------------------------------------------------
+
+
+async def test_a_crash_loses_no_job_and_a_clean_store_goes_on(store, photo):
+    pending, processing = await store.submit(photo), await store.submit()
+    await store.claim()
+
+    await store.crash()
+    await store.ask(Reclaim(frozenset()))
+    claimed = await store.claim(2)
+
+    assert {job.id for job in claimed} == {pending.id, processing.id}
+    assert await store.ask(Load(pending.input_key)) == photo
+    assert store.activity.crashed == 1
+
+
+async def test_a_crash_releases_all_who_wait(nursery, store):
+    job = await store.submit()
+    waiting = Asker(nursery, store, Await(job.id))
+    await store.claim()
+    claiming = Asker(nursery, store, Claim(1))
+    await trio.testing.wait_all_tasks_blocked(0.01)
+
+    await store.crash()
+
+    assert await waiting.outcome() is ActorStopped
+    assert await claiming.outcome() is ActorStopped
+
+
+async def test_a_crash_releases_those_whose_message_is_being_worked_on(nursery, storage):
+    store = Running(storage, replace(LIMITS, asks=2))
+    await nursery.start(store.run)
+    storage.catalogue.hold()
+    counting = Asker(nursery, store, Count())
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    bug = Asker(nursery, store, LookAtPool())
+    await trio.testing.wait_all_tasks_blocked(0.01)
+
+    storage.catalogue.go_on()
+
+    assert await bug.outcome() is HandlerCrashed
+    assert await counting.outcome() is ActorStopped
+    assert await store.ask(Count())
+
+
+async def test_a_crash_releases_the_one_that_waits_for_a_place(nursery, storage):
+    store = Running(storage, replace(LIMITS, asks=1))
+    await nursery.start(store.run)
+    storage.catalogue.hold()
+
+    storage.catalogue.processing = lambda: 1 // 0
+    reclaiming = Asker(nursery, store, Reclaim(frozenset()))
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    waits_for_a_place = Asker(nursery, store, ListJobs(Query(limit=1)))
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    behind = Asker(nursery, store, ListJobs(Query(limit=2)))
+    await trio.testing.wait_all_tasks_blocked(0.01)
+
+    storage.catalogue.go_on()
+
+    assert await reclaiming.outcome() is ActorStopped
+    assert await waits_for_a_place.outcome() is ActorStopped
+    assert (await behind.outcome()).jobs == ()
+
+
+async def test_a_storage_that_does_not_open_fails_the_start_by_name(nursery, tmp_path):
+    class Locked(MemoryStorage):
+        def open(self):
+            return open_storage(places_in(tmp_path))
+
+    with open_storage(places_in(tmp_path)), pytest.raises(StorageUnavailable):
+        await nursery.start(Running(Locked()).run)
+
+
+async def test_closing_finishes_what_is_in_hand_and_then_closes_the_storage(
+    nursery, store, storage
+):
+    storage.catalogue.hold()
+    submitting = [
+        Asker(nursery, store, Submit(b"photo", "thumbnail", THUMBNAIL, "normal"))
+        for _ in range(3 * LIMITS.asks)
+    ]
+    await trio.testing.wait_all_tasks_blocked(0.02)
+    waiting = Asker(nursery, store, Await("?"))
+    await trio.testing.wait_all_tasks_blocked(0.02)
+    store.address.close()
+    await trio.testing.wait_all_tasks_blocked(0.02)
+    open_before = storage.is_open
+
+    storage.catalogue.go_on()
+    jobs = [await asker.outcome() for asker in submitting]
+    await store.close()
+
+    assert open_before
+    assert not storage.is_open
+    assert {storage.catalogue.find(job.id).status for job in jobs} == {"pending"}
+    assert await waiting.outcome() is JobNotFound
+
+
+async def test_closing_releases_those_who_still_wait(nursery, store):
+    job = await store.submit()
+    waiting = Asker(nursery, store, Await(job.id))
+    claiming = Asker(nursery, store, Claim(1))
+    await claiming.outcome()
+    claiming = Asker(nursery, store, Claim(1))
+    await trio.testing.wait_all_tasks_blocked(0.01)
+
+    await store.close()
+
+    assert await waiting.outcome() is ActorStopped
+    assert await claiming.outcome() is ActorStopped
+
+
+# --- A storage that fails -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [StorageFull("no room"), StorageUnavailable("away")])
+async def test_a_submit_whose_bytes_cannot_be_kept_leaves_no_job(store, storage, error):
+    storage.inputs.broken = error
+
+    with pytest.raises(type(error), match=str(error)):
+        await store.submit()
+    storage.inputs.broken = None
+
+    assert (await store.ask(Count())).count("pending") == 0
+    assert storage.inputs.keys == set()
+
+
+@pytest.mark.parametrize("error", [StorageFull("no room"), StorageUnavailable("away")])
+async def test_a_submit_whose_row_cannot_be_kept_leaves_no_file(store, storage, error):
+    storage.catalogue.broken = error
+
+    with pytest.raises(type(error), match=str(error)):
+        await store.submit()
+    storage.catalogue.broken = None
+
+    assert (await store.ask(Count())).count("pending") == 0
+    assert storage.inputs.keys == set()
+
+
+async def test_a_refused_place_in_the_backlog_is_free_again_after_a_failure(nursery, storage):
+    store = Running(storage, replace(LIMITS, backlog=1))
+    await nursery.start(store.run)
+    storage.inputs.broken = StorageFull("no room")
+    with pytest.raises(StorageFull):
+        await store.submit()
+    storage.inputs.broken = None
+
+    job = await store.submit()
+
+    assert job.status == "pending"
+
+
+@pytest.mark.parametrize("part", ["outputs", "catalogue"])
+async def test_a_result_that_cannot_be_kept_leaves_the_job_as_it_was(store, storage, part):
+    job = await store.submit()
+    (claimed,) = await store.claim()
+    getattr(storage, part).broken = StorageFull("no room")
+
+    with pytest.raises(StorageFull):
+        await store.ask(complete(claimed))
+    getattr(storage, part).broken = None
+
+    assert await store.find(job) == claimed
+    assert storage.outputs.keys == set()
+    await store.ask(complete(claimed))
+
+
+async def test_a_file_that_cannot_be_deleted_is_left_to_the_next_start(store, storage):
+    job = await store.submit()
+    storage.inputs.broken = StorageUnavailable("away")
+
+    with capture_logs() as logs:
+        await store.ask(Delete(job.id))
+
+    assert [entry["file"] for entry in logs if entry["event"] == "file_left_behind"] == [
+        f"memory:{job.input_key}"
+    ]
+    with pytest.raises(JobNotFound):
+        await store.find(job)
+
+
+async def test_a_failing_storage_is_no_crash(store, storage):
+    storage.catalogue.broken = StorageUnavailable("away")
+    for request in (Count(), ListJobs(Query(limit=1)), Reclaim(frozenset()), Await("1"), Find("1")):
+        with pytest.raises(StorageUnavailable):
+            await store.ask(request)
+    storage.catalogue.broken = None
+
+    assert (await store.ask(Count())).count("pending") == 0
+    assert store.activity.crashed == 0
+
+
+async def test_a_standing_claim_survives_a_failed_commit(nursery, store, storage):
+    claiming = Asker(nursery, store, Claim(1))
+    await store.ask(Count())
+    storage.catalogue.broken = StorageFull("no room")
+    with pytest.raises(StorageFull):
+        await store.submit()
+    storage.catalogue.broken = None
+
+    job = await store.submit()
+
+    assert [claimed.id for claimed in await claiming.outcome()] == [job.id]
+
+
+# --- Files that no job refers to ------------------------------------------------------------------
+
+
+class OnDisk:
+    """The real storage in a directory."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.places = places_in(directory)
+
+    def open(self):
+        return open_storage(self.places)
+
+    def make_old(self):
+        """Let all files look as if they had been there for a minute."""
+        then = time.time() - 60
+        for path in self.paths("inputs") + self.paths("outputs"):
+            os.utime(path, (then, then))
+
+    def clear(self):
+        """Forget everything. The directories stay, because there are many of them."""
+        for path in (
+            *self.directory.glob("calotype.db*"),
+            *self.directory.glob("*/.calotype"),
+            *self.paths("inputs"),
+            *self.paths("outputs"),
+        ):
+            Path(path).unlink()
+
+    def paths(self, kind):
+        return [str(self.directory / kind / key) for key in self.keys(kind)]
+
+    def keys(self, kind):
+        root = self.directory / kind
+        return {f"{path.parent.name}/{path.name}" for path in root.glob("[0-9a-f][0-9a-f]/*")}
+
+
+async def test_a_start_deletes_exactly_the_files_that_no_job_refers_to(nursery, tmp_path):
+    disk = OnDisk(tmp_path)
+    first = Running(disk)
+    await nursery.start(first.run)
+    pending, other = await first.submit(), await first.submit()
+    (claimed,) = await first.claim()
+    await first.ask(complete(claimed))
+    completed = await first.find(claimed)
+    await first.close()
+    orphans = {
+        "inputs": f"{pending.id[:2]}/{pending.id[:-1]}x.jpg",
+        "outputs": f"{pending.id[:2]}/{pending.id}-1-0a1b2c3d.png",
+    }
+    for kind, key in orphans.items():
+        path = tmp_path / kind / key
+        path.write_bytes(b"left by a crash")
+    disk.make_old()
+    new = tmp_path / "inputs" / "00" / "00000000-0000-4000-8000-000000000000.jpg"
+    new.write_bytes(b"of a job that is being accepted")
+
+    second = Running(disk)
+    await nursery.start(second.run)
+    with trio.fail_after(PATIENCE):
+        while any((tmp_path / kind / key).exists() for kind, key in orphans.items()):
+            await trio.testing.wait_all_tasks_blocked(0.005)
+    # The last thing to be swept is the last shard of the outputs.
+    await trio.testing.wait_all_tasks_blocked(0.05)
+
+    assert disk.keys("inputs") == {
+        *(pending.input_key, other.input_key),
+        str(new.relative_to(tmp_path / "inputs")),
+    }
+    assert disk.keys("outputs") == {completed.output.key}
+
+
+async def test_a_sweep_that_fails_is_no_crash(nursery, storage):
+    class Unreadable(FragileBlobs):
+        def shards(self):
+            asked.append(1)
+            raise StorageUnavailable("away")
+
+    asked: list[int] = []
+    storage.inputs = Unreadable()
+    store = Running(storage)
+
+    await nursery.start(store.run)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+
+    assert await store.submit()
+    assert asked == [1]
+    assert store.activity.crashed == 0
+
+
+# --- The promise ----------------------------------------------------------------------------------
+
+NOWHERE = "00000000-0000-4000-8000-000000000000"
+OPERATIONS = (
+    *3 * ("submit", "claim", "complete"),
+    *("fail", "cancel", "retry", "delete", "reclaim", "crash", "crash amid work", "leave", "wait"),
+)
+PROGRAMS = st.lists(
+    st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 40)), min_size=4, max_size=30
+)
+
+
+# What can be done to a job, in which statuses it may be, and which one it has then.
+CHANGES: dict[str, tuple[Callable[[str], object], set[str], str | None]] = {
+    "cancel": (Cancel, {"pending", "processing", "cancelled"}, "cancelled"),
+    "retry": (Retry, {"failed", "cancelled"}, "pending"),
+    "delete": (Delete, {*ENDED, "pending", "processing"}, None),
+}
+
+
+class Life:
+    """What happens to a Store on a real disk, with what must be true written down beside it."""
+
+    def __init__(self, disk, nursery):
+        self.disk = disk
+        self.nursery = nursery
+        self.statuses: dict[str, str] = {}
+        self.allowed: dict[str, int] = {}
+        # Every claim that was ever heard, and the picture that each job was completed with.
+        self.claims: list[tuple[str, int]] = []
+        self.pictures: dict[str, bytes] = {}
+        self.waiting: list[Asker] = []
+        self.store: Running
+
+    async def start(self):
+        self.disk.make_old()
+        self.store = Running(self.disk, StoreLimits(backlog=1_000, asks=4, attempts=2))
+        await self.nursery.start(self.store.run)
+
+    async def crash(self):
+        """Abandon the Store as it stands, and open the storage anew."""
+        self.store.scope.cancel()
+        await self.store.ended.wait()
+        await self.start()
+
+    def some_job(self, number):
+        jobs = list(self.statuses)
+        return jobs[-1 - number % min(len(jobs), 6)] if jobs else NOWHERE
+
+    def some_claim(self, number):
+        """A recent claim, perhaps a stale one."""
+        return self.claims[-1 - number % min(len(self.claims), 5)] if self.claims else (NOWHERE, 1)
+
+    def is_current(self, job_id, attempt):
+        latest = max((n for name, n in self.claims if name == job_id), default=0)
+        return self.statuses.get(job_id) == "processing" and attempt == latest
+
+    async def step(self, operation, number):
+        match operation:
+            case "submit":
+                await self.submit(("high", "normal", "low")[number % 3])
+            case "claim":
+                await self.claim(1 + number % 3)
+            case "complete" | "fail":
+                await self.end(operation, *self.some_claim(number))
+            case "cancel" | "retry" | "delete":
+                await self.change(operation, self.some_job(number))
+            case "reclaim":
+                await self.reclaim(frozenset({self.some_job(number)} if number % 2 else ()))
+            case "crash":
+                await self.crash()
+            case "crash amid work":
+                await self.crash_amid_work(number)
+            case "leave":
+                await self.claim_and_leave(number)
+            case "wait":
+                self.waiting.append(Asker(self.nursery, self.store, Await(self.some_job(number))))
+
+    async def submit(self, priority):
+        job = await self.store.submit(b"photo", priority)
+        self.statuses[job.id] = "pending"
+
+    def note(self, jobs):
+        for job in jobs:
+            assert self.statuses[job.id] == "pending"
+            assert all(job.attempts > n for name, n in self.claims if name == job.id)
+            self.statuses[job.id] = "processing"
+            self.claims.append((job.id, job.attempts))
+
+    async def claim(self, limit):
+        if "pending" in self.statuses.values():
+            jobs = await self.store.claim(limit)
+            assert 1 <= len(jobs) <= limit
+            self.note(jobs)
+
+    async def claim_and_leave(self, ticks):
+        asker = Asker(self.nursery, self.store, Claim(2))
+        for _ in range(ticks):
+            await trio.lowlevel.checkpoint()
+        asker.scope.cancel()
+        self.note(await asker.outcome() or ())
+
+    def picture_of(self, job_id, attempt):
+        return Rendered(f"{job_id} {attempt}".encode(), "png", 1, 1)
+
+    async def end(self, operation, job_id, attempt):
+        current = self.is_current(job_id, attempt)
+        picture = self.picture_of(job_id, attempt)
+        request = (
+            Complete(job_id, attempt, picture)
+            if operation == "complete"
+            else Fail(job_id, attempt, "code", "error")
+        )
+        try:
+            await self.store.ask(request)
+        except (StaleClaim, JobNotFound):
+            assert not current
+        else:
+            assert current
+            if operation == "complete":
+                self.completed(job_id, picture.data)
+            else:
+                self.statuses[job_id] = "failed"
+
+    def completed(self, job_id, data):
+        assert job_id not in self.pictures, "completed twice"
+        self.pictures[job_id] = data
+        self.statuses[job_id] = "completed"
+
+    async def change(self, operation, job_id):
+        status = self.statuses.get(job_id)
+        kind, possible, becomes = CHANGES[operation]
+        try:
+            await self.store.ask(kind(job_id))
+        except JobNotFound:
+            assert status is None
+        except WrongStatus:
+            assert status not in possible
+        else:
+            assert status in possible
+            if becomes is None:
+                del self.statuses[job_id]
+                self.pictures.pop(job_id, None)
+            else:
+                self.statuses[job_id] = becomes
+
+    async def reclaim(self, held):
+        await self.store.ask(Reclaim(held))
+        for job_id, status in self.statuses.items():
+            if status == "processing" and job_id not in held:
+                job = await self.store.ask(Find(job_id))
+                if job.status == "failed":
+                    assert job.error_code == "crashed"
+                    assert job.attempts >= job.attempts_allowed
+                else:
+                    assert job.status == "pending"
+                self.statuses[job_id] = job.status
+
+    async def crash_amid_work(self, ticks):
+        """Crash while a job is being accepted and another one completed; either may have been."""
+        job_id, attempt = self.some_claim(ticks)
+        picture = self.picture_of(job_id, attempt)
+        current = self.is_current(job_id, attempt)
+        submitting = Asker(
+            self.nursery, self.store, Submit(b"photo", "thumbnail", THUMBNAIL, "high")
+        )
+        completing = Asker(self.nursery, self.store, Complete(job_id, attempt, picture))
+        for _ in range(ticks):
+            await trio.lowlevel.checkpoint()
+        await self.crash()
+
+        accepted, ended = await submitting.outcome(), await completing.outcome()
+        jobs = (await self.store.ask(ListJobs(Query(limit=1_000)))).jobs
+        statuses = {job.id: job.status for job in jobs}
+        new = statuses.keys() - self.statuses.keys()
+        assert len(new) <= 1
+        if accepted is not ActorStopped:
+            assert new == {accepted.id}
+        for each in new:
+            self.statuses[each] = "pending"
+        if statuses.get(job_id) == "completed" and job_id not in self.pictures:
+            assert current
+            self.completed(job_id, picture.data)
+        else:
+            assert ended in {ActorStopped, StaleClaim, JobNotFound}
+
+    async def check(self):
+        """Compare all that can be seen with what must be true."""
+        jobs = (await self.store.ask(ListJobs(Query(limit=1_000)))).jobs
+        # A claim that nobody heard may be undone only by the next transaction.
+        jobs = (await self.store.ask(ListJobs(Query(limit=1_000)))).jobs
+        assert {job.id: job.status for job in jobs} == self.statuses
+        for job in jobs:
+            fetched = await self.store.ask(Fetch(job.id, 1_000))
+            assert fetched.data == self.pictures.get(job.id, b"")
+            assert (job.output is not None) == (job.status == "completed")
+            assert await self.store.ask(Load(job.input_key)) == b"photo"
+
+    async def drain(self):
+        """Work on all there is until every job has ended."""
+        await self.reclaim(frozenset())
+        while "pending" in self.statuses.values():
+            await self.claim(3)
+            for job_id, attempt in self.claims:
+                if self.is_current(job_id, attempt):
+                    await self.end("complete", job_id, attempt)
+        await self.check()
+        assert set(self.statuses.values()) <= ENDED
+        heard = [await asker.outcome() for asker in self.waiting]
+        for outcome in heard:
+            assert outcome in {ActorStopped, JobNotFound} or outcome.status in ENDED
+
+    async def sweep(self):
+        """Open it once more: then there are the files of the jobs, and no others."""
+        await self.crash()
+        jobs = (await self.store.ask(ListJobs(Query(limit=1_000)))).jobs
+        inputs = {job.input_key for job in jobs}
+        outputs = {job.output.key for job in jobs if job.output}
+        with trio.fail_after(PATIENCE):
+            while (self.disk.keys("inputs"), self.disk.keys("outputs")) != (inputs, outputs):
+                await trio.testing.wait_all_tasks_blocked(0.002)
+        await self.store.close()
+
+
+def test_no_accepted_job_is_lost_or_done_twice_whatever_happens(tmp_path):
+    disk = OnDisk(tmp_path)
+
+    async def live(program):
+        disk.clear()
+        async with trio.open_nursery() as nursery:
+            life = Life(disk, nursery)
+            await life.start()
+            for operation, number in program:
+                await life.step(operation, number)
+            await life.check()
+            await life.drain()
+            await life.sweep()
+
+    @settings(max_examples=50, deadline=None, derandomize=True, phases=[Phase.generate])
+    @given(program=PROGRAMS)
+    def holds(program):
+        trio.run(live, program)
+
+    holds()

@@ -1,0 +1,463 @@
+"""The whole of it, on a real disk and with real pictures: whatever crashes, every job ends."""
+
+import itertools
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+import trio
+import trio.testing
+
+import actors.worker
+from actors.dispatcher import Dispatcher
+from actors.errors import ActorStopped, HandlerCrashed
+from actors.imaging.facts import Limits
+from actors.imaging.render import render
+from actors.messages import (
+    Await,
+    Cancel,
+    Count,
+    Delete,
+    Fetch,
+    Find,
+    LookAtPool,
+    Pool,
+    Resize,
+    Retry,
+    Submit,
+)
+from actors.storage.opening import open_storage
+from actors.storage.ports import JobNotFound, Query, StorageUnavailable
+from actors.store import Store, StoreLimits
+from actors.supervision import Intensity, TooManyCrashes
+from actors.system import Capacity, open_system
+from actors.worker import Worker
+from tests.conftest import PATIENCE, THUMBNAIL, draw, is_picture, places_in
+
+
+def capacity(workers=2, attempts=3, max_crashes=5):
+    return Capacity(
+        workers=workers,
+        renders=2,
+        storage_calls=4,
+        mail=64,
+        store=StoreLimits(backlog=1_000, asks=16, attempts=attempts),
+        images=Limits(),
+        intensity=Intensity(max_crashes),
+    )
+
+
+class Client:
+    """What asks at the front door."""
+
+    def __init__(self, system):
+        self.system = system
+
+    async def ask(self, request):
+        with trio.fail_after(PATIENCE):
+            return await self.system.front_door.ask(request)
+
+    async def submit(self, data, priority="normal"):
+        return await self.ask(Submit(data, "thumbnail", THUMBNAIL, priority))
+
+    async def wait_for_end(self, job):
+        """Wait as a client does: if the connection is lost, ask again."""
+        with trio.fail_after(PATIENCE):
+            while True:
+                try:
+                    return await self.system.front_door.ask(Await(job.id))
+                except (ActorStopped, HandlerCrashed):
+                    await trio.sleep(0.01)
+
+    async def wait_until(self, job, status):
+        with trio.fail_after(PATIENCE):
+            while (await self.ask(Find(job.id))).status != status:
+                await trio.testing.wait_all_tasks_blocked(0.005)
+
+
+@pytest.fixture
+def opening(tmp_path):
+    """Open a system in the same directory each time."""
+
+    def open_it(*, grace=PATIENCE, **changes):
+        return open_system(
+            lambda: open_storage(places_in(tmp_path)), capacity(**changes), grace=lambda: grace
+        )
+
+    return open_it
+
+
+@pytest.fixture
+def look(tmp_path):
+    """Look at the jobs when nobody has the storage open."""
+
+    def jobs():
+        with open_storage(places_in(tmp_path)) as storage:
+            return {job.id: job for job in storage.catalogue.page(Query(limit=1_000)).jobs}
+
+    return jobs
+
+
+@pytest.fixture
+def held_renders(monkeypatch):
+    """Renders that wait in their threads until they are let go."""
+    held = HeldRenders()
+    monkeypatch.setattr(actors.worker, "render", held)
+    yield held
+    held.go_on()
+
+
+class HeldRenders:
+    def __init__(self):
+        self._gate = threading.Event()
+
+    def __call__(self, *arguments):
+        self._gate.wait(PATIENCE)
+        return render(*arguments)
+
+    def go_on(self):
+        self._gate.set()
+
+    @contextmanager
+    def go_on_soon(self):
+        """Let go a moment after the block has begun to end."""
+        yield
+        threading.Timer(0.1, self.go_on).start()
+
+
+def crash_once(monkeypatch, kind, method):
+    """Put a bug into an actor that strikes at the next call, and never again."""
+    whole = getattr(kind, method)
+    calls = itertools.count()
+
+    def crash(*arguments):
+        if next(calls) == 0:
+            raise ZeroDivisionError
+        return whole(*arguments)
+
+    monkeypatch.setattr(kind, method, crash)
+
+
+# --- Work -----------------------------------------------------------------------------------------
+
+
+async def test_many_jobs_at_once_all_end_with_their_pictures(opening):
+    originals = [draw(40 + number, 30, ("JPEG", "PNG")[number % 2]) for number in range(24)]
+    pictures = {}
+
+    async def have_one_made(client, number):
+        job = await client.wait_for_end(await client.submit(originals[number]))
+        fetched = await client.ask(Fetch(job.id, 1_000_000))
+        pictures[number] = (
+            job.status,
+            is_picture(fetched.data, (fetched.job.output.width, fetched.job.output.height)),
+        )
+
+    async with opening() as system, trio.open_nursery() as nursery:
+        for number in range(24):
+            nursery.start_soon(have_one_made, Client(system), number)
+
+    assert pictures == dict.fromkeys(range(24), ("completed", True))
+
+
+async def test_a_song_fails_and_spoils_nothing(opening, photo):
+    async with opening() as system:
+        client = Client(system)
+        song, picture = await client.submit(b"la la la"), await client.submit(photo)
+        ended = [await client.wait_for_end(job) for job in (song, picture)]
+
+    assert [job.status for job in ended] == ["failed", "completed"]
+    assert ended[0].error_code == "not_an_image"
+    assert ended[0].attempts == 1
+
+
+async def test_a_job_can_be_cancelled_while_it_is_rendered(opening, photo, held_renders):
+    async with opening(workers=1) as system:
+        client = Client(system)
+        first, second = await client.submit(photo), await client.submit(photo)
+        await client.wait_until(first, "processing")
+
+        cancelled = await client.ask(Cancel(first.id))
+        held_renders.go_on()
+        completed = await client.wait_for_end(second)
+        after = await client.ask(Find(first.id))
+
+    assert (cancelled.status, completed.status) == ("cancelled", "completed")
+    assert after == cancelled
+    assert completed.attempts == 1
+
+
+async def test_a_cancelled_job_can_be_retried(opening, photo, held_renders):
+    async with opening(workers=1) as system:
+        client = Client(system)
+        job = await client.submit(photo)
+        await client.wait_until(job, "processing")
+        await client.ask(Cancel(job.id))
+        await client.ask(Retry(job.id))
+        held_renders.go_on()
+
+        ended = await client.wait_for_end(job)
+
+    assert (ended.status, ended.attempts) == ("completed", 2)
+
+
+async def test_a_job_can_be_deleted_while_it_is_rendered(opening, photo, held_renders, tmp_path):
+    async with opening(workers=1) as system:
+        client = Client(system)
+        job = await client.submit(photo)
+        await client.wait_until(job, "processing")
+
+        await client.ask(Delete(job.id))
+        held_renders.go_on()
+        with pytest.raises(JobNotFound):
+            await client.ask(Await(job.id))
+
+    left = [path for kind in ("inputs", "outputs") for path in (tmp_path / kind).glob("??/*")]
+    assert left == []
+
+
+async def test_the_pool_grows_and_shrinks_while_it_works(opening, photo):
+    async with opening(workers=1) as system:
+        client = Client(system)
+        jobs = [await client.submit(photo) for _ in range(6)]
+        await client.ask(Resize(4))
+        jobs += [await client.submit(photo) for _ in range(6)]
+        await client.ask(Resize(2))
+        ended = [await client.wait_for_end(job) for job in jobs]
+        with trio.fail_after(PATIENCE):
+            while await client.ask(LookAtPool()) != Pool(wanted=2, present=2, busy=0):
+                await trio.testing.wait_all_tasks_blocked(0.005)
+        names = [each.name for each in system.statistics()]
+
+    assert {(job.status, job.attempts) for job in ended} == {("completed", 1)}
+    assert len(names) == 4
+
+
+async def test_statistics_show_every_actor(opening, photo):
+    async with opening(workers=2) as system:
+        client = Client(system)
+        await client.wait_for_end(await client.submit(photo))
+        figures = {each.name: each for each in system.statistics()}
+
+    assert set(figures) == {"store", "dispatcher", "worker-1", "worker-2"}
+    assert figures["dispatcher"].handled == 2
+    assert figures["store"].handled > 2
+    assert {each.crashed for each in figures.values()} == {0}
+
+
+# --- Crashes --------------------------------------------------------------------------------------
+
+
+async def test_a_store_that_crashes_loses_no_job(opening, photo, monkeypatch):
+    crash_once(monkeypatch, Store, "_count")
+    async with opening() as system:
+        client = Client(system)
+        before = [await client.submit(photo) for _ in range(6)]
+
+        with pytest.raises(HandlerCrashed, match="Count"):
+            await client.ask(Count())
+        after = [await client.submit(photo) for _ in range(3)]
+        ended = [await client.wait_for_end(job) for job in before + after]
+        figures = {each.name: each.crashed for each in system.statistics()}
+
+    assert {job.status for job in ended} == {"completed"}
+    assert figures["store"] == 1
+
+
+async def test_an_idle_system_goes_on_after_its_store_crashed(opening, photo, monkeypatch):
+    crash_once(monkeypatch, Store, "_count")
+    async with opening() as system:
+        client = Client(system)
+        await trio.testing.wait_all_tasks_blocked(0.05)  # The Dispatcher's claim stands.
+        with pytest.raises(HandlerCrashed):
+            await client.ask(Count())
+
+        ended = await client.wait_for_end(await client.submit(photo))
+
+    assert (ended.status, ended.attempts) == ("completed", 1)
+
+
+async def test_a_worker_that_crashes_loses_no_job(opening, photo, monkeypatch):
+    async with opening(workers=1) as system:
+        client = Client(system)
+        crash_once(monkeypatch, Worker, "_end")
+
+        jobs = [await client.submit(photo) for _ in range(3)]
+        ended = [await client.wait_for_end(job) for job in jobs]
+        figures = {each.name: each.crashed for each in system.statistics()}
+
+    assert [job.status for job in ended] == 3 * ["completed"]
+    assert [job.attempts for job in ended] == [2, 1, 1]
+    assert figures["worker-1"] == 1
+
+
+async def test_a_job_that_crashes_every_worker_ends_as_crashed(opening, photo, monkeypatch):
+    whole = Worker._end
+
+    async def crash_on_songs(self, job, abandoned):
+        if job.input_size == 8:
+            raise ZeroDivisionError
+        await whole(self, job, abandoned)
+
+    monkeypatch.setattr(Worker, "_end", crash_on_songs)
+    async with opening(workers=2, attempts=3) as system:
+        client = Client(system)
+        song, picture = await client.submit(b"la la la"), await client.submit(photo)
+        ended = [await client.wait_for_end(job) for job in (song, picture)]
+
+    assert [job.status for job in ended] == ["failed", "completed"]
+    assert (ended[0].error_code, ended[0].attempts) == ("crashed", 3)
+
+
+async def test_a_dispatcher_that_crashes_loses_no_job(opening, photo, monkeypatch, held_renders):
+    async with opening(workers=2) as system:
+        client = Client(system)
+        jobs = [await client.submit(photo) for _ in range(4)]
+        await client.wait_until(jobs[1], "processing")
+        crash_once(monkeypatch, Dispatcher, "_pool")
+
+        with pytest.raises(HandlerCrashed, match="LookAtPool"):
+            await client.ask(LookAtPool())
+        held_renders.go_on()
+        ended = [await client.wait_for_end(job) for job in jobs]
+        pool = await client.ask(LookAtPool())
+
+    assert {job.status for job in ended} == {"completed"}
+    assert (pool.wanted, pool.present) == (2, 2)
+
+
+async def test_too_many_crashes_take_the_system_down(opening, monkeypatch):
+    monkeypatch.setattr(Store, "_count", lambda *_: 1 // 0)
+    heard = []
+
+    with pytest.RaisesGroup(TooManyCrashes, flatten_subgroups=True):
+        async with opening(max_crashes=2) as system:
+            for _ in range(3):
+                try:
+                    await system.front_door.ask(Count())
+                except HandlerCrashed as error:
+                    heard.append(error)
+            await trio.sleep_forever()
+
+    assert len(heard) == 3
+
+
+async def test_a_storage_in_other_hands_fails_the_start(opening):
+    async with opening():
+        with pytest.RaisesGroup(StorageUnavailable, flatten_subgroups=True):
+            async with opening():
+                pass
+
+
+# --- Stopping and starting ------------------------------------------------------------------------
+
+
+async def test_leaving_finishes_the_jobs_in_hand_and_leaves_the_others(
+    opening, photo, held_renders, look
+):
+    async with opening(workers=1) as system:
+        client = Client(system)
+        in_hand, pending = await client.submit(photo), await client.submit(photo)
+        await client.wait_until(in_hand, "processing")
+        with held_renders.go_on_soon():
+            pass
+
+    jobs = look()
+
+    assert (jobs[in_hand.id].status, jobs[in_hand.id].attempts) == ("completed", 1)
+    assert (jobs[pending.id].status, jobs[pending.id].attempts) == ("pending", 0)
+
+
+async def test_leaving_idle_is_quick(opening):
+    async with opening():
+        pass
+    async with opening() as system:
+        assert (await Client(system).ask(LookAtPool())).present == 2
+        left = time.monotonic()
+
+    assert time.monotonic() - left < 2
+
+
+async def test_what_was_left_is_done_at_the_next_start(opening, photo, held_renders):
+    async with opening(workers=1) as system:
+        client = Client(system)
+        jobs = [await client.submit(photo) for _ in range(5)]
+        await client.wait_until(jobs[0], "processing")
+        with held_renders.go_on_soon():
+            pass
+
+    async with opening(workers=1) as system:
+        ended = [await Client(system).wait_for_end(job) for job in jobs]
+
+    assert {(job.status, job.attempts) for job in ended} == {("completed", 1)}
+
+
+async def test_what_was_processing_when_everything_was_cancelled_is_done_again(
+    opening, photo, held_renders, look
+):
+    with trio.CancelScope() as scope:
+        async with opening(workers=1) as system:
+            client = Client(system)
+            job = await client.submit(photo)
+            await client.wait_until(job, "processing")
+            with held_renders.go_on_soon():
+                scope.cancel()
+            await trio.sleep_forever()
+    left = look()[job.id]
+
+    async with opening(workers=1) as system:
+        ended = await Client(system).wait_for_end(job)
+
+    assert (left.status, left.attempts) == ("processing", 1)
+    assert (ended.status, ended.attempts) == ("completed", 2)
+
+
+async def test_a_job_that_brings_everything_down_again_and_again_ends_as_crashed(
+    opening, photo, monkeypatch
+):
+    async def hang(*_):
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(Worker, "_end", hang)
+    job = None
+    for attempt in (1, 2):
+        with trio.CancelScope() as scope:
+            async with opening(workers=1, attempts=2) as system:
+                client = Client(system)
+                job = job or await client.submit(photo)
+                with trio.fail_after(PATIENCE):
+                    while (await client.ask(Find(job.id))).attempts < attempt:
+                        await trio.testing.wait_all_tasks_blocked(0.005)
+                scope.cancel()
+                await trio.sleep_forever()
+
+    async with opening(workers=1, attempts=2) as system:
+        ended = await Client(system).wait_for_end(job)
+
+    assert (ended.status, ended.error_code) == ("failed", "crashed")
+
+
+async def test_grace_bounds_the_stop(opening, photo, monkeypatch, look):
+    async def hang(*_):
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(Worker, "_end", hang)
+    async with opening(grace=0.2) as system:
+        client = Client(system)
+        job = await client.submit(photo)
+        await client.wait_until(job, "processing")
+        left = time.monotonic()
+
+    assert 0.15 < time.monotonic() - left < 3
+    assert look()[job.id].status == "processing"
+
+
+async def test_an_error_in_the_block_stops_the_system_and_loses_no_job(opening, photo):
+    with pytest.RaisesGroup(ZeroDivisionError):
+        async with opening() as system:
+            job = await Client(system).submit(photo)
+            raise ZeroDivisionError
+
+    async with opening() as system:
+        assert (await Client(system).wait_for_end(job)).status == "completed"

@@ -1,0 +1,107 @@
+"""The real service as a process of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+COMMAND = (sys.executable, "-c", "from web.cli import main; main()")
+PATIENCE = 30
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """Return an environment with these settings, and none of the developer's own."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    return kept | {"PYTHONPATH": str(ROOT)} | {name: str(each) for name, each in settings.items()}
+
+
+class Server:
+    """A service that keeps all it has in `dir`. It can be started, ended and started again.
+
+    `log` is the file with what it writes, of all its lives.
+    """
+
+    process: subprocess.Popen[bytes]
+
+    def __init__(self, directory: Path, **settings: object) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.dir = directory
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = directory / "server.log"
+        places = {
+            "PORT": self.port,
+            "DB_PATH": directory / "data" / "jobs.db",
+            "UPLOAD_DIR": directory / "uploads",
+            "OUTPUT_DIR": directory / "outputs",
+        }
+        self.environment = environment(**places, **settings)
+
+    def start(self) -> None:
+        """Start the process, and wait until it is ready."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*COMMAND, "serve"], cwd=self.dir, env=self.environment, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + PATIENCE
+        while not self.is_ready():
+            assert self.process.poll() is None, f"it did not start:\n{self.log.read_text()}"
+            assert time.monotonic() < deadline, f"it is not ready yet:\n{self.log.read_text()}"
+            time.sleep(0.02)
+
+    def is_ready(self) -> bool:
+        """Whether it says so."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request("GET", "/health/ready")
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        """End it as a process manager does, and see that it goes well."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+        assert code == 0, f"it ended with {code}:\n{self.log.read_text()}"
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def start_server(directory: Path, **settings: object) -> Iterator[Server]:
+    """Run a service with these settings in its environment, and stop it in the end.
+
+    It must then end well, unless the test has ended it already, or has failed.
+    """
+    server = Server(directory, **settings)
+    try:
+        server.start()
+        yield server
+        if server.process.poll() is None:
+            server.stop()
+    finally:
+        server.kill()

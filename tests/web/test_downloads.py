@@ -1,0 +1,280 @@
+"""Results on their way out: whole, in part, only if they are new, or not at all."""
+
+import hashlib
+import json
+
+import pytest
+import trio
+
+from actors.mailbox import open_mailbox
+from actors.messages import Fetch, Fetched, ReadOutput
+from actors.storage.ports import BlobNotFound, JobNotFound, Output
+from tests.conftest import PATIENCE, make_job
+from web.answers import Answers
+from web.app import create_app
+from web.downloads import PIECE, Downloads
+from web.jobs import Patience, jobs_blueprint
+from web.problems import RETRY_AFTER
+from web.uploads import UploadLimits, Uploads
+from web.wire import WireLimits
+
+PICTURE = bytes(range(256)) * 3000 + b"end"
+SIZE = len(PICTURE)
+SHA256 = hashlib.sha256(PICTURE).hexdigest()
+ETAG = f'"{SHA256}"'
+KEY = "00/picture.png"
+
+
+class Archive:
+    """What answers in the place of the Dispatcher: it has one picture, until it is taken away."""
+
+    def __init__(self) -> None:
+        self.address, self._mailbox = open_mailbox("dispatcher", 1)
+        output = Output(
+            key=KEY, media_type="image/png", width=16, height=16, size_bytes=SIZE, sha256=SHA256
+        )
+        self.job = make_job(status="completed", output=output)
+        self.data: bytes | None = PICTURE
+        self.lost_after = SIZE
+        self.lengths: list[int] = []
+
+    async def run(self) -> None:
+        async for envelope in self._mailbox:
+            with envelope:
+                try:
+                    envelope.answer(self._answer(envelope.message))
+                except (BlobNotFound, JobNotFound) as error:
+                    envelope.fail(error)
+
+    def _answer(self, message: object) -> object:
+        match message:
+            case Fetch(job_id, length):
+                if job_id != self.job.id:
+                    raise JobNotFound(job_id)
+                data = self._read(0, length) if self.job.output and length else b""
+                return Fetched(self.job, data)
+            case ReadOutput(key, offset, length):
+                assert key == KEY
+                return self._read(offset, length)
+        raise AssertionError(message)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        if self.data is None or offset >= self.lost_after:
+            raise BlobNotFound(KEY)
+        self.lengths.append(length)
+        return self.data[offset : offset + length]
+
+
+@pytest.fixture
+async def archive(nursery):
+    archive = Archive()
+    nursery.start_soon(archive.run)
+    return archive
+
+
+@pytest.fixture
+def client(archive, tmp_path):
+    jobs = jobs_blueprint(
+        archive.address,
+        Answers(str, str),
+        Downloads(archive.address, PATIENCE),
+        WireLimits(1000, 1000),
+        Patience(PATIENCE, PATIENCE),
+    )
+    uploads = Uploads(UploadLimits(1000, 1000, 1, tmp_path, 1, 60, 10))
+    return create_app([jobs], uploads).test_client()
+
+
+@pytest.fixture
+def download(client, archive):
+    async def download(method: str = "GET", **headers: str):
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        path = f"/jobs/{archive.job.id}/download"
+        with trio.fail_after(PATIENCE):
+            return await client.open(path, method=method, headers=named)
+
+    return download
+
+
+async def test_a_picture_comes_whole_with_all_that_is_to_be_known_of_it(download, archive):
+    response = await download()
+
+    assert response.status_code == 200
+    assert await response.get_data() == PICTURE
+    headers = response.headers
+    assert headers["Content-Type"] == "image/png"
+    assert headers["Content-Length"] == str(SIZE)
+    assert headers["ETag"] == ETAG
+    assert headers["Accept-Ranges"] == "bytes"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Content-Disposition"] == f'inline; filename="{archive.job.id}.png"'
+    assert "immutable" in headers["Cache-Control"]
+    assert max(archive.lengths) <= PIECE
+
+
+async def test_head_tells_what_get_would_and_reads_next_to_nothing(download, archive):
+    head, get = await download("HEAD"), await download()
+
+    assert head.status_code == 200
+    assert head.headers["Content-Length"] == str(SIZE)
+    assert {**head.headers, "X-Request-Id": ""} == {**get.headers, "X-Request-Id": ""}
+    assert archive.lengths[0] == 1
+
+
+# --- Only if it is new ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "condition", [ETAG, f"W/{ETAG}", f'"other", {ETAG}', f'W/"other",W/{ETAG}', "*"]
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_who_has_the_picture_is_told_so(download, condition, method):
+    response = await download(method, If_None_Match=condition)
+
+    assert response.status_code == 304
+    assert await response.get_data() == b""
+    assert response.headers["ETag"] == ETAG
+    assert "Content-Length" not in response.headers
+    assert "Content-Type" not in response.headers
+
+
+@pytest.mark.parametrize("condition", ['"other"', 'W/"other"', SHA256[:-1], '"', ","])
+async def test_who_has_another_picture_gets_this_one(download, condition):
+    response = await download(If_None_Match=condition)
+
+    assert response.status_code == 200
+    assert await response.get_data() == PICTURE
+
+
+# --- In part --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "stop"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=0-99", 0, 100),
+        ("bytes=100-199", 100, 200),
+        (f"bytes={PIECE - 1}-{PIECE}", PIECE - 1, PIECE + 1),
+        (f"bytes={PIECE + 5}-{2 * PIECE + 10}", PIECE + 5, 2 * PIECE + 11),
+        ("bytes=-1", SIZE - 1, SIZE),
+        (f"bytes=-{2 * SIZE}", 0, SIZE),
+        (f"bytes={SIZE - 3}-", SIZE - 3, SIZE),
+        ("bytes=0-", 0, SIZE),
+        (f"bytes=5-{10**12}", 5, SIZE),
+        ("Bytes=1-2", 1, 3),
+    ],
+)
+async def test_a_range_is_what_comes(download, asked, start, stop):
+    response = await download(Range=asked)
+
+    assert response.status_code == 206
+    assert await response.get_data() == PICTURE[start:stop]
+    assert response.headers["Content-Range"] == f"bytes {start}-{stop - 1}/{SIZE}"
+    assert response.headers["Content-Length"] == str(stop - start)
+
+
+@pytest.mark.parametrize("asked", [f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE}", "bytes=-0"])
+async def test_a_range_beyond_the_end_cannot_be_satisfied(download, asked):
+    response = await download(Range=asked)
+
+    assert response.status_code == 416
+    assert response.headers["Content-Range"] == f"bytes */{SIZE}"
+    assert json.loads(await response.get_data())["code"] == "range_not_satisfiable"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["bytes=0-1,3-4", "bytes=", "bytes", "lines=1-2", "bytes=5-2", "bytes=a-b", "bytes=--1", "0-1"],
+)
+async def test_what_is_no_single_range_is_ignored(download, asked):
+    response = await download(Range=asked)
+
+    assert response.status_code == 200
+    assert await response.get_data() == PICTURE
+
+
+async def test_head_ignores_ranges(download):
+    response = await download("HEAD", Range="bytes=0-0")
+
+    assert response.status_code == 200
+    assert response.headers["Content-Length"] == str(SIZE)
+
+
+@pytest.mark.parametrize(
+    ("condition", "status"),
+    [
+        (ETAG, 206),
+        (f"W/{ETAG}", 200),
+        ('"other"', 200),
+        ("*", 200),
+        ("Sun, 01 Mar 2026 12:00:00 GMT", 200),
+    ],
+)
+async def test_a_range_may_be_asked_for_on_a_condition(download, condition, status):
+    response = await download(Range="bytes=0-9", If_Range=condition)
+
+    assert response.status_code == status
+    assert await response.get_data() == (PICTURE[:10] if status == 206 else PICTURE)
+
+
+async def test_having_the_picture_comes_before_any_range(download):
+    response = await download(Range=f"bytes={SIZE}-", If_None_Match=ETAG)
+
+    assert response.status_code == 304
+
+
+# --- Not at all -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("pending", "not_ready"),
+        ("processing", "not_ready"),
+        ("failed", "job_failed"),
+        ("cancelled", "job_cancelled"),
+    ],
+)
+async def test_a_job_without_a_result_is_a_conflict(download, archive, status, code):
+    archive.job = make_job(status=status, error="It is none.", error_code="not_an_image")
+
+    response = await download(If_None_Match="*", Range="bytes=0-1")
+
+    assert response.status_code == 409
+    assert json.loads(await response.get_data())["code"] == code
+    waiting_helps = code == "not_ready"
+    assert response.headers.get("Retry-After") == (str(RETRY_AFTER) if waiting_helps else None)
+
+
+async def test_an_unknown_job_has_no_result(client):
+    response = await client.get("/jobs/unknown/download")
+
+    assert response.status_code == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_picture_that_was_deleted_behind_our_back_is_gone(download, archive, method):
+    archive.data = None
+
+    response = await download(method)
+
+    assert response.status_code == 410
+
+
+async def test_a_picture_that_is_lost_midway_is_not_passed_off_as_whole(download, archive):
+    archive.lost_after = PIECE
+
+    with pytest.raises(BaseExceptionGroup) as broken:
+        await download()
+
+    assert broken.group_contains(BlobNotFound)
+
+
+async def test_a_download_may_take_longer_than_any_other_answer(archive, client):
+    app = client.app
+
+    async with app.test_request_context(f"/jobs/{archive.job.id}/download"):
+        response = await Downloads(archive.address, PATIENCE).answer(archive.job.id)
+
+    assert response.timeout is None

@@ -1,0 +1,181 @@
+"""The settings: their names, their defaults, and what they refuse."""
+
+import subprocess
+
+import pytest
+from pydantic import ValidationError
+
+from tests.web.running import COMMAND, environment
+from web.settings import Settings
+
+POSITIVE = [
+    name
+    for name in Settings.model_fields
+    if name not in {"host", "port", "allow_anonymous", "log_format", "log_level"}
+    and not name.endswith(("_path", "_dir"))
+]
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch):
+    """Begin with none of the developer's own."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def test_the_names_and_defaults_of_the_service_that_this_one_replaces_are_kept():
+    settings = Settings()
+
+    assert settings.port == 8080
+    assert str(settings.db_path) == "data/jobs.db"
+    assert str(settings.upload_dir) == "uploads"
+    assert str(settings.output_dir) == "outputs"
+    assert settings.worker_pool_size == 10
+    assert settings.max_upload_size == 10485760
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("PORT", "9090", 9090),
+        ("PORT", "0", 0),
+        ("DB_PATH", "/tmp/a.db", "/tmp/a.db"),  # noqa: S108 - nothing is written there
+        ("UPLOAD_DIR", "in", "in"),
+        ("OUTPUT_DIR", "out", "out"),
+        ("WORKER_POOL_SIZE", "3", 3),
+        ("MAX_UPLOAD_SIZE", "1000", 1000),
+        ("KEEP_ALIVE", "0.5", 0.5),
+        ("LOG_LEVEL", "warning", "warning"),
+        ("keep_alive", "0.5", 0.5),
+    ],
+)
+def test_a_setting_is_read_from_its_variable(monkeypatch, name, text, value):
+    monkeypatch.setenv(name, text)
+
+    setting = getattr(Settings(), name.lower())
+
+    assert setting == value or str(setting) == value
+
+
+@pytest.mark.parametrize("name", POSITIVE)
+@pytest.mark.parametrize("text", ["0", "-1", "", "many"])
+def test_a_number_that_makes_no_sense_is_refused_by_name(monkeypatch, name, text):
+    monkeypatch.setenv(name.upper(), text)
+
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+
+    assert [error["loc"] for error in refused.value.errors()] == [(name,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("port", "65536"),
+        ("port", "-1"),
+        ("port", "http"),
+        ("port", ""),
+        ("allow_anonymous", "perhaps"),
+        ("log_format", "xml"),
+        ("log_level", "loud"),
+        ("worker_pool_size", "2.5"),
+        ("keep_alive", "nan"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_by_name(monkeypatch, name, text):
+    monkeypatch.setenv(name.upper(), text)
+
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+
+    assert [error["loc"] for error in refused.value.errors()] == [(name,)]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_needs_no_permission(monkeypatch, host):
+    monkeypatch.setenv("HOST", host)
+
+    assert Settings().host == host
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "0.0.0.0",  # noqa: S104 - it is refused
+        "::",
+        "",
+        "192.168.1.1",
+        "8.8.8.8",
+        "example.org",
+        "127.0.0.1.example.org",
+    ],
+)
+def test_listening_beyond_loopback_must_be_meant(monkeypatch, host):
+    monkeypatch.setenv("HOST", host)
+
+    with pytest.raises(ValidationError, match="ALLOW_ANONYMOUS"):
+        Settings()
+
+    monkeypatch.setenv("ALLOW_ANONYMOUS", "1")
+    assert Settings().host == host
+
+
+def test_settings_do_not_change():
+    settings = Settings()
+
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.port = 1
+
+
+def test_every_setting_says_what_it_means():
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_the_limits_of_an_image_are_those_that_are_set(monkeypatch):
+    monkeypatch.setenv("MAX_PIXELS", "7")
+    monkeypatch.setenv("MAX_FRAMES", "3")
+
+    limits = Settings().image_limits
+
+    assert (limits.max_pixels, limits.max_frames) == (7, 3)
+
+
+def calotype(*words: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *words],
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_command_lists_every_setting_with_its_value_and_meaning():
+    listed = calotype("settings", PORT=1234, DB_PATH="/somewhere/else.db")
+
+    lines = {line.split()[0]: line for line in listed.stdout.splitlines() if line.split()}
+    assert listed.returncode == 0, listed.stderr
+    assert "1234" in lines["PORT"]
+    assert "/somewhere/else.db" in lines["DB_PATH"]
+    text = " ".join(listed.stdout.split())
+    for name, field in Settings.model_fields.items():
+        assert name.upper() in lines
+        assert str(field.description) in text
+
+
+@pytest.mark.parametrize("command", ["serve", "settings"])
+def test_the_command_says_which_setting_is_wrong_and_ends(command):
+    ended = calotype(command, PORT="http", WORKER_POOL_SIZE=0)
+
+    assert ended.returncode == 2
+    assert "PORT='http'" in ended.stderr
+    assert "WORKER_POOL_SIZE='0'" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_command_does_not_listen_beyond_loopback_by_mistake():
+    ended = calotype("serve", HOST="0.0.0.0")  # noqa: S104 - it is refused
+
+    assert ended.returncode == 2
+    assert "ALLOW_ANONYMOUS=1" in ended.stderr

@@ -1,0 +1,189 @@
+"""The command `calotype submit`, as a user meets it."""
+
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.conftest import PATIENCE, draw, is_picture
+from tests.web.running import COMMAND, environment, free_port
+from web.errands import errands_for
+from web.submit import submit
+
+THUMBNAIL = ("--operation", "thumbnail", "--width", "32", "--height", "32")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: bytes) -> Path:
+    """The current directory, with a photo in it."""
+    monkeypatch.chdir(tmp_path)
+    Path("photo.jpg").write_bytes(photo)
+    return tmp_path
+
+
+@pytest.fixture
+def run(server, here):
+    """Run the command against the service."""
+
+    def run(*arguments: object, url: str = server.url) -> Result:
+        words = [*map(str, arguments), *THUMBNAIL, "--url", url]
+        return CliRunner().invoke(submit, words, catch_exceptions=False)
+
+    return run
+
+
+def names(directory: Path) -> set[str]:
+    return {str(each.relative_to(directory)) for each in directory.rglob("*") if each.is_file()}
+
+
+def test_a_photo_becomes_a_thumbnail_in_the_current_directory(run, here):
+    result = run("photo.jpg")
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "photo.thumbnail.jpg\n", "")
+    assert is_picture((here / "photo.thumbnail.jpg").read_bytes(), (32, 24))
+    assert names(here) == {"photo.jpg", "photo.thumbnail.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "start"),
+    [
+        (("-o", "small.png"), b"\x89PNG"),
+        (("-o", "small.jpg", "--format", "png"), b"\x89PNG"),
+        (("-o", "small"), b"\xff\xd8"),
+    ],
+)
+def test_one_photo_goes_to_the_file_that_is_named(run, arguments, start):
+    result = run("photo.jpg", *arguments)
+
+    assert result.exit_code == 0
+    assert Path(arguments[1]).read_bytes().startswith(start)
+
+
+def test_the_quality_reaches_the_service(run, here):
+    run("photo.jpg", "-o", "good.jpg", "--quality", 95)
+    run("photo.jpg", "-o", "poor.jpg", "--quality", 5)
+
+    assert Path("poor.jpg").stat().st_size < Path("good.jpg").stat().st_size
+
+
+def test_a_directory_keeps_its_tree(run, here, photo):
+    for name in ("album/a.jpg", "album/deep/b.jpg", "album/.hidden.jpg", "album/notes.txt"):
+        path = here / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photo)
+    Path("album/deep/a.png").write_bytes(draw(kind="PNG"))
+
+    result = run("album", "-o", "out", "--jobs", 2)
+
+    assert result.exit_code == 0
+    assert set(result.stdout.split()) == {f"out/{name}" for name in names(here / "out")}
+    assert names(here / "out") == {
+        "a.thumbnail.jpg",
+        "deep/a.thumbnail.png",
+        "deep/b.thumbnail.jpg",
+    }
+
+
+def test_results_of_the_same_name_do_not_overwrite_each_other(here):
+    for name in ("x/photo.jpg", "y/photo.jpg", "photo-2.jpg"):
+        Path(name).parent.mkdir(exist_ok=True)
+
+    errands = errands_for([Path("x/photo.jpg"), Path("y/photo.jpg"), Path("photo-2.jpg")])
+
+    assert [str(errand.base) for errand in errands] == ["photo", "photo-2", "photo-2-2"]
+
+
+def test_no_picture_that_is_sent_is_overwritten(run, here, photo):
+    # By its own name, by that of another result, and by another name for the same file.
+    Path("photo.thumbnail.jpg").write_bytes(photo)
+    Path("link.jpg").hardlink_to("photo.jpg")
+
+    named = run("photo.jpg", "-o", "link.jpg")
+    both = run("photo.jpg", "photo.thumbnail.jpg")
+
+    assert named.exit_code == 2
+    assert both.exit_code == 0
+    assert set(both.stdout.split()) == {
+        "photo.thumbnail-2.jpg",
+        "photo.thumbnail.thumbnail.jpg",
+    }
+    assert Path("photo.jpg").read_bytes() == Path("photo.thumbnail.jpg").read_bytes() == photo
+
+
+def test_one_failure_does_not_stop_the_others(run, here):
+    Path("letter.jpg").write_text("Dear photographer")
+
+    result = run("letter.jpg", "photo.jpg", "--jobs", 1)
+
+    assert result.exit_code == 1
+    assert result.stdout == "photo.thumbnail.jpg\n"
+    assert result.stderr.startswith("calotype: letter.jpg: ")
+    assert result.stderr.endswith("(not_an_image)\n")
+    assert names(here) == {"letter.jpg", "photo.jpg", "photo.thumbnail.jpg"}
+
+
+def test_a_result_that_cannot_be_written_is_a_failure(run, here):
+    Path("out").write_text("a file where a directory should be")
+
+    result = run("photo.jpg", "photo.jpg", "-o", "out", "--jobs", 1)
+
+    assert result.exit_code == 1
+    assert result.stderr == 2 * "calotype: photo.jpg: File exists: out\n"
+
+
+def test_a_service_that_is_not_there_is_one_clear_sentence(run):
+    url = f"http://127.0.0.1:{free_port()}"
+
+    result = run("photo.jpg", "photo.jpg", url=url)
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"calotype: There is no connection to {url}: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nothing.jpg",),
+        (),
+        ("photo.jpg", "--width", "0"),
+        ("photo.jpg", "--format", "bmp"),
+        ("photo.jpg", "--url", "ftp://127.0.0.1"),
+        ("photo.jpg", "--url", "http://[::1"),
+        ("empty",),
+    ],
+)
+def test_a_wrong_use_is_said_to_be_one(here, arguments):
+    Path("empty").mkdir()
+
+    # The last of an option counts.
+    result = CliRunner().invoke(submit, [*THUMBNAIL, *arguments], catch_exceptions=False)
+
+    assert result.exit_code == 2
+    assert "Usage:" in result.stderr
+
+
+def test_ctrl_c_ends_it_cleanly(here):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(PATIENCE)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen(
+            [*COMMAND, "submit", "photo.jpg", *THUMBNAIL, "--url", url],
+            cwd=here,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        connection, _ = silent.accept()
+        with connection:
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=PATIENCE)
+
+    assert process.returncode == 130
+    assert (output, errors) == ("", "calotype: Interrupted.\n")
+    assert names(here) == {"photo.jpg"}

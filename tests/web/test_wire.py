@@ -1,0 +1,589 @@
+"""What clients send, as a message or as a problem that says what is wrong with it."""
+
+import base64
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.imaging.recipe import Output, Recipe, Resize, Thumbnail
+from actors.messages import Submit
+from web.problems import Problem
+from web.wire import MAX_DEPTH, MAX_MEMBERS, MAX_PART_HEAD, MAX_PARTS, WireLimits, submission
+
+LIMITS = WireLimits(image=1000, json=2000)
+IMAGE = b"any bytes: \0\r\n\xff"
+WORDS = {"operation": "resize", "width": "30", "height": "20"}
+VALUES = {"operation": "resize", "width": 30, "height": 20}
+WANTED = Submit(IMAGE, "resize", Recipe((Resize(30, 20),), Output()), "normal")
+FORM = "multipart/form-data; boundary=B"
+
+
+def base64_of(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def from_json(members: object, content_type: str = "application/json") -> Submit:
+    return submission(content_type, json.dumps(members).encode(), (), LIMITS)
+
+
+def from_raw(text: str | bytes) -> Submit:
+    body = text if isinstance(text, bytes) else text.encode()
+    return submission("application/json", body, (), LIMITS)
+
+
+def from_image_data(raw: str) -> Submit:
+    """Submit JSON in which `raw` is what stands for the image."""
+    return from_raw(f'{{"operation":"resize","width":30,"height":20,"image_data":{raw}}}')
+
+
+def part(name: str, data: bytes, *, filename: str | None = None) -> bytes:
+    file = f'; filename="{filename}"' if filename else ""
+    head = f'Content-Disposition: form-data; name="{name}"{file}\r\n\r\n'
+    return b"--B\r\n" + head.encode() + data + b"\r\n"
+
+
+def form(*parts: bytes, end: bytes = b"--B--\r\n") -> bytes:
+    return b"".join(parts) + end
+
+
+def fields(**words: str) -> list[bytes]:
+    return [part(name, value.encode()) for name, value in words.items()]
+
+
+IMAGE_PART = part("image", IMAGE, filename="../../etc/passwd")
+
+
+def from_form(body: bytes, content_type: str = FORM) -> Submit:
+    return submission(content_type, body, (), LIMITS)
+
+
+def from_bare(image: bytes = IMAGE, *more: tuple[str, str], **words: str) -> Submit:
+    return submission("image/png", image, [*(WORDS | words).items(), *more], LIMITS)
+
+
+def problem_of(call, *arguments: object, **words: object) -> Problem:
+    with pytest.raises(Problem) as caught:
+        call(*arguments, **words)
+    return caught.value
+
+
+def pointers(problem: Problem) -> list[str]:
+    assert problem.code == "invalid"
+    return [fault.pointer for fault in problem.faults]
+
+
+# --- The three forms ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "Application/JSON", "application/json; charset=utf-8"],
+)
+def test_json_carries_the_image_in_base64(content_type):
+    assert from_json({"image_data": base64_of(IMAGE), **VALUES}, content_type) == WANTED
+
+
+@pytest.mark.parametrize("content_type", [FORM, 'Multipart/Form-Data; boundary="B"'])
+def test_a_form_carries_the_image_as_a_file(content_type):
+    assert from_form(form(IMAGE_PART, *fields(**WORDS)), content_type) == WANTED
+
+
+def test_a_form_carries_the_rest_in_one_part_if_it_likes():
+    assert from_form(form(IMAGE_PART, part("request", json.dumps(VALUES).encode()))) == WANTED
+
+
+def test_a_form_may_have_the_image_in_its_json_part():
+    inner = json.dumps({**VALUES, "image_data": base64_of(IMAGE)}).encode()
+
+    assert from_form(form(part("request", inner))) == WANTED
+
+
+def test_a_form_needs_no_file_name_to_have_an_image():
+    assert from_form(form(part("image", IMAGE), *fields(**WORDS))) == WANTED
+
+
+@pytest.mark.parametrize(
+    "content_type", ["image/png", "IMAGE/anything", "application/octet-stream", "image/x; a=b"]
+)
+def test_a_bare_image_is_the_body_itself(content_type):
+    assert submission(content_type, IMAGE, WORDS.items(), LIMITS) == WANTED
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/mixed",
+        "json",
+        ";",
+        "a/b/c",
+    ],
+)
+def test_any_other_media_type_is_not_supported(content_type):
+    problem = problem_of(submission, content_type, b"{}", (), LIMITS)
+
+    assert (problem.code, problem.kind.status) == ("unsupported_media_type", 415)
+
+
+def test_what_else_can_be_said_is_kept():
+    said = {
+        "operation": "thumbnail",
+        "enlarge": False,
+        "output_format": "webp",
+        "quality": 50,
+        "priority": "high",
+    }
+
+    submit = from_json({"image_data": base64_of(IMAGE), **VALUES, **said})
+
+    recipe = Recipe((Thumbnail(30, 20, enlarge=False),), Output(format="webp", quality=50))
+    assert submit == Submit(IMAGE, "thumbnail", recipe, "high")
+
+
+@pytest.mark.parametrize("word", ["false", "0", "False"])
+def test_words_can_say_no(word):
+    submit = from_bare(operation="thumbnail", enlarge=word)
+
+    assert submit.recipe.operations == (Thumbnail(30, 20, enlarge=False),)
+
+
+@pytest.mark.parametrize("name", ["jpg", "jpeg"])
+def test_a_jpeg_may_be_called_jpg(name):
+    assert from_bare(output_format=name).recipe.output.format == "jpeg"
+
+
+def test_null_is_as_good_as_absent():
+    nothing = {"output_format": None, "priority": None, "image_url": None, "other": None}
+
+    assert from_json({"image_data": base64_of(IMAGE), **VALUES, **nothing}) == WANTED
+
+
+# --- Numbers and other values ---------------------------------------------------------------------
+
+BAD_WORDS = [
+    "",
+    "0",
+    "4097",
+    "-1",
+    "300.0",
+    "1e2",
+    "١٢",
+    "\uff11\uff12",
+    "+30",
+    " 30",
+    "0x1e",
+    "1_0",
+    "030",
+]
+MORE_BAD_WORDS = ["true", "null", "nan", "Infinity", "9" * 30, "9" * 5000, "1e999", "[1]", "\0"]
+
+
+@pytest.mark.parametrize("word", [*BAD_WORDS, *MORE_BAD_WORDS])
+@pytest.mark.parametrize("name", ["width", "height"])
+def test_a_word_that_is_no_whole_number_in_range_is_refused(name, word):
+    assert pointers(problem_of(from_bare, **{name: word})) == [f"/{name}"]
+    assert pointers(problem_of(from_form, form(IMAGE_PART, *fields(**(WORDS | {name: word}))))) == [
+        f"/{name}"
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["0", "4097", "-1", "300.0", "1e2", '"30"', '"١٢"', "true", "null", "[]", "{}", "9" * 25],
+)
+@pytest.mark.parametrize("name", ["width", "height"])
+def test_a_value_that_is_no_whole_number_in_range_is_refused(name, value):
+    other = "height" if name == "width" else "width"
+    text = f'{{"image_data":"AAAA","operation":"resize","{other}":1,"{name}":{value}}}'
+
+    assert pointers(problem_of(from_raw, text)) == [f"/{name}"]
+
+
+@pytest.mark.parametrize("value", ["1e999", "NaN", "Infinity", "01", "+1", "0x1", ".5"])
+def test_a_number_that_json_does_not_have_is_malformed(value):
+    text = f'{{"image_data":"AAAA","operation":"resize","height":1,"width":{value}}}'
+
+    assert problem_of(from_raw, text).code == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("operation", "crop"),
+        ("operation", "Resize"),
+        ("operation", ""),
+        ("operation", 1),
+        ("operation", ["resize"]),
+        ("output_format", "bmp"),
+        ("output_format", 1),
+        ("quality", 0),
+        ("quality", 101),
+        ("quality", "90"),
+        ("priority", "urgent"),
+        ("priority", 1),
+        ("enlarge", True),
+        ("unknown", 1),
+        ("image_url", "http://example.org/a.png"),
+        ("image_id", "a"),
+    ],
+)
+def test_a_wrong_member_is_pointed_at(name, value):
+    problem = problem_of(from_json, {"image_data": "AAAA", **VALUES, name: value})
+
+    assert pointers(problem) == [f"/{name}"]
+    assert problem.kind.status == 422
+
+
+def test_all_faults_are_found_at_once():
+    problem = problem_of(from_json, {"operation": "resize", "width": 0, "quality": "a", "x": 1})
+
+    assert pointers(problem) == ["/image_data", "/width", "/height", "/quality", "/x"]
+
+
+def test_an_unknown_name_is_pointed_at_as_rfc_6901_says():
+    problem = problem_of(from_json, {"image_data": "AAAA", **VALUES, "a/b~c": 1})
+
+    assert pointers(problem) == ["/a~1b~0c"]
+
+
+# --- Images: none, one, several -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("image", [{}, {"image_data": None}])
+def test_no_image_is_a_422(image):
+    assert pointers(problem_of(from_json, {**VALUES, **image})) == ["/image_data"]
+
+
+def test_an_empty_image_is_a_422():
+    assert pointers(problem_of(from_json, {**VALUES, "image_data": ""})) == ["/image_data"]
+    assert pointers(problem_of(from_bare, b"")) == ["/image"]
+    empty = form(part("image", b"", filename="a"), *fields(**WORDS))
+    assert pointers(problem_of(from_form, empty)) == ["/image"]
+
+
+@pytest.mark.parametrize("other", ["image_url", "image_id"])
+def test_more_than_one_image_is_a_422(other):
+    problem = problem_of(from_json, {**VALUES, "image_data": "AAAA", other: "a"})
+
+    assert problem.code == "invalid"
+
+
+def test_a_file_and_an_image_in_the_json_part_are_two():
+    inner = json.dumps({**VALUES, "image_data": "AAAA"}).encode()
+
+    assert pointers(problem_of(from_form, form(IMAGE_PART, part("request", inner)))) == [""]
+
+
+def test_an_image_at_the_limit_is_taken_and_one_beyond_it_is_too_large():
+    at, beyond = bytes(LIMITS.image), bytes(LIMITS.image + 1)
+
+    assert from_bare(at).data == at
+    assert from_json({**VALUES, "image_data": base64_of(at)}).data == at
+    for problem in (
+        problem_of(from_bare, beyond),
+        problem_of(from_json, {**VALUES, "image_data": base64_of(beyond)}),
+        problem_of(from_form, form(part("image", beyond), *fields(**WORDS))),
+    ):
+        assert (problem.code, problem.kind.status) == ("too_large", 413)
+
+
+# --- Base64 ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '"AAECAw=="',
+        '"AAEC\\nAw=="',
+        '"AAEC\\r\\nAw==\\r\\n"',
+        '"\\nAAECAw=="',
+        '"\\u0041AECAw=="',
+        '"data:image/png;base64,AAECAw=="',
+        '"data:;base64,AAECAw=="',
+        '"DATA:image/png;BASE64,AAECAw=="',
+        '"data:image\\/svg+xml;charset=utf-8;base64,AAEC\\nAw=="',
+    ],
+)
+def test_base64_is_read_as_it_is_written(raw):
+    assert from_image_data(raw).data == b"\0\1\2\3"
+
+
+@pytest.mark.parametrize("raw", ['"\\/+\\/+"', '"/+/+"'])
+def test_an_escaped_slash_is_a_slash(raw):
+    assert from_image_data(raw).data == b"\xff\xef\xfe"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '"AAECAw"',
+        '"AAECAw="',
+        '"AAECAw==="',
+        '"A"',
+        '"="',
+        '"===="',
+        '"AA==AA=="',
+        '"AAEC Aw=="',
+        '" AAECAw=="',
+        '"AAEC\\tAw=="',
+        '"_-_-"',
+        '"AAEC!w=="',
+        '"AAECAw==\\u0000"',
+        '"\\u0410AEC"',
+        '"ÀAEC"',
+        '"data:image/png,AAECAw=="',
+        '"data:image/png;base64AAECAw=="',
+        '"data:"',
+        '"data:image/png;base64,data:image/png;base64,AAAA"',
+        '"\\ud800"',
+        '"\\udc00\\ud800"',
+        '"\\x41"',
+        '"AAEC\nAw=="',
+        '"AAEC',
+    ],
+)
+def test_what_is_no_base64_is_malformed(raw):
+    problem = problem_of(from_image_data, raw)
+
+    assert (problem.code, problem.kind.status) == ("malformed", 400)
+
+
+@pytest.mark.parametrize("raw", ["1", "true", "[]", "{}", '["AAAA"]', "1.5"])
+def test_an_image_that_is_no_string_is_pointed_at(raw):
+    assert pointers(problem_of(from_image_data, raw)) == ["/image_data"]
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"null",
+        b"[]",
+        b'"a"',
+        b"1",
+        b"{",
+        b"{}{}",
+        b"{'a':1}",
+        b'{"a":1,}',
+        b'{"a":1 "b":2}',
+        b'\xef\xbb\xbf{"a":1}',
+        '{"a":1}'.encode("utf-16"),
+        b'{"a":"\xff"}',
+        b'{"\xff":1}',
+        b'{"a":"\\ud800"}',
+        b'{"a":"\n"}',
+        b"{" * 100_000,
+        b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"image_data":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    ],
+)
+def test_what_is_no_json_object_is_malformed(body):
+    problem = problem_of(from_raw, body)
+
+    assert (problem.code, problem.kind.status) == ("malformed", 400)
+
+
+def nested(depth: int) -> list[object]:
+    value: list[object] = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
+def test_json_may_be_nested_as_deep_as_the_limit_and_no_deeper():
+    # The object itself is the first level.
+    deep = problem_of(from_json, {"image_data": "AAAA", **VALUES, "a": nested(MAX_DEPTH - 1)})
+    deeper = problem_of(from_json, {"image_data": "AAAA", **VALUES, "a": nested(MAX_DEPTH + 2)})
+
+    assert pointers(deep) == ["/a"]
+    assert deeper.code == "malformed"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"a": "x" * LIMITS.json},
+        {"x" * LIMITS.json: 1},
+        {str(number): 1 for number in range(LIMITS.json // 4)},
+    ],
+)
+def test_json_besides_the_image_is_bounded(members):
+    assert problem_of(from_json, {**VALUES, **members}).code == "too_large"
+
+
+def test_members_are_bounded():
+    members = {str(number): 1 for number in range(MAX_MEMBERS)}
+
+    assert problem_of(from_json, {**VALUES, **members}).code == "malformed"
+
+
+def test_the_last_of_two_members_of_one_name_counts():
+    text = '{"image_data":"AAAA","operation":"resize","width":1,"width":30,"height":20}'
+
+    assert from_raw(text).recipe.operations == (Resize(30, 20),)
+
+
+# --- Forms and words ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"--B",
+        b"--B--",
+        b"--B\r\n",
+        form(IMAGE_PART, *fields(**WORDS), end=b""),
+        form(IMAGE_PART, *fields(**WORDS), end=b"--B\r\n"),
+        form(IMAGE_PART, *fields(**WORDS))[:-8],
+        form(b"--B\r\nContent-Disposition: form-data\r\n\r\nx\r\n"),
+        form(b"--B\r\nContent-Type: image/png\r\n\r\nx\r\n"),
+        form(b"--B\r\n\r\nx\r\n"),
+        form(b"--B\r\n\xff: \xff\r\n\r\nx\r\n"),
+        form(b'--B\r\nContent-Disposition: form-data; name="a"\r\n'),
+        form(part("operation", b"\xff"), IMAGE_PART),
+        form(part("a" * MAX_PART_HEAD, b"x")),
+        form(b"--B\r\n" + b"A: b\r\n" * 1000 + b"\r\nx\r\n"),
+        form(IMAGE_PART, part("request", b"no JSON")),
+        form(IMAGE_PART, part("request", b"[]")),
+    ],
+)
+def test_a_broken_form_is_malformed(body):
+    problem = problem_of(from_form, body)
+
+    assert problem.code in {"malformed", "invalid"}
+    assert problem.code == "malformed" or body == b"--B--"
+
+
+@pytest.mark.parametrize("boundary", ["", "; boundary=", "; boundary=ä", "; boundary=C"])
+def test_a_form_without_its_boundary_is_malformed(boundary):
+    body = form(IMAGE_PART, *fields(**WORDS))
+
+    assert problem_of(from_form, body, f"multipart/form-data{boundary}").code == "malformed"
+
+
+def test_a_form_of_too_many_parts_is_too_large():
+    body = form(IMAGE_PART, *[part(f"a{n}", b"") for n in range(MAX_PARTS)])
+
+    assert problem_of(from_form, body).code == "too_large"
+
+
+def test_fields_beside_the_json_part_are_pointed_at():
+    body = form(IMAGE_PART, part("request", json.dumps(VALUES).encode()), *fields(width="30"))
+
+    assert pointers(problem_of(from_form, body)) == ["/width"]
+
+
+@pytest.mark.parametrize(
+    ("name", "double"),
+    [
+        ("width", part("width", b"30")),
+        ("image", IMAGE_PART),
+        ("request", part("request", b"{}")),
+    ],
+)
+def test_a_part_given_twice_is_pointed_at(name, double):
+    rest = [part("request", b"{}")] if name == "request" else fields(**WORDS)
+
+    problem = problem_of(from_form, form(IMAGE_PART, *rest, double))
+
+    assert f"/{name}" in pointers(problem)
+
+
+def test_a_word_given_twice_is_pointed_at():
+    assert pointers(problem_of(from_bare, IMAGE, ("width", "30"))) == ["/width"]
+
+
+# --- Anything at all ------------------------------------------------------------------------------
+
+anything = settings(deadline=None, derandomize=True, database=None)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(
+    [*WORDS, "image_data", "image_url", "image_id", "enlarge", "output_format", "quality"]
+)
+LIKELY = st.sampled_from(
+    ["AAAA", "resize", "thumbnail", 1, 300, 300.0, True, "high", "jpg", "data:;base64,AAAA", "1e2"]
+)
+
+
+def gives_a_submit_or_a_problem(content_type, body, query) -> None:
+    try:
+        answer: Submit | Problem = submission(content_type, body, query, LIMITS)
+    except Problem as problem:
+        answer = problem
+    match answer:
+        case Submit(data=data):
+            assert data
+        case Problem(kind=kind, code=code):
+            assert 400 <= kind.status < 500
+            assert json.loads(answer.body())["code"] == code
+
+
+@anything
+@given(st.dictionaries(NAMES | st.text(), LIKELY | JSON_VALUES, max_size=12))
+def test_any_json_object_is_a_submit_or_a_problem(members):
+    gives_a_submit_or_a_problem("application/json", json.dumps(members).encode(), ())
+
+
+@anything
+@given(
+    st.sampled_from(["application/json", FORM, "image/png", "multipart/form-data"]) | st.text(),
+    st.binary(),
+    st.lists(st.tuples(NAMES | st.text(), st.text())),
+)
+def test_any_bytes_are_a_submit_or_a_problem(content_type, body, query):
+    gives_a_submit_or_a_problem(content_type, body, query)
+
+
+@anything
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from([b"--B", b"--B--", b"\r\n", b"\n", b"\r", b": ", b"; ", b'"', b"="]),
+            st.sampled_from(
+                [b"Content-Disposition", b"form-data", b'name="image"', b"name*=utf-8''%"]
+            ),
+            st.sampled_from([IMAGE_PART, part("request", b"{}"), *fields(**WORDS)]),
+            st.binary(max_size=5),
+        )
+    )
+)
+def test_any_pieces_of_forms_are_a_submit_or_a_problem(pieces):
+    gives_a_submit_or_a_problem(FORM, b"".join(pieces), ())
+
+
+@anything
+@given(st.binary(), st.integers(0, 200), st.binary(max_size=3))
+def test_a_good_request_with_something_changed_is_a_submit_or_a_problem(image, at, change):
+    good = form(part("image", image), *fields(**WORDS))
+    gives_a_submit_or_a_problem(FORM, good[:at] + change + good[at + len(change) :], ())
+    text = json.dumps({"image_data": base64_of(image), **VALUES}).encode()
+    gives_a_submit_or_a_problem("application/json", text[:at] + change + text[at:], ())
+
+
+@anything
+@given(st.binary(min_size=1, max_size=LIMITS.image), st.sampled_from([60, 64, 76]))
+def test_base64_in_lines_is_the_same_image(image, width):
+    text = base64_of(image)
+    lines = "\r\n".join(text[at : at + width] for at in range(0, len(text), width))
+
+    assert from_json({**VALUES, "image_data": lines}).data == image
+
+
+@anything
+@given(st.binary(min_size=1, max_size=LIMITS.image).filter(lambda image: b"--B" not in image))
+def test_any_image_comes_through_a_form_unchanged(image):
+    assert from_form(form(part("image", image, filename="a"), *fields(**WORDS))).data == image
