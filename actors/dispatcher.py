@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("calotype.dispatcher")
 
 PAUSE = 0.5  # seconds before the Store is asked again after it has failed
+LONGEST_PAUSE = 30.0  # seconds before a job is tried again that the storage keeps interrupting
 
 
 class _Hand:
@@ -67,7 +68,8 @@ class Dispatcher:
         self._wanted = workers
         self._activity = activity
         self._hands: list[_Hand] = []
-        self._draining = False
+        self._draining = trio.Event()
+        self._spared: set[str] = set()
         # Whether jobs may be marked as processing that no Worker has in hand.
         self._strays = True
         self._changed = trio.Event()
@@ -94,7 +96,7 @@ class Dispatcher:
 
     def _receive(self, envelope: Envelope) -> None:
         match envelope.message:
-            case Submit() if self._draining:
+            case Submit() if self._draining.is_set():
                 envelope.fail(Draining())
             case Resize(workers):
                 self._wanted = workers
@@ -128,7 +130,7 @@ class Dispatcher:
                 hand.scope.cancel()
 
     def _drain(self) -> None:
-        self._draining = True
+        self._draining.set()
         self._claiming.cancel()
         self._notice()
 
@@ -144,14 +146,14 @@ class Dispatcher:
 
     async def _hand_out(self, nursery: trio.Nursery) -> None:
         """Claim for the idle Workers and hand out, until draining."""
-        while not self._draining:
+        while not self._draining.is_set():
             changed = self._changed
             await self._fit_pool()
             idle = self._idle()
             try:
                 if self._strays:
                     await self._reclaim()
-                elif idle and not self._draining:
+                elif idle and not self._draining.is_set():
                     for job in await self._claim(len(idle)):
                         hand = idle.pop()
                         hand.job = job
@@ -174,7 +176,9 @@ class Dispatcher:
     async def _reclaim(self) -> None:
         self._strays = False
         held = frozenset(hand.job.id for hand in self._hands if hand.job)
-        await self._store.ask(Reclaim(held))
+        spared = frozenset(self._spared)
+        await self._store.ask(Reclaim(held, spared))
+        self._spared -= spared
 
     async def _claim(self, limit: int) -> tuple[Job, ...]:
         with trio.CancelScope() as self._claiming:
@@ -187,13 +191,16 @@ class Dispatcher:
             try:
                 await hand.address.ask(Run(job))
             except JobInterrupted:
-                await trio.sleep(PAUSE)
+                self._spared.add(job.id)
+                with trio.move_on_after(min(PAUSE * 2 ** (job.attempts - 1), LONGEST_PAUSE)):
+                    await self._draining.wait()
                 self._look_for_strays()
             except AskFailed:
                 self._look_for_strays()
-        hand.job = None
         if hand.scope.cancelled_caught:
+            self._spared.add(job.id)
             self._look_for_strays()
+        hand.job = None
         self._notice()
 
     def _look_for_strays(self) -> None:

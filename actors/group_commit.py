@@ -71,11 +71,13 @@ class GroupCommit:
         catalogue: Catalogue,
         last_call: Callable[[], Callable[[Catalogue], T]],
         committed: Callable[[T], None],
+        lost: Callable[[StorageError], None],
     ) -> None:
         """Commit what gathers, until `close` and nothing is left.
 
         Each transaction ends with the call that `last_call` makes for it. Once it is durable,
-        `committed` gets that call's value, before anybody else gets theirs.
+        `committed` gets that call's value, before anybody else gets theirs; if the transaction is
+        lost, `lost` hears why.
         """
         async for first in self._receive:
             batch = self._gather(first)
@@ -86,6 +88,7 @@ class GroupCommit:
                 )
             except StorageError as error:
                 results = [type(error)(*error.args) for _ in batch]
+                lost(error)
             else:
                 committed(cast("T", last))
             for change, result in zip(batch, results, strict=True):

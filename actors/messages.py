@@ -170,10 +170,12 @@ class Claim(Request[tuple[Job, ...]]):
 class Reclaim(Request[None]):
     """Give back every job that is processing but not in `held`: nobody works on it.
 
-    It is pending again, or has failed as `crashed` if it was begun too often.
+    It is pending again, or has failed as `crashed` if it was begun too often. The attempt does not
+    count for those in `spared`: they were given up because of the storage.
     """
 
     held: frozenset[str]
+    spared: frozenset[str] = frozenset()
 
 
 # --- The Store, from a Worker ---------------------------------------------------------------------

@@ -41,6 +41,13 @@ class StandingClaim:
         self.release()
         self._claim, self._limit = claim, limit
 
+    def fail(self, error: Exception) -> None:
+        """Tell the asker that the transaction was lost, and with it what it would have claimed."""
+        if self._claim:
+            with self._claim as claim:
+                self._claim = None
+                claim.fail(error)
+
     def release(self) -> None:
         """Hold no claim; its asker hears that nobody answers."""
         if self._claim:

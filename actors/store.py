@@ -57,6 +57,10 @@ GIVEN_UP = (
 )
 
 
+# Attempts that failed through no fault of the job do not count, but this many are enough.
+MOST_ATTEMPTS = 20
+
+
 def utc_now() -> datetime:
     """Return the time; the Store's clock is the one that counts."""
     return datetime.now(UTC)
@@ -137,7 +141,11 @@ class Store:
             stack.callback(self._claim.release)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(
-                    self._catalogue.run, storage.catalogue, self._last_call, self._committed
+                    self._catalogue.run,
+                    storage.catalogue,
+                    self._last_call,
+                    self._committed,
+                    self._claim.fail,
                 )
                 with self._catalogue:
                     async with trio.open_nursery() as background:
@@ -291,12 +299,14 @@ class Store:
     async def _reclaim(self, message: Reclaim) -> None:
         now = self._now()
 
+        def give_back(catalogue: Catalogue, job: Job) -> Job:
+            error = GIVEN_UP.format(job.attempts)
+            spare = job.id in message.spared and job.attempts < MOST_ATTEMPTS
+            return catalogue.release(job.id, job.attempts, error, now, spare=spare)
+
         def reclaim(catalogue: Catalogue) -> list[Job]:
-            return [
-                catalogue.release(job.id, job.attempts, GIVEN_UP.format(job.attempts), now)
-                for job in catalogue.processing()
-                if job.id not in message.held
-            ]
+            processing = catalogue.processing()
+            return [give_back(catalogue, job) for job in processing if job.id not in message.held]
 
         for job in await self._catalogue.commit(reclaim):
             log.warning("job_reclaimed", job_id=job.id, status=job.status, attempts=job.attempts)

@@ -25,10 +25,16 @@ def not_found(_):
 
 
 @asynccontextmanager
-async def running(catalogue, max_batch=8, last_call=lambda: nothing, committed=lambda _: None):
+async def running(
+    catalogue,
+    max_batch=8,
+    last_call=lambda: nothing,
+    committed=lambda _: None,
+    lost=lambda _: None,
+):
     async with trio.open_nursery() as nursery:
         changes = GroupCommit(max_batch)
-        nursery.start_soon(changes.run, catalogue, last_call, committed)  # noqa: ASYNC113 (commits wait for it)
+        nursery.start_soon(changes.run, catalogue, last_call, committed, lost)  # noqa: ASYNC113 (commits wait for it)
         with changes:
             yield changes
 
@@ -233,7 +239,7 @@ async def test_a_bug_in_a_call_ends_the_run():
 
     with pytest.RaisesGroup(ZeroDivisionError), trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(changes.run, MemoryCatalogue(), lambda: nothing, lambda _: None)
+            nursery.start_soon(changes.run, MemoryCatalogue(), lambda: nothing, print, print)
             await changes.commit(lambda _: 1 // 0)
 
 

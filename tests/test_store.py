@@ -46,7 +46,7 @@ from actors.storage.ports import (
     StorageUnavailable,
     WrongStatus,
 )
-from actors.store import Store, StoreLimits
+from actors.store import MOST_ATTEMPTS, Store, StoreLimits
 from actors.supervision import Activity, Intensity, supervise
 from tests.conftest import (
     NOON,
@@ -592,6 +592,21 @@ async def test_reclaiming_gives_back_what_nobody_holds(store):
     assert [(job.id, job.attempts) for job in again] == [(lost.id, 2)]
 
 
+async def test_attempts_that_are_spared_do_not_count_but_have_an_end(nursery, storage):
+    store = Running(storage, replace(LIMITS, attempts=1))
+    await nursery.start(store.run)
+    job = await store.submit()
+    statuses = []
+
+    for _ in range(MOST_ATTEMPTS):
+        await store.claim()
+        await store.ask(Reclaim(frozenset(), spared=frozenset({job.id})))
+        statuses.append((await store.find(job)).status)
+
+    assert statuses == ["pending"] * (MOST_ATTEMPTS - 1) + ["failed"]
+    assert (await store.find(job)).error_code == "crashed"
+
+
 async def test_counting_and_listing_show_what_there_is(store):
     jobs = [await store.submit(b"photo", priority) for priority in ("high", "low", "low")]
     await store.claim()
@@ -866,7 +881,7 @@ async def test_a_failing_storage_is_no_crash(store, storage):
     assert store.activity.crashed == 0
 
 
-async def test_a_standing_claim_survives_a_failed_commit(nursery, store, storage):
+async def test_who_claims_hears_of_a_lost_transaction_and_may_claim_again(nursery, store, storage):
     claiming = Asker(nursery, store, Claim(1))
     await store.ask(Count())
     storage.catalogue.broken = StorageFull("no room")
@@ -876,7 +891,8 @@ async def test_a_standing_claim_survives_a_failed_commit(nursery, store, storage
 
     job = await store.submit()
 
-    assert [claimed.id for claimed in await claiming.outcome()] == [job.id]
+    assert await claiming.outcome() is StorageFull
+    assert [claimed.id for claimed in await store.ask(Claim(1))] == [job.id]
 
 
 # --- Files that no job refers to ------------------------------------------------------------------

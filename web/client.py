@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar
 from urllib.parse import quote
 
-import httpx
+import httpx2
 import msgspec
 import trio
 
@@ -111,15 +111,15 @@ class Client:
     Raises:
       ProblemError: from every call, for an answer that is no success.
       Unreachable, NoAnswer: from every call, when there is no answer.
-      httpx.InvalidURL: from the constructor.
+      httpx2.InvalidURL: from the constructor.
     """
 
-    def __init__(self, url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, url: str, *, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         # Proxies in the environment are left alone: only web/settings.py reads the environment.
-        self._http = httpx.AsyncClient(
+        self._http = httpx2.AsyncClient(
             base_url=url,
             timeout=_patient(0),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),
             trust_env=False,
             transport=transport,
         )
@@ -181,13 +181,13 @@ class Client:
         """Return the result of a completed job; for any other that is a `ProblemError`."""
         return _picture(await self._get(f"/jobs/{quote(job_id, safe='')}/download"))
 
-    async def _get(self, path: str, wait: int = 0) -> httpx.Response:
-        async def attempt() -> httpx.Response:
+    async def _get(self, path: str, wait: int = 0) -> httpx2.Response:
+        async def attempt() -> httpx2.Response:
             return await self._http.get(
                 path, params={"wait": wait} if wait else None, timeout=_patient(wait)
             )
 
-        return await _persist(attempt, httpx.NetworkError, httpx.RemoteProtocolError)
+        return await _persist(attempt, httpx2.NetworkError, httpx2.RemoteProtocolError)
 
     async def _submit(
         self,
@@ -195,8 +195,8 @@ class Client:
         parameters: Parameters,
         on_progress: Progress | None,
         headers: dict[str, str],
-    ) -> httpx.Response:
-        async def attempt() -> httpx.Response:
+    ) -> httpx2.Response:
+        async def attempt() -> httpx2.Response:
             async with open_upload(image, on_progress) as upload:
                 length = {"Content-Length": str(upload.size)}
                 request = self._http.build_request(
@@ -219,15 +219,15 @@ class Client:
 
 
 async def _persist(
-    attempt: Callable[[], Awaitable[httpx.Response]], *harmless: type[httpx.TransportError]
-) -> httpx.Response:
+    attempt: Callable[[], Awaitable[httpx2.Response]], *harmless: type[httpx2.TransportError]
+) -> httpx2.Response:
     """Try until there is a success, or no point in going on."""
     pause = FIRST_PAUSE
     for left in reversed(range(ATTEMPTS)):
         try:
             response = await attempt()
-        except httpx.TransportError as error:
-            if not left or not isinstance(error, (httpx.ConnectError, *harmless)):
+        except httpx2.TransportError as error:
+            if not left or not isinstance(error, (httpx2.ConnectError, *harmless)):
                 raise _failure(error) from error
             await trio.sleep(pause)
             pause *= 2
@@ -241,15 +241,15 @@ async def _persist(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _failure(error: httpx.TransportError) -> RequestFailed:
-    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)):
+def _failure(error: httpx2.TransportError) -> RequestFailed:
+    if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol)):
         return Unreachable(str(error) or "The connection timed out.")
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpx2.TimeoutException):
         return NoAnswer("The service has fallen silent.")
     return NoAnswer(str(error) or "The connection broke.")
 
 
-def _asked_pause(response: httpx.Response) -> float | None:
+def _asked_pause(response: httpx2.Response) -> float | None:
     asked = response.headers.get("Retry-After", "")
     if response.status_code != 503 or not (asked.isascii() and asked.isdigit()):
         return None
@@ -278,7 +278,7 @@ def problem(status: int, body: bytes) -> ProblemError:
     return ProblemError(status, said.code, said.detail or said.title)
 
 
-def _decode(response: httpx.Response, kind: type[T]) -> T:
+def _decode(response: httpx2.Response, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(response.content, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -286,15 +286,15 @@ def _decode(response: httpx.Response, kind: type[T]) -> T:
         raise ProblemError(response.status_code, "not_understood", reason) from error
 
 
-def _accepted(response: httpx.Response) -> Job:
+def _accepted(response: httpx2.Response) -> Job:
     accepted = _decode(response, _Accepted)
     return Job(accepted.job_id, accepted.status)
 
 
-def _picture(response: httpx.Response) -> Picture:
+def _picture(response: httpx2.Response) -> Picture:
     return Picture(response.content, response.headers.get("Content-Type", "").partition(";")[0])
 
 
-def _patient(wait: int) -> httpx.Timeout:
+def _patient(wait: int) -> httpx2.Timeout:
     """Return timeouts under which the service may think for `wait` seconds."""
-    return httpx.Timeout(connect=CONNECT, read=SILENCE + wait, write=SILENCE, pool=None)
+    return httpx2.Timeout(connect=CONNECT, read=SILENCE + wait, write=SILENCE, pool=None)

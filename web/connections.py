@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Closed, RawData, Updated
+from hypercorn.protocol.events import Response
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from hypercorn.events import Event
+    from hypercorn.protocol.events import Event as StreamEvent
     from hypercorn.typing import (
         AppWrapper,
         ASGIFramework,
@@ -298,6 +300,15 @@ class _Protocol(H11Protocol):
             send,
         )
 
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Send a part of an answer; its head says so if the connection will close after it."""
+        if isinstance(event, Response) and (
+            self.connection.their_state is h11.SEND_BODY or self.context.terminated.is_set()
+        ):
+            # What is left of the body is not read, and a client must not count on more.
+            event = replace(event, headers=[*event.headers, (b"connection", b"close")])
+        await super().stream_send(event)
+
     async def _check_protocol(self, event: h11.Request) -> None:
         """Let no request change the protocol."""
 
@@ -348,7 +359,7 @@ class _Tasks(TaskGroup):
                 with take:
                     await app(scope, receive, send, trio.to_thread.run_sync, trio.from_thread.run)
             finally:
-                await send(None)
+                await send(None)  # noqa: ASYNC102 (when cancelled, nobody waits for the end)
 
         async def put(event: ASGIReceiveEvent) -> None:
             if event["type"] == "http.disconnect":

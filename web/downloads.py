@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import trio
 from quart import request
 from quart_trio.wrappers import TrioResponse as Response
-from werkzeug.http import parse_range_header
 
 from actors.messages import Fetch, ReadOutput
 from web.problems import Problem
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from actors.storage.ports import Job, Output
 
 PIECE = 256 * 1024
+_RANGE = re.compile(r"bytes=(?=[0-9]*-[0-9])?([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +138,25 @@ def _part(output: Output) -> tuple[int, int] | None:
     """
     if request.method == "HEAD":
         return None
-    asked = parse_range_header(request.headers.get("Range"))
-    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+    asked = _RANGE.fullmatch(request.headers.get("Range", ""))
+    if asked is None:
         return None
     if_range = request.headers.get("If-Range")
     if if_range is not None and if_range != f'"{output.sha256}"':
         return None
-    part = asked.range_for_length(output.size_bytes)
-    if part is None:
+    size = output.size_bytes
+    first, last = (int(number) if number else None for number in asked.groups())
+    if first is None:
+        # So many from the end (RFC 9110, 14.1.2).
+        start, stop = size - min(last or 0, size), size
+    else:
+        start, stop = first, size if last is None else min(last + 1, size)
+        if last is not None and last < first:
+            return None
+    if start >= size:
         raise Problem(
             "range_not_satisfiable",
-            f"The image has {output.size_bytes} bytes.",
-            headers={"Content-Range": f"bytes */{output.size_bytes}"},
+            f"The image has {size} bytes.",
+            headers={"Content-Range": f"bytes */{size}"},
         )
-    return part
+    return start, stop

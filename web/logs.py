@@ -36,7 +36,13 @@ def configure_logs(form: str, level: str) -> None:
     """Log to standard error from now on. `form` is `json`, `console` or `auto`."""
     renderers: list[Processor]
     if form == "console" or (form == "auto" and sys.stderr.isatty()):
-        renderers = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        renderers = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                # The default one shows local variables, and they hold clients' images.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     else:
         renderers = [
             structlog.processors.format_exc_info,

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
-import httpx
+import httpx2
 import trio
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ Progress: TypeAlias = "Callable[[int, int], None]"
 PIECE: Final = 256 * 1024
 
 
-class Upload(httpx.AsyncByteStream):
+class Upload(httpx2.AsyncByteStream):
     """The body of a request.
 
     Its own iterator, not a generator: nothing is left open when the request is cancelled.

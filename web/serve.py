@@ -86,7 +86,9 @@ async def serve(settings: Settings) -> bool:
             async with open_system(
                 partial(open_storage, places), _capacity(settings), grace=stopping.left
             ) as system:
-                nursery.start_soon(_stop_at_signal, signals, system.front_door, health, stopping)
+                # A second signal must be heard until the last actor has left.
+                stop = partial(_stop_at_signal, signals, system.front_door, health, stopping)
+                nursery.start_soon(stop)  # noqa: ASYNC111
                 await _serve_web(settings, places, system, health, stopping)
             nursery.cancel_scope.cancel()
     in_time = stopping.left() > 0

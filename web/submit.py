@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
 import click
-import httpx
+import httpx2
 import trio
 
 from actors.imaging.facts import Format
@@ -39,8 +39,8 @@ class _Batch:
 
 def _checked_url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     try:
-        url = httpx.URL(value)
-    except httpx.InvalidURL as error:
+        url = httpx2.URL(value)
+    except httpx2.InvalidURL as error:
         raise click.BadParameter(str(error)) from error
     if url.scheme not in {"http", "https"} or not url.host:
         raise click.BadParameter(f"{value!r} is no address such as http://127.0.0.1:8080.")

@@ -129,16 +129,13 @@ class Upload:
                     raise Problem(
                         "too_slow",
                         f"The body must bring at least {limits.min_rate} bytes a second.",
-                        headers={"Connection": "close"},
                     )
                 left, so_far = limits.period, 0
 
     def _check_size(self, size: int) -> None:
         if size > self._uploads.limits.max_size:
             raise Problem(
-                "too_large",
-                f"The body has more than {self._uploads.limits.max_size} bytes.",
-                headers={"Connection": "close"},
+                "too_large", f"The body has more than {self._uploads.limits.max_size} bytes."
             )
 
     async def _keep(self, piece: bytes) -> None:

@@ -4,6 +4,7 @@ Pillow's JPEG and GIF encoders let other threads run only while they write to a 
 its PNG and WebP encoders always do.
 """
 
+import errno
 import os
 import zlib
 from collections.abc import Callable, Mapping
@@ -13,11 +14,13 @@ from typing import BinaryIO
 from PIL import Image
 
 from actors.imaging.colour import flatten
-from actors.imaging.errors import ImpossibleRecipe
+from actors.imaging.errors import ImpossibleRecipe, NoRoom
 from actors.imaging.facts import Format
 
 _WEBP_MAX_EDGE = 16_383
 _OPAQUE_FROM = 128
+# A file in memory counts against the limits on files and on memory.
+_FULL = {errno.EFBIG, errno.ENOSPC, errno.ENOMEM}
 
 # Photographs are faster to write, and no larger, when only runs are looked for; drawings and text
 # can be ten times smaller when more is.
@@ -33,6 +36,7 @@ def encode(image: Image.Image, kind: Format, quality: int) -> bytes:
 
     Raises:
       ImpossibleRecipe: if the format has no room for a picture of this size.
+      NoRoom: if the system has none for the file.
     """
     return _ENCODERS[kind](image, quality)
 
@@ -92,10 +96,15 @@ def _sample(image: Image.Image) -> Image.Image:
 
 
 def _written(write: Callable[[BinaryIO], None]) -> bytes:
-    with os.fdopen(os.memfd_create("image"), "w+b") as file:
-        write(file)
-        file.seek(0)
-        return file.read()
+    try:
+        with os.fdopen(os.memfd_create("image"), "w+b") as file:
+            write(file)
+            file.seek(0)
+            return file.read()
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise NoRoom("There was no room to write the result.") from error
 
 
 _ENCODERS: Mapping[Format, Callable[[Image.Image, int], bytes]] = MappingProxyType(

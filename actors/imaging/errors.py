@@ -7,7 +7,7 @@ from typing import ClassVar
 
 
 class ImageError(Exception):
-    """The image, or what is asked of it, is at fault. `code` names the fault and never changes."""
+    """There is no picture to give. `code` names the reason and never changes."""
 
     code: ClassVar[str]
 
@@ -34,6 +34,12 @@ class ImpossibleRecipe(ImageError):
     """The recipe is sound, but not for this image."""
 
     code = "impossible_recipe"
+
+
+class NoRoom(ImageError):
+    """The system had no room for the file that was being made."""
+
+    code = "out_of_space"
 
 
 class RenderStopped(Exception):

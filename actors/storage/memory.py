@@ -111,12 +111,15 @@ class MemoryCatalogue:
         if entry and entry.job.status == "processing" and entry.job.attempts == attempt:
             self._put(replace(entry.job, status="pending", attempts=attempt - 1, updated_at=now))
 
-    def release(self, job_id: str, attempt: int, error: str, now: datetime) -> Job:
+    def release(
+        self, job_id: str, attempt: int, error: str, now: datetime, *, spare: bool = False
+    ) -> Job:
         """See `Catalogue.release`."""
         job = self._claimed(job_id, attempt)
-        if job.attempts >= job.attempts_allowed:
+        if job.attempts >= job.attempts_allowed + spare:
             return self.fail(job_id, attempt, "crashed", error, now)
-        return self._put(replace(job, status="pending", updated_at=now))
+        allowed = job.attempts_allowed + spare
+        return self._put(replace(job, status="pending", attempts_allowed=allowed, updated_at=now))
 
     def complete(self, job_id: str, attempt: int, output: Output, now: datetime) -> Job:
         """See `Catalogue.complete`."""

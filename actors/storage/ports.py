@@ -182,8 +182,10 @@ class Catalogue(Protocol):
         Does nothing if the claim is stale.
         """
 
-    def release(self, job_id: str, attempt: int, error: str, now: datetime) -> Job:
-        """End an attempt that came to nothing.
+    def release(
+        self, job_id: str, attempt: int, error: str, now: datetime, *, spare: bool = False
+    ) -> Job:
+        """End an attempt that came to nothing; with `spare`, one more is allowed in its stead.
 
         The job is pending in its old place; or, if that was the last attempt it is allowed, it has
         failed with the code `crashed` and `error`.

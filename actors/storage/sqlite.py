@@ -148,14 +148,17 @@ class SqliteCatalogue:
             {"id": job_id, "attempt": attempt, "now": _text(now)},
         )
 
-    def release(self, job_id: str, attempt: int, error: str, now: datetime) -> Job:
+    def release(
+        self, job_id: str, attempt: int, error: str, now: datetime, *, spare: bool = False
+    ) -> Job:
         """See `Catalogue.release`."""
         job = self._claimed(job_id, attempt)
-        if job.attempts >= job.attempts_allowed:
+        if job.attempts >= job.attempts_allowed + spare:
             return self.fail(job_id, attempt, "crashed", error, now)
         return self._one(
-            "update jobs set status = 'pending', updated_at = :now where id = :id returning *",
-            {"id": job_id, "now": _text(now)},
+            "update jobs set status = 'pending', attempts_allowed = attempts_allowed + :spare, "
+            "updated_at = :now where id = :id returning *",
+            {"id": job_id, "spare": int(spare), "now": _text(now)},
         )
 
     def complete(self, job_id: str, attempt: int, output: Output, now: datetime) -> Job:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
-import httpx
+import httpx2
 import trio
 
 from tests.web.running import Server
@@ -49,8 +49,8 @@ async def end_of(process: subprocess.Popen[bytes]) -> int:
     return await trio.to_thread.run_sync(process.wait, PATIENCE)
 
 
-class _Body(httpx.AsyncByteStream):
-    """A body in one piece. httpx's own leave a generator behind when the connection breaks."""
+class _Body(httpx2.AsyncByteStream):
+    """A body in one piece. httpx2's own leave a generator behind when the connection breaks."""
 
     def __init__(self, data: bytes) -> None:
         self._pieces = [data]
@@ -67,7 +67,7 @@ class _Body(httpx.AsyncByteStream):
 class Api:
     """The HTTP API of one server."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx2.AsyncClient) -> None:
         self.http = http
 
     async def send(
@@ -78,7 +78,7 @@ class Api:
         headers: dict[str, str] | None = None,
         media_type: str = "application/octet-stream",
         **recipe: object,
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         """Submit `picture`, by default for a small thumbnail, and return the answer."""
         recipe = {"operation": "thumbnail", "width": 64, "height": 64} | recipe
         words = {name: str(value) for name, value in recipe.items()}
@@ -133,11 +133,11 @@ class Api:
 
         await until(has_it)
 
-    async def download(self, job_id: str) -> httpx.Response:
+    async def download(self, job_id: str) -> httpx2.Response:
         """Return the answer with the result."""
         return await self.http.get(f"/jobs/{job_id}/download")
 
-    async def post(self, path: str) -> httpx.Response:
+    async def post(self, path: str) -> httpx2.Response:
         """Return the answer to a POST of nothing."""
         return await self.http.post(path)
 
@@ -184,10 +184,10 @@ class Stats:
 @asynccontextmanager
 async def open_api(server: Server) -> AsyncIterator[Api]:
     """Open a client of `server` that may have many connections."""
-    async with httpx.AsyncClient(
+    async with httpx2.AsyncClient(
         base_url=server.url,
         timeout=PATIENCE,
-        limits=httpx.Limits(max_connections=None),
+        limits=httpx2.Limits(max_connections=None),
         trust_env=False,
     ) as http:
         yield Api(http)

@@ -11,7 +11,7 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 import trio
 
@@ -63,7 +63,7 @@ class Crowd:
                 async with open_api(self._server) as api:
                     while True:
                         await self._submit(api, chance)
-            except httpx.TransportError:
+            except httpx2.TransportError:
                 # It was killed. Whether the last picture was accepted, nobody knows.
                 await trio.sleep(0.01)
 
@@ -208,7 +208,7 @@ async def test_a_wait_that_a_death_has_cut_off_can_be_taken_up_again(start_serve
             gate = await close_gate(api)
 
             async def wait():
-                with pytest.raises(httpx.TransportError):
+                with pytest.raises(httpx2.TransportError):
                     await api.job(gate.job_id, wait=60)
 
             async with trio.open_nursery() as nursery:

@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -263,18 +264,22 @@ def vanish(connection, how):
     connection.close()
 
 
+def holds(size, stats):
+    return stats.bodies["in_memory"] + stats.bodies["on_disk"] == size
+
+
 @pytest.mark.parametrize("how", ["close", "reset"])
 async def test_clients_that_vanish_in_an_upload_leave_nothing(start_server, rocket, how):
     # Half of the bodies fit into memory, and half of them wait on the disk.
     with start_server(UPLOAD_MEMORY=100_000) as server:
         async with open_api(server) as api:
             clients = [connect(server) for _ in range(10)]
+            # One after the other, or all of them begin in memory and end on the disk.
             for number, client in enumerate(clients):
                 head = HEADS["length" if number % 2 else "chunked"]
                 client.sendall(UPLOAD + head + rocket[:20_000])
-            during = await api.until_stats(
-                lambda stats: stats.bodies["in_memory"] + stats.bodies["on_disk"] == 200_000
-            )
+                await api.until_stats(partial(holds, 20_000 * (number + 1)))
+            during = await api.stats()
             for client in clients:
                 vanish(client, how)
             after = await api.until_stats(lambda stats: stats.connections == 1)

@@ -56,8 +56,8 @@ class Each:
         self._catalogue = catalogue
 
     def __getattr__(self, name: str):
-        def call(*arguments):
-            (result,) = self._catalogue.batch([lambda it: getattr(it, name)(*arguments)])
+        def call(*arguments, **named):
+            (result,) = self._catalogue.batch([lambda it: getattr(it, name)(*arguments, **named)])
             if isinstance(result, StorageError):
                 raise result
             return result
@@ -424,6 +424,18 @@ def test_the_last_attempt_that_comes_to_nothing_is_a_crash(each, add):
     assert (last.status, last.error_code, last.error) == ("failed", "crashed", "twice")
     assert last.attempts == 2
     assert each.claim([ANY], minute(5)) == []
+
+
+def test_an_attempt_that_is_spared_is_made_good_for(each, add):
+    add("a", max_attempts=1)
+    each.claim([ANY], minute(1))
+
+    spared = each.release("a", 1, "no fault of its own", minute(2), spare=True)
+    each.claim([ANY], minute(3))
+    last = each.release("a", 2, "its own fault", minute(4))
+
+    assert (spared.status, spared.attempts, spared.attempts_allowed) == ("pending", 1, 2)
+    assert (last.status, last.attempts, last.error) == ("failed", 2, "its own fault")
 
 
 # --- Cancelling, retrying, deleting ---------------------------------------------------------------
@@ -842,7 +854,8 @@ CALLS = st.one_of(
     st.tuples(st.just("claim"), st.lists(st.permutations(PRIORITIES), min_size=1, max_size=3)),
     st.tuples(st.sampled_from(("find", "cancel", "delete")), JOBS),
     st.tuples(st.just("retry"), JOBS, st.integers(1, 2)),
-    st.tuples(st.sampled_from(("unclaim", "release", "complete", "fail")), JOBS, ATTEMPTS),
+    st.tuples(st.sampled_from(("unclaim", "complete", "fail")), JOBS, ATTEMPTS),
+    st.tuples(st.just("release"), JOBS, ATTEMPTS, st.booleans()),
 )
 QUERIES: st.SearchStrategy[dict[str, object]] = st.builds(
     dict,
@@ -899,8 +912,8 @@ class SameOnBoth(RuleBasedStateMachine):
                 return lambda it: it.retry(self.known(job), attempts, now)
             case "unclaim", (job, attempt):
                 return lambda it: it.unclaim(self.known(job), attempt, now)
-            case "release", (job, attempt):
-                return lambda it: it.release(self.known(job), attempt, "why", now)
+            case "release", (job, attempt, spare):
+                return lambda it: it.release(self.known(job), attempt, "why", now, spare=spare)
             case "complete", (job, attempt):
                 return lambda it: it.complete(self.known(job), attempt, OUTPUT, now)
             case "fail", (job, attempt):

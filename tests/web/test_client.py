@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 
-import httpx
+import httpx2
 import pytest
 import trio
 
@@ -35,32 +35,32 @@ async def client(server):
 class Scripted:
     """A service that gives these answers, one after another. `asked` is what it was asked."""
 
-    def __init__(self, *answers: httpx.Response | httpx.TransportError) -> None:
+    def __init__(self, *answers: httpx2.Response | httpx2.TransportError) -> None:
         self._answers = iter(answers)
         self.asked: list[tuple[str, str, bytes]] = []
 
     def client(self) -> Client:
-        return Client("http://scripted", transport=httpx.MockTransport(self._answer))
+        return Client("http://scripted", transport=httpx2.MockTransport(self._answer))
 
-    async def _answer(self, request: httpx.Request) -> httpx.Response:
-        assert isinstance(request.stream, httpx.AsyncByteStream)
+    async def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        assert isinstance(request.stream, httpx2.AsyncByteStream)
         body = b"".join([part async for part in request.stream])
         self.asked.append((request.method, request.url.path, body))
         answer = next(self._answers)
-        if isinstance(answer, httpx.TransportError):
+        if isinstance(answer, httpx2.TransportError):
             raise answer
         return answer
 
 
-def busy(retry_after: str) -> httpx.Response:
-    return httpx.Response(503, json=BUSY, headers={"Retry-After": retry_after})
+def busy(retry_after: str) -> httpx2.Response:
+    return httpx2.Response(503, json=BUSY, headers={"Retry-After": retry_after})
 
 
-def job(status: str, **more: str) -> httpx.Response:
-    return httpx.Response(200, json={"id": JOB_ID, "status": status, **more})
+def job(status: str, **more: str) -> httpx2.Response:
+    return httpx2.Response(200, json={"id": JOB_ID, "status": status, **more})
 
 
-ACCEPTED = httpx.Response(202, json={"job_id": JOB_ID, "status": "pending", "message": "…"})
+ACCEPTED = httpx2.Response(202, json={"job_id": JOB_ID, "status": "pending", "message": "…"})
 
 
 async def test_a_job_is_submitted_waited_for_and_downloaded(client, server, photo):
@@ -130,7 +130,7 @@ async def test_a_failed_job_is_an_error_with_its_reason():
 
 
 async def test_a_wait_goes_on_until_the_job_has_ended():
-    image = httpx.Response(200, content=b"image", headers={"Content-Type": "image/webp"})
+    image = httpx2.Response(200, content=b"image", headers={"Content-Type": "image/webp"})
     service = Scripted(ACCEPTED, job("pending"), job("processing"), job("completed"), image)
 
     async with service.client() as client:
@@ -160,7 +160,7 @@ async def test_a_busy_service_is_given_the_time_it_asks_for(autojump_clock):
 )
 async def test_a_pause_that_is_too_long_or_unclear_is_left_to_the_caller(retry_after):
     headers = [(b"Retry-After", retry_after.encode())]
-    service = Scripted(httpx.Response(503, json=BUSY, headers=headers))
+    service = Scripted(httpx2.Response(503, json=BUSY, headers=headers))
 
     async with service.client() as client:
         with pytest.raises(ProblemError, match="overloaded"):
@@ -178,7 +178,7 @@ async def test_patience_has_an_end(autojump_clock):
 
 
 async def test_where_nobody_listens_is_tried_again_and_then_said(autojump_clock):
-    service = Scripted(*[httpx.ConnectError("refused") for _ in range(ATTEMPTS)])
+    service = Scripted(*[httpx2.ConnectError("refused") for _ in range(ATTEMPTS)])
 
     async with service.client() as client:
         with pytest.raises(Unreachable, match="refused"):
@@ -188,7 +188,7 @@ async def test_where_nobody_listens_is_tried_again_and_then_said(autojump_clock)
 
 
 async def test_a_submission_without_an_answer_is_not_repeated():
-    service = Scripted(httpx.ReadError("reset"))
+    service = Scripted(httpx2.ReadError("reset"))
 
     async with service.client() as client:
         with pytest.raises(NoAnswer):
@@ -196,7 +196,7 @@ async def test_a_submission_without_an_answer_is_not_repeated():
 
 
 async def test_what_only_reads_is_repeated(autojump_clock):
-    service = Scripted(httpx.ReadError("reset"), job("completed"))
+    service = Scripted(httpx2.ReadError("reset"), job("completed"))
 
     async with service.client() as client:
         assert (await client.get_job(JOB_ID)).ended
@@ -205,10 +205,10 @@ async def test_what_only_reads_is_repeated(autojump_clock):
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
-        (httpx.Response(502, text="<h1>Bad gateway</h1>"), "http_502"),
-        (httpx.Response(200, text="<h1>Welcome</h1>"), "not_understood"),
-        (httpx.Response(200, content=b'{"id":"\xff"}'), "not_understood"),
-        (httpx.Response(500, content=b"\xff"), "http_500"),
+        (httpx2.Response(502, text="<h1>Bad gateway</h1>"), "http_502"),
+        (httpx2.Response(200, text="<h1>Welcome</h1>"), "not_understood"),
+        (httpx2.Response(200, content=b'{"id":"\xff"}'), "not_understood"),
+        (httpx2.Response(500, content=b"\xff"), "http_500"),
     ],
 )
 async def test_a_stranger_at_the_address_is_an_error_too(answer, code):
@@ -221,8 +221,8 @@ async def test_a_stranger_at_the_address_is_an_error_too(answer, code):
 
 def stalled(
     started: trio.Event,
-) -> Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]:
-    async def answer(_: httpx.Request) -> httpx.Response:
+) -> Callable[[httpx2.Request], Coroutine[None, None, httpx2.Response]]:
+    async def answer(_: httpx2.Request) -> httpx2.Response:
         started.set()
         return await trio.sleep_forever()
 
@@ -231,7 +231,7 @@ def stalled(
 
 async def test_the_callers_deadline_ends_a_call(autojump_clock):
     started = trio.Event()
-    transport = httpx.MockTransport(stalled(started))
+    transport = httpx2.MockTransport(stalled(started))
 
     async with Client("http://scripted", transport=transport) as client:
         with trio.move_on_after(7) as deadline:

@@ -433,6 +433,8 @@ def test_an_early_answer_to_a_long_upload_leaves_nothing_behind(strict):
             send(connection, head("POST /nothing", length=2_500_000) + bytes(1_000_000))
             answer = read_answer(connection)
             assert (answer.status, answer.code) == (404, "not_found")
+            # Or a client would send its next request into the void.
+            assert answer.headers["connection"] == "close"
 
     wait_until_alone(strict)
     bodies = json.loads(ask(strict.port, "GET /stats").body)["bodies"]

@@ -146,9 +146,8 @@ async def test_a_body_that_says_it_is_too_large_is_not_taken_in(uploads):
 
     await receive(upload, b"a")
 
-    with pytest.raises(Problem, match="too_large") as problem:
+    with pytest.raises(Problem, match="too_large"):
         await upload.read()
-    assert problem.value.headers["Connection"] == "close"
     assert uploads.in_memory == 0
     upload.close()
 

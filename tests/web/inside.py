@@ -1,0 +1,39 @@
+"""Requests to the application itself, with no server in between."""
+
+import trio
+from quart import Quart
+
+from tests.web.raw import Answer
+
+
+async def ask(
+    app: Quart, method: str, path: str, headers: dict[str, str], *, seconds_a_piece: float = 0
+) -> Answer:
+    """Have `app` answer one request without a body, and return what it sends."""
+    path, _, query = path.partition("?")
+    fields = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(b"host", b"calotype"), *fields],
+        "extensions": {},
+    }
+    events = [{"type": "http.request", "body": b"", "more_body": False}]
+    sent = []
+
+    async def receive():
+        return events.pop() if events else await trio.sleep_forever()
+
+    async def send(event) -> None:
+        await trio.sleep(seconds_a_piece)
+        sent.append(event)
+
+    await app(scope, receive, send)  # type: ignore[arg-type]  # A dictionary is what it is.
+    start, *rest = sent
+    told = {name.decode().lower(): value.decode() for name, value in start["headers"]}
+    return Answer(start["status"], told, b"".join(event["body"] for event in rest))
