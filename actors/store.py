@@ -183,6 +183,8 @@ class Store:
         try:
             with envelope:
                 message = envelope.message
+                if envelope.abandoned:
+                    return
                 try:
                     envelope.answer(await self._actions[type(message)](message))
                 except (StorageError, BacklogFull) as error:

@@ -717,6 +717,22 @@ async def test_a_crash_releases_all_who_wait(nursery, store):
     assert await claiming.outcome() is ActorStopped
 
 
+async def test_nothing_is_kept_for_a_client_that_left_before_its_turn(nursery, storage):
+    store = Running(storage, replace(LIMITS, asks=1))
+    await nursery.start(store.run)
+    storage.catalogue.hold()
+    counting = Asker(nursery, store, Count())
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    leaving = Asker(nursery, store, Submit(b"photo", "thumbnail", THUMBNAIL, "high"))
+    await trio.testing.wait_all_tasks_blocked(0.01)
+
+    leaving.scope.cancel()
+    storage.catalogue.go_on()
+
+    assert sum((await counting.outcome()).counts.values()) == 0
+    assert (await store.ask(ListJobs(Query(limit=1)))).jobs == ()
+
+
 async def test_a_crash_releases_those_whose_message_is_being_worked_on(nursery, storage):
     store = Running(storage, replace(LIMITS, asks=2))
     await nursery.start(store.run)

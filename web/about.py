@@ -13,6 +13,7 @@ from quart import Blueprint
 from quart_trio.wrappers import TrioResponse as Response
 
 from actors.messages import Resize
+from web.members import Members, from_json
 from web.problems import KINDS, Fault, Problem, invalid
 from web.uploads import upload
 from web.watch import set_gauges
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from web.watch import Watch
 
 
-class _PoolWords(msgspec.Struct, forbid_unknown_fields=True):
+class _PoolWords(msgspec.Struct):
     workers: int
 
 
@@ -87,12 +88,8 @@ def stats_blueprint(watch: Watch, dispatcher: Address, *, max_pool: int) -> Blue
 
     @blueprint.patch("/pool")
     async def resize() -> Response:
-        try:
-            words = msgspec.json.decode(await upload().read(), type=_PoolWords)
-        except msgspec.ValidationError as error:
-            raise invalid([Fault("/workers", str(error))]) from error
-        except msgspec.DecodeError as error:
-            raise Problem("malformed", f"The body is no JSON object: {error}") from error
+        body = await upload().read()
+        words = Members(from_json(body, dict[str, object])).only(_PoolWords)
         if not 1 <= words.workers <= max_pool:
             raise invalid([Fault("/workers", f"must be from 1 to {max_pool}")])
         with trio.fail_after(watch.patience):

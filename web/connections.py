@@ -318,6 +318,10 @@ class _Protocol(H11Protocol):
             # Two ends of one body are how requests are smuggled (RFC 9112, 6.1).
             await self._refuse(400)
             return
+        if self._head_size(request) > self.config.h11_max_incomplete_size:
+            # h11 looks at the size of a head that is not all there yet, and never again.
+            await self._refuse(431)
+            return
         if request.http_version not in VERSIONS:
             await self._refuse(505)
             return
@@ -329,6 +333,12 @@ class _Protocol(H11Protocol):
                 http_version=request.http_version,
             )
         await super()._create_stream(request)
+
+    @staticmethod
+    def _head_size(request: h11.Request) -> int:
+        around = len(": \r\n")
+        fields = sum(len(name) + len(value) + around for name, value in request.headers)
+        return len(request.method) + len(request.target) + fields
 
     async def _refuse(self, status: int) -> None:
         await self._send_error_response(status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 from urllib.parse import urlencode
 
@@ -18,6 +18,7 @@ from actors.errors import Draining
 from actors.messages import Await, Cancel, Delete, Find, ListJobs, Retry
 from actors.storage.ports import ENDED, Query, Status
 from web import wire
+from web.members import Members
 from web.problems import Fault, invalid
 from web.uploads import upload
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from web.downloads import Downloads
 
 R = TypeVar("R")
-S = TypeVar("S", bound=msgspec.Struct)
 
 JSON = {"Content-Type": "application/json"}
 MAX_PAGE = 100
@@ -43,7 +43,7 @@ class Patience:
     wait: float
 
 
-class _ListWords(msgspec.Struct, forbid_unknown_fields=True):
+class _ListWords(msgspec.Struct):
     """The query of a list."""
 
     status: Status | None = None
@@ -53,7 +53,7 @@ class _ListWords(msgspec.Struct, forbid_unknown_fields=True):
     cursor: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
 
 
-class _WaitWords(msgspec.Struct, forbid_unknown_fields=True):
+class _WaitWords(msgspec.Struct):
     """The query of a job."""
 
     wait: Annotated[float, msgspec.Meta(ge=0)] = 0
@@ -110,7 +110,7 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
 
     @jobs.get("/<job_id>")
     async def look(job_id: str) -> Response:
-        words = _query(_WaitWords)
+        words = Members.of_query(request.args.items(multi=True)).only(_WaitWords)
         structlog.contextvars.bind_contextvars(job_id=job_id)
         return Response(answers.job(await ended(await ask(Find(job_id)), words.wait)), 200, JSON)
 
@@ -137,14 +137,14 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
 
     @jobs.get("")
     async def list_jobs() -> Response:
-        words = _query(_ListWords)
+        words = Members.of_query(request.args.items(multi=True)).only(_ListWords)
         page = await ask(
             ListJobs(
                 Query(
                     limit=words.limit,
                     status=words.status,
                     operation=words.operation,
-                    created_after=words.created_after,
+                    created_after=_in_utc(words.created_after),
                     cursor=words.cursor,
                 )
             )
@@ -158,13 +158,11 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
     return jobs
 
 
-def _query(kind: type[S]) -> S:
-    """Return the request's query as a `kind`. Raises: Problem `invalid`."""
-    words = request.args.to_dict()
+def _in_utc(moment: datetime | None) -> datetime | None:
     try:
-        return msgspec.convert(words, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise invalid([Fault("", str(error))]) from error
+        return moment and moment.astimezone(UTC)
+    except OverflowError as error:
+        raise invalid([Fault("/created_after", "is beyond the calendar")]) from error
 
 
 def _preferred_wait(preferences: list[str]) -> int:

@@ -283,6 +283,8 @@ def test_a_body_with_two_ends_is_a_400_and_a_close(server, chunks):
         (b"GET /" + b"a" * 100_000, {b"431"}),
         (b"GET /health HTTP/1.1\r\nHost: a\r\n" + b"a: b\r\n" * 20_000, {b"431"}),
         (b"GET /health HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 1_000_000, {b"431"}),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 16_400 + b"\r\n\r\n", {b"431"}),
+        (b"GET /health?" + b"b" * 16_400 + b" HTTP/1.1\r\nHost: a\r\n\r\n", {b"431"}),
     ],
 )
 def test_what_is_no_http_is_refused_and_closed(server, request_, statuses):

@@ -587,3 +587,14 @@ def test_base64_in_lines_is_the_same_image(image, width):
 @given(st.binary(min_size=1, max_size=LIMITS.image).filter(lambda image: b"--B" not in image))
 def test_any_image_comes_through_a_form_unchanged(image):
     assert from_form(form(part("image", image, filename="a"), *fields(**WORDS))).data == image
+
+
+def test_a_missing_image_is_pointed_at_where_it_belongs():
+    assert pointers(problem_of(from_json, VALUES)) == ["/image_data"]
+    assert pointers(problem_of(from_form, form(*fields(**WORDS)))) == ["/image"]
+
+
+def test_an_image_in_a_part_of_another_name_is_pointed_at():
+    lost = part("photo", IMAGE, filename="photo.jpg")
+
+    assert pointers(problem_of(from_form, form(*fields(**WORDS), lost))) == ["/photo"]

@@ -1,0 +1,71 @@
+"""What a request says by name: taken out by structs, and every fault pointed at."""
+
+from typing import Annotated
+
+import msgspec
+import pytest
+
+from web.members import Members, from_json, pointer
+from web.problems import Problem
+
+
+class Size(msgspec.Struct):
+    width: Annotated[int, msgspec.Meta(ge=1)]
+    height: Annotated[int, msgspec.Meta(ge=1)] = 7
+
+
+def faults_of(members: Members) -> list[tuple[str, str]]:
+    return [(fault.pointer, fault.detail) for fault in members.faults]
+
+
+def test_what_is_taken_is_gone_and_the_rest_can_be_refused():
+    members = Members({"width": 5, "colour": "red"})
+
+    taken = members.take(Size)
+    members.refuse_rest("is not wanted")
+
+    assert taken == Size(5, 7)
+    assert faults_of(members) == [("/colour", "is not wanted")]
+
+
+def test_all_faults_are_found_at_once():
+    members = Members({"height": 0})
+
+    assert members.take(Size) is None
+    assert faults_of(members) == [("/width", "is missing"), ("/height", "expected `int` >= 1")]
+
+
+@pytest.mark.parametrize("word", ["1e2", "300.0", "0x10", "١٢", "1_0", " 5", "+5", "true", ""])
+def test_a_word_is_a_whole_number_only_if_it_is_written_as_one(word):
+    assert Members.of_query([("width", word)]).take(Size) is None
+
+
+def test_a_word_is_a_number_and_a_string_in_json_is_none():
+    assert Members.of_query([("width", "12")]).take(Size) == Size(12)
+    assert Members({"width": "12"}).take(Size) is None
+
+
+def test_a_name_twice_in_a_query_is_a_fault():
+    members = Members.of_query([("width", "1"), ("width", "2")])
+
+    assert faults_of(members) == [("/width", "is given twice")]
+
+
+def test_only_wants_nothing_else():
+    with pytest.raises(Problem) as caught:
+        Members.of_query([("width", "1"), ("x", "2"), ("a/b", "3")]).only(Size)
+
+    assert caught.value.code == "invalid"
+    assert [fault.pointer for fault in caught.value.faults] == ["/x", "/a~1b"]
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"1", b"{", b'{"a":\xff}', b'{"a":' + b"[" * 100_000])
+def test_what_is_no_json_object_is_malformed(text):
+    with pytest.raises(Problem) as caught:
+        from_json(text, dict[str, object])
+
+    assert caught.value.code == "malformed"
+
+
+def test_pointers_are_escaped():
+    assert pointer("a~/b") == "/a~0~1b"
