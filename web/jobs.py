@@ -73,16 +73,15 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
         with trio.fail_after(patience.ask):
             return await dispatcher.ask(message)
 
-    async def ended(job: Job, seconds: float) -> Job:
+    async def look_after(seconds: float, job_id: str) -> Job:
         """Return the job as it is when it ends, or after so many seconds, or when we must stop."""
-        if job.status in ENDED or not seconds:
-            return job
-        with trio.move_on_after(min(seconds, patience.wait)):
-            try:
-                return await dispatcher.ask(Await(job.id))
-            except Draining:
-                pass
-        return await ask(Find(job.id))
+        if seconds:
+            with trio.move_on_after(min(seconds, patience.wait)):
+                try:
+                    return await dispatcher.ask(Await(job_id))
+                except Draining:
+                    pass
+        return await ask(Find(job_id))
 
     @jobs.post("")
     async def submit() -> Response:
@@ -97,7 +96,7 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
         structlog.contextvars.bind_contextvars(job_id=job.id)
         wait = min(_preferred_wait(request.headers.getlist("Prefer")), int(patience.wait))
         if wait:
-            job = await ended(job, wait)
+            job = await look_after(wait, job.id)
         if job.status not in ENDED:
             return Response(answers.accepted(job), 202, {**JSON, "Location": f"/jobs/{job.id}"})
         applied = {"Preference-Applied": f"wait={wait}"}
@@ -112,7 +111,7 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
     async def look(job_id: str) -> Response:
         words = Members.of_query(request.args.items(multi=True)).only(_WaitWords)
         structlog.contextvars.bind_contextvars(job_id=job_id)
-        return Response(answers.job(await ended(await ask(Find(job_id)), words.wait)), 200, JSON)
+        return Response(answers.job(await look_after(words.wait, job_id)), 200, JSON)
 
     @jobs.get("/<job_id>/download")
     async def download(job_id: str) -> Response:

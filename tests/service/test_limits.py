@@ -309,10 +309,10 @@ async def test_clients_that_vanish_while_they_wait_leave_nothing(start_server, r
                 client.sendall(UPLOAD + head.encode() + b"Prefer: wait=60\r\n\r\n" + rocket)
 
             async def all_wait():
-                # Each has asked the Store twice; and so do we, once a look.
+                # A looker asks the Store once, a sender twice; and so do we, once a look.
                 nonlocal looks
                 looks += 1
-                return (await api.stats()).handled["store"] - handled - looks == 2 * 10
+                return (await api.stats()).handled["store"] - handled - looks == 5 + 2 * 5
 
             await until(all_wait)
             for client in [*lookers, *senders]:
