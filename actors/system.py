@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.dispatcher import Dispatcher
+from actors.imaging.render import keep_memory
 from actors.mailbox import Address, open_mailbox
 from actors.store import Store, StoreLimits
 from actors.supervision import Activity, Actor, ActorStatistics, Intensity, supervise
@@ -54,6 +55,7 @@ class System:
         self._nursery = nursery
         self._activities: list[Activity] = []
         self._hired = 0
+        keep_memory(capacity.renders)
         self.cpu = trio.CapacityLimiter(capacity.renders)
         self.storage = trio.CapacityLimiter(capacity.storage_calls)
         self._store_door, self._store_mail = open_mailbox("store", capacity.mail)

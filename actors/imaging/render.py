@@ -26,6 +26,15 @@ class Rendered:
     height: int
 
 
+def keep_memory(renders: int) -> None:
+    """Have Pillow keep memory for so many renders at once, two blocks of 16 MiB for each.
+
+    Without it each picture is mapped, cleared and unmapped by the system anew, and threads stand
+    in each other's way there. It holds for the whole process.
+    """
+    Image.core.set_blocks_max(2 * renders)
+
+
 def never() -> bool:
     """Return False: there is nobody who could ask a render to stop."""
     return False

@@ -21,7 +21,7 @@ from actors.imaging.errors import (
 )
 from actors.imaging.inspect import Limits, inspect, sniff
 from actors.imaging.recipe import Output, Recipe, Resize, Thumbnail
-from actors.imaging.render import render
+from actors.imaging.render import keep_memory, render
 from tests.imaging.pictures import (
     BLUE,
     GREEN,
@@ -616,3 +616,16 @@ def test_a_mutated_file_ends_in_a_named_error_or_a_picture(kind):
     for outcome in outcomes:
         if outcome not in errors:
             assert max(pixels(outcome.data).shape[:2]) == 16
+
+
+def test_memory_is_kept_for_the_next_picture():
+    before = Image.core.get_blocks_max()
+    try:
+        keep_memory(3)
+        Image.core.reset_stats()
+        for _ in range(3):
+            Image.new("RGB", (2000, 1500))
+
+        assert Image.core.get_stats()["reused_blocks"] >= 2
+    finally:
+        Image.core.set_blocks_max(before)
