@@ -32,7 +32,8 @@ def keep_memory(renders: int) -> None:
     Without it each picture is mapped, cleared and unmapped by the system anew, and threads stand
     in each other's way there. It holds for the whole process.
     """
-    Image.core.set_blocks_max(2 * renders)
+    # What PILLOW_BLOCKS_MAX sets when Pillow is imported ("Block allocator" in its documentation).
+    Image.core.set_blocks_max(2 * renders)  # type: ignore[attr-defined]  # not re-exported
 
 
 def never() -> bool:

@@ -619,13 +619,14 @@ def test_a_mutated_file_ends_in_a_named_error_or_a_picture(kind):
 
 
 def test_memory_is_kept_for_the_next_picture():
-    before = Image.core.get_blocks_max()
+    core = Image.core  # type: ignore[attr-defined]  # not re-exported
+    before = core.get_blocks_max()
     try:
         keep_memory(3)
-        Image.core.reset_stats()
+        core.reset_stats()
         for _ in range(3):
             Image.new("RGB", (2000, 1500))
 
-        assert Image.core.get_stats()["reused_blocks"] >= 2
+        assert core.get_stats()["reused_blocks"] >= 2
     finally:
-        Image.core.set_blocks_max(before)
+        core.set_blocks_max(before)
