@@ -60,7 +60,13 @@ class Shelf:
         Raises:
           StorageFull, StorageUnavailable: before the block, if `data` cannot be kept.
         """
-        sha256 = await trio.to_thread.run_sync(self._blobs.put, key, data, limiter=self._threads)
+        try:
+            sha256 = await trio.to_thread.run_sync(
+                self._blobs.put, key, data, limiter=self._threads
+            )
+        except StorageError as error:
+            # Its frames hold `data`, in a cycle that only the garbage collector would find.
+            raise error.with_traceback(None) from error.__cause__
         failure: StorageError | None = None
         try:
             yield sha256

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 import trio
@@ -91,14 +91,15 @@ class Worker:
         """Complete the job or fail it."""
         try:
             original = await self._store.ask(Load(job.input_key))
-            rendered = await trio.to_thread.run_sync(
-                _render, original, job.recipe, self._limits, abandoned, limiter=self._cpu
-            )
-        except ImageError as error:
-            await self._store.ask(Fail(job.id, job.attempts, error.code, str(error)))
-            return
         except BlobNotFound:
             await self._store.ask(Fail(job.id, job.attempts, "crashed", "The image is gone."))
+            return
+        rendered = await trio.to_thread.run_sync(
+            _render, original, job.recipe, self._limits, abandoned, limiter=self._cpu
+        )
+        del original
+        if isinstance(rendered, _Failure):
+            await self._store.ask(Fail(job.id, job.attempts, rendered.code, rendered.error))
             return
         try:
             await self._store.ask(Complete(job.id, job.attempts, rendered))
@@ -107,12 +108,26 @@ class Worker:
             await self._store.ask(Fail(job.id, job.attempts, "out_of_space", no_room))
 
 
+class _Failure(NamedTuple):
+    """What is wrong with the image.
+
+    Not raised: an exception would come with the frames that hold the image, in a cycle, so that
+    many broken ones fill the memory before they are collected.
+    """
+
+    code: str
+    error: str
+
+
 def _render(
     original: bytes, recipe: str, limits: Limits, abandoned: Callable[[], bool]
-) -> Rendered:
+) -> Rendered | _Failure:
     """Render in this thread, giving way to the event loop and to the Store."""
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
     begun = time.perf_counter()
-    rendered = render(original, decode_recipe(recipe), limits, abandoned)
+    try:
+        rendered = render(original, decode_recipe(recipe), limits, abandoned)
+    except ImageError as error:
+        return _Failure(error.code, str(error))
     metrics.RENDER.observe(time.perf_counter() - begun)
     return rendered

@@ -277,6 +277,22 @@ class Connection:
         await self._protocol.handle(Closed())
 
 
+class _Requests(h11.Connection):
+    """The requests of one connection, and nothing behind the one that is its last.
+
+    h11 takes that for a violation of the protocol, for which the answer would be broken off.
+    """
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in what comes; drop it if no request can follow."""
+        if not data or self.their_state is not h11.MUST_CLOSE:
+            super().receive_data(data)
+
+    def next_event(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
+        """Return the next event; none if no request can follow."""
+        return h11.NEED_DATA if self.their_state is h11.MUST_CLOSE else super().next_event()
+
+
 class _Protocol(H11Protocol):
     """HTTP/1.1 and nothing else: no h2c, no HTTP/2 by prior knowledge, no WebSocket."""
 
@@ -299,6 +315,7 @@ class _Protocol(H11Protocol):
             parse_socket_addr(socket.family, socket.getsockname()),
             send,
         )
+        self.connection = _Requests(h11.SERVER, max_incomplete_event_size=server.limits.header_size)
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Send a part of an answer; its head says so if the connection will close after it."""

@@ -32,7 +32,7 @@ R = TypeVar("R")
 
 JSON = {"Content-Type": "application/json"}
 MAX_PAGE = 100
-PREFERENCE = re.compile(r"\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(;.*)?", re.IGNORECASE)
+PREFERENCE = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,18})\"?\s*(;.*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

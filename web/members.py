@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -18,6 +19,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 
 WHOLE_NUMBER = re.compile(r"-?[0-9]+")
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
 
 
 @dataclass(slots=True)
@@ -68,6 +70,9 @@ class Members:
         if type(member) is int and not WHOLE_NUMBER.fullmatch(str(value)):
             # Words such as "1e2" or "300.0", which JSON would be refused for as well.
             raise msgspec.ValidationError("Expected `int`, got `float`")
+        if isinstance(member, datetime) and not DATE.match(str(value)):
+            # Seconds since 1970, which msgspec takes from words.
+            raise msgspec.ValidationError("Expected `datetime` as in RFC 3339")
         return member
 
     def refuse_rest(self, why: str) -> None:

@@ -126,7 +126,7 @@ def problem_of(error: Exception) -> Problem | None:  # noqa: PLR0911  (a table)
         case ActorStopped() | StorageUnavailable():
             return Problem("storage_unavailable", "The storage does not answer. Try again later.")
         case StorageFull():
-            return Problem("storage_full", "There is no room left for another image.")
+            return Problem("storage_full", "There is no room left on the disk of the service.")
         case HandlerCrashed():
             return Problem("internal", "Something went wrong here. It was logged.")
     return None

@@ -7,12 +7,17 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from actors.imaging.facts import Limits
 
 MIB = 1024 * 1024
+
+
+# What no sensible setting exceeds, and what every part below can count with.
+Count = Annotated[int, Field(ge=1, le=10**12)]
+Seconds = Annotated[float, Field(gt=0, le=10**6, allow_inf_nan=False)]
 
 
 def _cores() -> int:
@@ -42,89 +47,88 @@ class Settings(BaseSettings):
         "outputs"
     )
 
-    worker_pool_size: Annotated[PositiveInt, Field(description="Workers at the start.")] = 10
+    worker_pool_size: Annotated[Count, Field(description="Workers at the start.")] = 10
     max_pool_size: Annotated[
-        PositiveInt, Field(description="The most Workers that PATCH /pool may ask for.")
+        int, Field(ge=1, le=4096, description="The most Workers that there may be.")
     ] = 256
     max_renders: Annotated[
-        PositiveInt, Field(description="Renders at the same moment; by default one a core.")
+        int, Field(ge=1, le=1024, description="Renders at the same moment; by default one a core.")
     ] = Field(default_factory=_cores)
     storage_threads: Annotated[
-        PositiveInt, Field(description="Reads and writes of files at the same moment.")
+        int, Field(ge=1, le=1024, description="Reads and writes of files at the same moment.")
     ] = 8
     store_asks: Annotated[
-        PositiveInt, Field(description="Requests that the Store works on at the same moment.")
+        Count, Field(description="Requests that the Store works on at the same moment.")
     ] = 64
     mailbox_size: Annotated[
-        PositiveInt, Field(description="Messages that wait for an actor before it is 503.")
+        Count, Field(description="Messages that wait for an actor before it is 503.")
     ] = 256
 
     max_pending: Annotated[
-        PositiveInt, Field(description="Pending jobs; a submit beyond them is 503 overloaded.")
+        Count, Field(description="Pending jobs; a submit beyond them is 503 overloaded.")
     ] = 100_000
     max_attempts: Annotated[
-        PositiveInt, Field(description="How often a job may be begun before a crash is final.")
+        int,
+        Field(ge=1, le=1000, description="How often a job may be begun before a crash is final."),
     ] = 3
 
-    max_upload_size: Annotated[PositiveInt, Field(description="Bytes of an image.")] = 10 * MIB
+    max_upload_size: Annotated[Count, Field(description="Bytes of an image.")] = 10 * MIB
     max_json_size: Annotated[
-        PositiveInt, Field(description="Bytes of a request's JSON besides the image.")
+        Count, Field(description="Bytes of a request's JSON besides the image.")
     ] = MIB
     upload_memory: Annotated[
-        PositiveInt,
+        Count,
         Field(description="Bytes of request bodies in memory; what is more waits on the disk."),
     ] = 64 * MIB
     spilled_uploads: Annotated[
-        PositiveInt, Field(description="Bodies taken back from the disk at the same moment.")
+        Count, Field(description="Bodies taken back from the disk at the same moment.")
     ] = 4
     min_body_rate: Annotated[
-        PositiveInt, Field(description="Bytes a second below which a body is cut with 408.")
+        Count, Field(description="Bytes a second below which a body is cut with 408.")
     ] = 1024
     body_rate_period: Annotated[
-        PositiveFloat, Field(description="Seconds over which that speed is measured.")
+        Seconds, Field(description="Seconds over which that speed is measured.")
     ] = 30.0
 
-    max_connections: Annotated[PositiveInt, Field(description="Connections; beyond, 503.")] = 1000
-    max_header_size: Annotated[PositiveInt, Field(description="Bytes of a request's head.")] = (
-        16 * 1024
-    )
+    max_connections: Annotated[Count, Field(description="Connections; beyond, 503.")] = 1000
+    max_header_size: Annotated[
+        int, Field(ge=1024, le=MIB, description="Bytes of a request's head.")
+    ] = 16 * 1024
     keep_alive: Annotated[
-        PositiveFloat,
+        Seconds,
         Field(description="Seconds until an idle connection, or a slow request head, is closed."),
     ] = 15.0
     send_timeout: Annotated[
-        PositiveFloat,
+        Seconds,
         Field(description="Seconds without progress after which an answer is given up."),
     ] = 10.0
     ask_timeout: Annotated[
-        PositiveFloat, Field(description="Seconds a request waits for the actors before it is 503.")
+        Seconds, Field(description="Seconds a request waits for the actors before it is 503.")
     ] = 10.0
-    max_wait: Annotated[
-        PositiveFloat, Field(description="The most seconds that `wait` may ask for.")
-    ] = 60.0
+    max_wait: Annotated[Seconds, Field(description="The most seconds that `wait` may ask for.")] = (
+        60.0
+    )
     shutdown_grace: Annotated[
-        PositiveFloat,
+        Seconds,
         Field(description="Seconds for a graceful stop; two thirds of them for open requests."),
     ] = 30.0
 
-    max_pixels: Annotated[PositiveInt, Field(description="Width x height of an image.")] = (
+    max_pixels: Annotated[Count, Field(description="Width x height of an image.")] = (
         Limits().max_pixels
     )
-    max_edge: Annotated[PositiveInt, Field(description="Width or height of an image.")] = (
+    max_edge: Annotated[Count, Field(description="Width or height of an image.")] = (
         Limits().max_edge
     )
-    max_frames: Annotated[PositiveInt, Field(description="Frames of an image.")] = (
-        Limits().max_frames
-    )
+    max_frames: Annotated[Count, Field(description="Frames of an image.")] = Limits().max_frames
     max_total_pixels: Annotated[
-        PositiveInt, Field(description="Width x height x frames of an image.")
+        Count, Field(description="Width x height x frames of an image.")
     ] = Limits().max_total_pixels
-    max_scans: Annotated[PositiveInt, Field(description="Scans of a JPEG.")] = Limits().max_scans
+    max_scans: Annotated[Count, Field(description="Scans of a JPEG.")] = Limits().max_scans
     max_chunks: Annotated[
-        PositiveInt, Field(description="Chunks, markers or segments of an image file.")
+        Count, Field(description="Chunks, markers or segments of an image file.")
     ] = Limits().max_chunks
     max_data_chunks: Annotated[
-        PositiveInt, Field(description="Chunks of an image file that hold pixels.")
+        Count, Field(description="Chunks of an image file that hold pixels.")
     ] = Limits().max_data_chunks
 
     log_format: Annotated[
@@ -145,9 +149,21 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _directories_differ(self) -> Self:
-        if self.upload_dir.resolve() == self.output_dir.resolve():
-            raise ValueError("UPLOAD_DIR and OUTPUT_DIR must be two directories")
+    def _places_differ(self) -> Self:
+        if not self.db_path.name:
+            raise ValueError("DB_PATH must name a file")
+        uploads, outputs = self.upload_dir.resolve(), self.output_dir.resolve()
+        if uploads.is_relative_to(outputs) or outputs.is_relative_to(uploads):
+            raise ValueError("UPLOAD_DIR and OUTPUT_DIR must be two directories, side by side")
+        return self
+
+    @model_validator(mode="after")
+    def _pool_fits(self) -> Self:
+        if self.worker_pool_size > self.max_pool_size:
+            raise ValueError(
+                f"WORKER_POOL_SIZE={self.worker_pool_size} is more than "
+                f"MAX_POOL_SIZE={self.max_pool_size}"
+            )
         return self
 
     @property

@@ -42,7 +42,7 @@ def open_storage(places: Places) -> Iterator[Storage]:
 
     Two processes on one catalogue would each take the other's running jobs for leftovers, and two
     catalogues on one directory each the other's files. So each place is locked, and a directory
-    is marked with the catalogue that its files belong to.
+    is marked with what its files are.
 
     Raises:
       StorageUnavailable: if it cannot be opened, another process has it open, or a directory
@@ -53,9 +53,9 @@ def open_storage(places: Places) -> Iterator[Storage]:
         stack.enter_context(_locked(places.catalogue.with_name(f"{places.catalogue.name}.lock")))
         catalogue = SqliteCatalogue(places.catalogue)
         stack.callback(catalogue.close)
-        for directory in (places.inputs, places.outputs):
+        for directory, role in ((places.inputs, "inputs"), (places.outputs, "outputs")):
             mark = stack.enter_context(_locked(directory / MARK))
-            _mark(directory, mark, catalogue.identity)
+            _mark(directory, mark, f"{role} of {catalogue.identity}")
         yield Storage(catalogue, Files(places.inputs), Files(places.outputs))
 
 
@@ -75,24 +75,24 @@ def _locked(path: Path) -> Iterator[IO[str]]:
         yield file
 
 
-def _mark(directory: Path, mark: IO[str], identity: str) -> None:
-    """Say in `directory` which catalogue its files belong to.
+def _mark(directory: Path, mark: IO[str], owner: str) -> None:
+    """Say in `directory` what its files are, and of which catalogue.
 
     Raises:
-      StorageUnavailable: if they belong to another one, which would lose them to our sweep.
+      StorageUnavailable: if they are others, which would be lost to our sweep.
     """
     try:
         mark.seek(0)
         found = mark.read().strip()
         if not found:
-            mark.write(f"{identity}\n")
+            mark.write(f"{owner}\n")
             mark.flush()
             os.fsync(mark.fileno())
             return
     except OSError as error:
         raise StorageUnavailable(f"{directory}: {error.strerror}") from error
-    if found != identity:
+    if found != owner:
         raise StorageUnavailable(
-            f"the files in {directory} belong to another catalogue than the one that is named; "
+            f"the files in {directory} are the {found}, and not the {owner}; "
             f"choose another directory, or delete {directory / MARK} to have those files removed"
         )

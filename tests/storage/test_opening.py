@@ -144,7 +144,7 @@ def test_a_directory_that_belongs_to_another_catalogue_is_refused_and_left_alone
         storage.inputs.put("3f/a", b"data")
     second = replace(first, catalogue=tmp_path / "another.db")
 
-    with pytest.raises(StorageUnavailable, match="belong to another catalogue"):
+    with pytest.raises(StorageUnavailable, match="inputs are the inputs of"):
         open_storage(second).__enter__()
 
     with open_storage(first) as storage:
@@ -168,3 +168,13 @@ def test_a_directory_that_has_been_marked_by_nobody_is_taken_over(tmp_path):
         assert storage.inputs.get("3f/a") == b"data"
     with open_storage(places) as storage:
         assert storage.inputs.get("3f/a") == b"data"
+
+
+def test_swapped_directories_are_refused(tmp_path):
+    places = places_in(tmp_path)
+    with open_storage(places):
+        pass
+    swapped = replace(places, inputs=places.outputs, outputs=places.inputs)
+
+    with pytest.raises(StorageUnavailable, match="are the outputs of"), open_storage(swapped):
+        pass

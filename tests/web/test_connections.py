@@ -306,6 +306,25 @@ def test_connection_close_is_obeyed_at_once(server):
     assert seconds < 1
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        head("GET /health", CLOSING),
+        head("GET /health", length=10) + bytes(10),
+        head("POST /nothing", CLOSING, length=10) + bytes(10),
+    ],
+)
+@pytest.mark.parametrize("behind", [b"\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 70_000])
+def test_what_is_behind_the_last_request_does_not_break_its_answer_off(server, request_, behind):
+    for _ in range(5):
+        with connect(server.port) as connection:
+            send(connection, request_ + behind)
+            answer = read_answer(connection)
+
+        assert answer.status == (404 if b"nothing" in request_ else 200)
+        assert len(answer.body) == int(answer.headers["content-length"]) > 0
+
+
 def test_head_is_get_without_a_body(server):
     answer = exchange(server.port, head("HEAD /problems/gone", CLOSING))
     whole = ask(server.port, "GET /problems/gone")

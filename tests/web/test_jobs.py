@@ -25,6 +25,8 @@ def pointers(answer) -> list[str]:
         ("cursor=-1&limit=x&colour=red", ["/limit", "/cursor", "/colour"]),
         (f"cursor={2**63}", ["/cursor"]),
         ("created_after=yesterday", ["/created_after"]),
+        ("created_after=1764000000", ["/created_after"]),
+        ("created_after=-1", ["/created_after"]),
         ("created_after=2026-01-01T00:00:00", ["/created_after"]),
         ("created_after=0001-01-01T00:00:00%2B14:00", ["/created_after"]),
         ("created_after=9999-12-31T23:59:59-14:00", ["/created_after"]),

@@ -58,7 +58,7 @@ def test_a_setting_is_read_from_its_variable(monkeypatch, name, text, value):
 
 
 @pytest.mark.parametrize("name", POSITIVE)
-@pytest.mark.parametrize("text", ["0", "-1", "", "many"])
+@pytest.mark.parametrize("text", ["0", "-1", "", "many", "inf", "nan", "1" + 30 * "0"])
 def test_a_number_that_makes_no_sense_is_refused_by_name(monkeypatch, name, text):
     monkeypatch.setenv(name.upper(), text)
 
@@ -179,3 +179,22 @@ def test_the_command_does_not_listen_beyond_loopback_by_mistake():
 
     assert ended.returncode == 2
     assert "ALLOW_ANONYMOUS=1" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"DB_PATH": ""}, "DB_PATH must name a file"),
+        ({"DB_PATH": "/"}, "DB_PATH must name a file"),
+        ({"UPLOAD_DIR": ""}, "UPLOAD_DIR and OUTPUT_DIR"),
+        ({"UPLOAD_DIR": "a", "OUTPUT_DIR": "a/b"}, "UPLOAD_DIR and OUTPUT_DIR"),
+        ({"UPLOAD_DIR": "a/b", "OUTPUT_DIR": "a"}, "UPLOAD_DIR and OUTPUT_DIR"),
+        ({"WORKER_POOL_SIZE": "257"}, "WORKER_POOL_SIZE=257 is more than MAX_POOL_SIZE=256"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused_by_name(monkeypatch, setting, words):
+    for name, text in setting.items():
+        monkeypatch.setenv(name, text)
+
+    with pytest.raises(ValidationError, match=words):
+        Settings()
