@@ -54,7 +54,8 @@ def _pictures(path: Path) -> Iterator[tuple[Path, Path]]:
         below[:] = sorted(name for name in below if not name.startswith("."))
         for name in sorted(names):
             source = Path(directory, name)
-            if source.suffix.lower() in SUFFIXES and not name.startswith("."):
+            hidden = name.startswith(".")
+            if source.suffix.lower() in SUFFIXES and not hidden and source.is_file():
                 yield source, source.relative_to(path).with_suffix("")
 
 

@@ -94,7 +94,10 @@ def submit(  # noqa: PLR0913 - one argument for each option
     if outputs.file is not None:
         if outputs.is_input(outputs.file):
             raise click.UsageError(f"{out} is a picture to be sent; it would be overwritten.")
-        output_format = output_format or SUFFIX_FORMATS.get(outputs.file.suffix.lower())
+        suffix = outputs.file.suffix.lower()
+        if suffix and suffix not in SUFFIX_FORMATS and output_format is None:
+            raise click.UsageError(f"Nothing is known to make of {out}; name a --format.")
+        output_format = output_format or SUFFIX_FORMATS.get(suffix)
     wanted: dict[str, str | int | None] = {
         "operation": operation,
         "width": width,

@@ -152,6 +152,7 @@ def test_a_service_that_is_not_there_is_one_clear_sentence(run):
         (),
         ("photo.jpg", "--width", "0"),
         ("photo.jpg", "--format", "bmp"),
+        ("photo.jpg", "-o", "small.bmp"),
         ("photo.jpg", "--url", "ftp://127.0.0.1"),
         ("photo.jpg", "--url", "http://[::1"),
         ("empty",),
