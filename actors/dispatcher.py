@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from actors.mailbox import Address, Envelope, Mailbox
+    from actors.orders import Orders
     from actors.storage.ports import Job
     from actors.supervision import Activity
 
@@ -33,6 +34,7 @@ log = structlog.get_logger("calotype.dispatcher")
 
 PAUSE = 0.5  # seconds before the Store is asked again after it has failed
 LONGEST_PAUSE = 30.0  # seconds before a job is tried again that the storage keeps interrupting
+MOST_RESTING = 32  # jobs in such a pause; with that many, no other is begun
 
 
 class _Hand:
@@ -50,8 +52,8 @@ class Dispatcher:
     """Admits or refuses; claims no more than the idle Workers can take; resizes the pool.
 
     Owns the Workers: it has them hired, and closing their addresses sends them home.
-    Its receive loop never waits; one child task holds the standing claim, and one for each busy
-    Worker waits for the end of its job.
+    Its receive loop never waits; one child task holds the standing claim, and one for each job
+    that was handed out waits for its end.
     """
 
     def __init__(
@@ -59,16 +61,16 @@ class Dispatcher:
         mailbox: Mailbox,
         store: Address,
         hire: Callable[[], Awaitable[Address]],
-        workers: int,
+        orders: Orders,
         activity: Activity,
     ) -> None:
         self._mailbox = mailbox
         self._store = store
         self._hire = hire
-        self._wanted = workers
+        self._orders = orders
         self._activity = activity
         self._hands: list[_Hand] = []
-        self._draining = trio.Event()
+        self._resting: set[str] = set()
         self._spared: set[str] = set()
         # Whether jobs may be marked as processing that no Worker has in hand.
         self._strays = True
@@ -96,10 +98,10 @@ class Dispatcher:
 
     def _receive(self, envelope: Envelope) -> None:
         match envelope.message:
-            case Submit() if self._draining.is_set():
+            case Submit() if self._orders.draining.is_set():
                 envelope.fail(Draining())
             case Resize(workers):
-                self._wanted = workers
+                self._orders.workers = workers
                 # What stands now may claim more than a smaller pool can take.
                 self._claiming.cancel()
                 self._notice()
@@ -124,13 +126,12 @@ class Dispatcher:
         return True
 
     def _abandon(self, job_id: str) -> None:
-        # The Store hears of the end before it hears of anything that follows from this.
         for hand in self._hands:
             if hand.job and hand.job.id == job_id:
                 hand.scope.cancel()
 
     def _drain(self) -> None:
-        self._draining.set()
+        self._orders.draining.set()
         self._claiming.cancel()
         self._notice()
 
@@ -142,20 +143,23 @@ class Dispatcher:
         return [hand for hand in self._hands if hand.job is None]
 
     def _pool(self) -> Pool:
-        return Pool(self._wanted, len(self._hands), len(self._hands) - len(self._idle()))
+        idle = len(self._idle())
+        return Pool(self._orders.workers, len(self._hands), len(self._hands) - idle)
 
     async def _hand_out(self, nursery: trio.Nursery) -> None:
-        """Claim for the idle Workers and hand out, until draining."""
-        while not self._draining.is_set():
+        """Claim for the idle Workers and hand out, until draining and nobody is at work."""
+        while not self._finished():
             changed = self._changed
             await self._fit_pool()
             idle = self._idle()
             try:
                 if self._strays:
                     await self._reclaim()
-                elif idle and not self._draining.is_set():
+                elif idle and self._may_claim():
                     for job in await self._claim(len(idle)):
-                        hand = idle.pop()
+                        # Who has been idle longest: one that has given up a render may still be
+                        # on its way back.
+                        hand = idle.pop(0)
                         hand.job = job
                         nursery.start_soon(self._attend, hand, job)
                 else:
@@ -164,18 +168,27 @@ class Dispatcher:
                 # Whether jobs were claimed for us is unknown now.
                 self._look_for_strays()
                 log.warning("store_failed", why=repr(error))
+                if self._orders.draining.is_set():
+                    return  # The next start will look for strays.
                 await trio.sleep(PAUSE)
 
+    def _finished(self) -> bool:
+        at_work = any(hand.job for hand in self._hands) or self._resting
+        return self._orders.draining.is_set() and not self._strays and not at_work
+
+    def _may_claim(self) -> bool:
+        return not self._orders.draining.is_set() and len(self._resting) < MOST_RESTING
+
     async def _fit_pool(self) -> None:
-        while len(self._hands) < self._wanted:
+        while len(self._hands) < self._orders.workers:
             self._hands.append(_Hand(await self._hire()))
-        for hand in self._idle()[: max(0, len(self._hands) - self._wanted)]:
+        for hand in self._idle()[: max(0, len(self._hands) - self._orders.workers)]:
             hand.address.close()
             self._hands.remove(hand)
 
     async def _reclaim(self) -> None:
         self._strays = False
-        held = frozenset(hand.job.id for hand in self._hands if hand.job)
+        held = frozenset(hand.job.id for hand in self._hands if hand.job) | self._resting
         spared = frozenset(self._spared)
         await self._store.ask(Reclaim(held, spared))
         self._spared -= spared
@@ -191,16 +204,25 @@ class Dispatcher:
             try:
                 await hand.address.ask(Run(job))
             except JobInterrupted:
-                self._spared.add(job.id)
-                with trio.move_on_after(min(PAUSE * 2 ** (job.attempts - 1), LONGEST_PAUSE)):
-                    await self._draining.wait()
-                self._look_for_strays()
+                self._resting.add(job.id)
             except AskFailed:
                 self._look_for_strays()
         if hand.scope.cancelled_caught:
             self._spared.add(job.id)
             self._look_for_strays()
+        self._free(hand)
+        if job.id in self._resting:
+            with trio.move_on_after(min(PAUSE * 2**job.spared, LONGEST_PAUSE)):
+                await self._orders.draining.wait()
+            self._resting.remove(job.id)
+            self._spared.add(job.id)
+            self._look_for_strays()
+            self._notice()
+
+    def _free(self, hand: _Hand) -> None:
         hand.job = None
+        self._hands.remove(hand)
+        self._hands.append(hand)
         self._notice()
 
     def _look_for_strays(self) -> None:

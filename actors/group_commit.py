@@ -56,9 +56,13 @@ class GroupCommit:
         change = _Change(call)
         await self._send.send(change)
         await change.done.wait()
-        if isinstance(change.result, StorageError):
-            raise change.result
-        return cast("T", change.result)
+        try:
+            if isinstance(change.result, StorageError):
+                raise change.result
+            return cast("T", change.result)
+        finally:
+            # An error holds this frame, which would hold it, and with it all that the asker has.
+            del change
 
     def nudge(self) -> None:
         """Have a transaction soon even if nothing changes, for the sake of `last_call`."""
@@ -81,19 +85,26 @@ class GroupCommit:
         """
         async for first in self._receive:
             batch = self._gather(first)
-            calls = [change.call for change in batch]
+            del first
+            calls = [*(change.call for change in batch), last_call()]
             try:
                 *results, last = await trio.to_thread.run_sync(
-                    catalogue.batch, [*calls, last_call()], limiter=self._thread
+                    catalogue.batch, calls, limiter=self._thread
                 )
             except StorageError as error:
                 results = [type(error)(*error.args) for _ in batch]
                 lost(error)
             else:
                 committed(cast("T", last))
-            for change, result in zip(batch, results, strict=True):
-                change.result = result
-                change.done.set()
+            self._conclude(batch, results)
+            # The next may be long in coming, and calls and errors hold what their askers have.
+            del batch, calls, results
+
+    @staticmethod
+    def _conclude(batch: list[_Change], results: list[object]) -> None:
+        for change, result in zip(batch, results, strict=True):
+            change.result = result
+            change.done.set()
 
     def _gather(self, first: _Change) -> list[_Change]:
         batch = [first]

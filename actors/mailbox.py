@@ -19,9 +19,14 @@ import trio
 from actors.errors import ActorStopped, HandlerCrashed, MailboxFull
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 R = TypeVar("R")
+
+
+def _nothing() -> None:
+    pass
 
 
 class Request(Generic[R]):
@@ -38,11 +43,17 @@ class Envelope:
     leaving without an answer reads as `ActorStopped` to the asker, unless it was forwarded.
     """
 
-    __slots__ = ("_reply", "message")
+    __slots__ = ("_concluded", "_reply", "message")
 
-    def __init__(self, message: Request[Any], reply: trio.MemorySendChannel[Any]) -> None:
+    def __init__(
+        self,
+        message: Request[Any],
+        reply: trio.MemorySendChannel[Any],
+        concluded: Callable[[], None],
+    ) -> None:
         self.message = message
         self._reply = reply
+        self._concluded = concluded
 
     @property
     def abandoned(self) -> bool:
@@ -58,15 +69,22 @@ class Envelope:
         return self._conclude(outcome.Error(error))
 
     def _conclude(self, result: outcome.Outcome[Any]) -> bool:
-        with self._reply:
-            try:
-                self._reply.send_nowait(result)
-            except (trio.BrokenResourceError, trio.WouldBlock):
-                return False
+        try:
+            self._reply.send_nowait(result)
+        except (trio.BrokenResourceError, trio.WouldBlock):
+            return False
+        finally:
+            self._close()
         return True
 
+    def _close(self) -> None:
+        were_open = self._reply.statistics().open_send_channels
+        self._reply.close()
+        if were_open and not self._reply.statistics().open_send_channels:
+            self._concluded()
+
     def _pass_on(self) -> Envelope:
-        return Envelope(self.message, self._reply.clone())
+        return Envelope(self.message, self._reply.clone(), self._concluded)
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +99,7 @@ class Envelope:
             # Closed already if it was answered before the bug struck.
             with suppress(trio.ClosedResourceError):
                 self.fail(HandlerCrashed(type(self.message).__name__))
-        self._reply.close()
+        self._close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +120,12 @@ class Address:
         self.name = name
         self._send = send
 
-    async def ask(self, request: Request[R]) -> R:
+    async def ask(self, request: Request[R], concluded: Callable[[], None] = _nothing) -> R:
         """Send `request` and return the answer, waiting for room and then for the answer.
 
         Cancelling it abandons the envelope: an actor that has not begun the work skips it, but
-        whether it had begun is unknown.
+        whether it had begun is unknown. So `concluded` is called, once and before the return if
+        there is an answer, as soon as nobody has the request in hand any more: it must not wait.
 
         Raises:
           ActorStopped, HandlerCrashed: as `actors.errors` says.
@@ -114,10 +133,15 @@ class Address:
         """
         reply, answer = trio.open_memory_channel[outcome.Outcome[R]](1)
         with answer:
+            envelope = Envelope(request, reply, concluded)
             try:
-                await self._send.send(Envelope(request, reply))
+                await self._send.send(envelope)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
+                envelope._close()
                 raise ActorStopped(self.name) from None
+            except trio.Cancelled:
+                envelope._close()
+                raise
             try:
                 result = await answer.receive()
             except trio.EndOfChannel:
@@ -128,7 +152,11 @@ class Address:
                 if not answer.statistics().current_buffer_used:
                     raise
                 result = answer.receive_nowait()
-        return result.unwrap()
+        try:
+            return result.unwrap()
+        finally:
+            # An error holds this frame, which would hold it, and with it the request.
+            del result
 
     def forward(self, envelope: Envelope) -> None:
         """Pass `envelope` on, and with it the duty to answer. Never waits.
@@ -141,10 +169,10 @@ class Address:
         try:
             self._send.send_nowait(passed_on)
         except trio.WouldBlock:
-            passed_on._reply.close()
+            passed_on._close()
             raise MailboxFull(self.name) from None
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            passed_on._reply.close()
+            passed_on._close()
             raise ActorStopped(self.name) from None
 
     def clone(self) -> Address:

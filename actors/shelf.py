@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("calotype.store")
 
-UUID_LENGTH = 36
 SWEEP_CHUNK = 1_000
+KEY = re.compile(r"[0-9a-f]{2}/([0-9a-f-]{36})(-[0-9]+-[0-9a-f]{8})?\.[a-z]+")
 
 
 def key_of(job_id: str, suffix: str, attempt: int | None = None) -> str:
@@ -33,9 +34,10 @@ def key_of(job_id: str, suffix: str, attempt: int | None = None) -> str:
     return f"{job_id[:2]}/{name}{suffix}"
 
 
-def job_of(key: str) -> str:
-    """Return the id of the job that a file of this key would belong to."""
-    return key.rpartition("/")[2][:UUID_LENGTH]
+def job_of(key: str) -> str | None:
+    """Return the id of the job that a file of this key belongs to; None if the key is not ours."""
+    ours = KEY.fullmatch(key)
+    return ours[1] if ours else None
 
 
 class Shelf:
@@ -44,6 +46,7 @@ class Shelf:
     def __init__(self, blobs: Blobs, threads: trio.CapacityLimiter) -> None:
         self._blobs = blobs
         self._threads = threads
+        self._arriving: set[str] = set()
 
     async def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """See `Blobs.get`."""
@@ -60,22 +63,29 @@ class Shelf:
         Raises:
           StorageFull, StorageUnavailable: before the block, if `data` cannot be kept.
         """
-        try:
-            sha256 = await trio.to_thread.run_sync(
-                self._blobs.put, key, data, limiter=self._threads
-            )
-        except StorageError as error:
-            # Its frames hold `data`, in a cycle that only the garbage collector would find.
-            raise error.with_traceback(None) from error.__cause__
+        self._arriving.add(key)
         failure: StorageError | None = None
         try:
-            yield sha256
+            sha256 = await self._put(key, data)
+            try:
+                yield sha256
+            except StorageError as error:
+                failure = error
+            # Not in the `except`, where a cancellation would take the place of the failure.
+            if failure:
+                await self.forget(key)
+                raise failure
+        finally:
+            self._arriving.remove(key)
+            # It holds this frame, which would hold it, and with it the data.
+            del failure
+
+    async def _put(self, key: str, data: bytes) -> str:
+        try:
+            return await trio.to_thread.run_sync(self._blobs.put, key, data, limiter=self._threads)
         except StorageError as error:
-            failure = error
-        # Not in the `except`, where a cancellation would take the place of the failure.
-        if failure:
-            await self.forget(key)
-            raise failure
+            # Trio's frames hold the error that holds them, and with them the data.
+            raise error.with_traceback(None) from error.__cause__
 
     async def forget(self, key: str) -> None:
         """Delete a file that no job refers to; or, if that fails, leave it to `sweep`."""
@@ -85,7 +95,7 @@ class Shelf:
             log.warning("file_left_behind", file=self._blobs.locate(key), error=str(error))
 
     async def sweep(self, catalogue: GroupCommit) -> None:
-        """Delete what a crash left between a file and its row, of what was here at the opening."""
+        """Delete what a crash left between a file and its row."""
         shards = self._blobs.shards()
         while True:
             keys = await trio.to_thread.run_sync(next, shards, None, limiter=self._threads)
@@ -95,7 +105,9 @@ class Shelf:
                 await self._sweep(set(keys[start : start + SWEEP_CHUNK]), catalogue)
 
     async def _sweep(self, keys: set[str], catalogue: GroupCommit) -> None:
-        jobs = {job_of(key) for key in keys}
-        for key in keys - await catalogue.commit(lambda records: records.keys(jobs)):
+        # What is arriving may have its row only after we have looked.
+        jobs = {key: job for key in keys - self._arriving if (job := job_of(key))}
+        known = await catalogue.commit(lambda records: records.keys(set(jobs.values())))
+        for key in jobs.keys() - known:
             log.info("orphan_swept", file=self._blobs.locate(key))
             await self.forget(key)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from actors.mailbox import Envelope, Mailbox
+    from actors.orders import Orders
     from actors.storage.ports import Catalogue, Job, Storage
     from actors.supervision import Activity
 
@@ -53,12 +54,11 @@ OpenStorage = Callable[[], AbstractContextManager["Storage"]]
 log = structlog.get_logger("calotype.store")
 
 GIVEN_UP = (
-    "It was begun {} times, and each time the process or the Worker ended before the job did."
+    "It was begun {} times and never ended: the process or a Worker crashed, or the storage failed."
 )
 
-
 # Attempts that failed through no fault of the job do not count, but this many are enough.
-MOST_ATTEMPTS = 20
+MOST_SPARED = 20
 
 
 def utc_now() -> datetime:
@@ -93,6 +93,7 @@ class Store:
         open_storage: OpenStorage,
         limits: StoreLimits,
         threads: trio.CapacityLimiter,
+        orders: Orders,
         activity: Activity,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -100,6 +101,7 @@ class Store:
         self._open_storage = open_storage
         self._limits = limits
         self._threads = threads
+        self._orders = orders
         self._activity = activity
         self._now = clock
         self._asks = trio.Semaphore(limits.asks)
@@ -108,7 +110,6 @@ class Store:
         self._waiting = Waiting()
         self._pending = 0
         self._accepting = 0
-        self._draining = False
         self._inputs: Shelf
         self._outputs: Shelf
         self._actions: dict[type, Callable[..., Awaitable[object]]] = {
@@ -183,8 +184,8 @@ class Store:
         try:
             with envelope:
                 message = envelope.message
-                if envelope.abandoned:
-                    return
+                if envelope.abandoned and not isinstance(message, Cancel | Delete):
+                    return  # With those two, the Dispatcher has stopped the Worker already.
                 try:
                     envelope.answer(await self._actions[type(message)](message))
                 except (StorageError, BacklogFull) as error:
@@ -258,11 +259,10 @@ class Store:
             self._waiting.fail(job_id, error)
         else:
             self._waiting.settle(job)
-            if self._draining:
+            if self._orders.draining.is_set():
                 self._waiting.fail(job_id, Draining())
 
     async def _drain(self, _: Drain) -> None:
-        self._draining = True
         self._waiting.fail_all(Draining)
 
     async def _cancel(self, message: Cancel) -> Job:
@@ -303,7 +303,7 @@ class Store:
 
         def give_back(catalogue: Catalogue, job: Job) -> Job:
             error = GIVEN_UP.format(job.attempts)
-            spare = job.id in message.spared and job.attempts < MOST_ATTEMPTS
+            spare = job.id in message.spared and job.spared < MOST_SPARED
             return catalogue.release(job.id, job.attempts, error, now, spare=spare)
 
         def reclaim(catalogue: Catalogue) -> list[Job]:

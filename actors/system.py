@@ -12,6 +12,7 @@ import trio
 from actors.dispatcher import Dispatcher
 from actors.imaging.render import keep_memory
 from actors.mailbox import Address, open_mailbox
+from actors.orders import Orders
 from actors.store import Store, StoreLimits
 from actors.supervision import Activity, Actor, ActorStatistics, Intensity, supervise
 from actors.worker import Worker
@@ -55,6 +56,7 @@ class System:
         self._nursery = nursery
         self._activities: list[Activity] = []
         self._hired = 0
+        self._orders = Orders(capacity.workers)
         keep_memory(capacity.renders)
         self.cpu = trio.CapacityLimiter(capacity.renders)
         self.storage = trio.CapacityLimiter(capacity.storage_calls)
@@ -98,14 +100,15 @@ class System:
                 door.close()
 
     def _make_store(self, mailbox: Mailbox, activity: Activity) -> Actor:
-        return Store(mailbox, self._open_storage, self._capacity.store, self.storage, activity)
+        return Store(
+            *(mailbox, self._open_storage, self._capacity.store, self.storage),
+            *(self._orders, activity),
+        )
 
     def _make_dispatcher(self, mailbox: Mailbox, activity: Activity) -> Actor:
         # Clones, because an actor closes what it holds when it crashes, and its successor
         # needs the door as well.
-        return Dispatcher(
-            mailbox, self._store_door.clone(), self._hire, self._capacity.workers, activity
-        )
+        return Dispatcher(mailbox, self._store_door.clone(), self._hire, self._orders, activity)
 
     def _make_worker(self, door: Address, mailbox: Mailbox, activity: Activity) -> Actor:
         return Worker(mailbox, door.clone(), self.cpu, self._capacity.images, activity)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -122,8 +123,8 @@ class _Failure(NamedTuple):
 def _render(
     original: bytes, recipe: str, limits: Limits, abandoned: Callable[[], bool]
 ) -> Rendered | _Failure:
-    """Render in this thread, giving way to the event loop and to the Store."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    """Render in this thread, giving way to the event loop."""
+    _give_way()
     begun = time.perf_counter()
     try:
         rendered = render(original, decode_recipe(recipe), limits, abandoned)
@@ -131,3 +132,15 @@ def _render(
         return _Failure(error.code, str(error))
     metrics.RENDER.observe(time.perf_counter() - begun)
     return rendered
+
+
+def _give_way() -> None:
+    """Lower the priority of this thread, if it is not that low already.
+
+    It stays so, since nobody may raise it again; and Trio lends the thread to calls of the Store.
+    """
+    thread = threading.get_native_id()
+    if os.getpriority(os.PRIO_PROCESS, thread) < NICENESS:
+        # A sandbox may forbid it.
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, thread, NICENESS)

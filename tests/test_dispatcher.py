@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from actors.dispatcher import PAUSE, Dispatcher
+from actors.dispatcher import LONGEST_PAUSE, MOST_RESTING, PAUSE, Dispatcher
 from actors.errors import ActorStopped, Draining, HandlerCrashed, JobInterrupted, MailboxFull
 from actors.mailbox import Envelope, open_mailbox
 from actors.messages import (
@@ -20,6 +20,7 @@ from actors.messages import (
     Run,
     Submit,
 )
+from actors.orders import Orders
 from actors.storage.ports import Job, StorageUnavailable
 from actors.supervision import Activity
 from tests.conftest import PATIENCE, THUMBNAIL, make_job
@@ -38,6 +39,7 @@ class FakeStore:
         self.broken = None
         self.ended = trio.Event()
         self.reading = trio.CancelScope()
+        self._heard = trio.Event()
 
     async def run(self):
         with self.reading:
@@ -47,6 +49,8 @@ class FakeStore:
     async def _read(self):
         async for envelope in self.mailbox:
             self.asked.append(envelope.message)
+            self._heard.set()
+            self._heard = trio.Event()
             match envelope.message:
                 case Claim():
                     self._release()
@@ -93,6 +97,11 @@ class FakeStore:
             return 0
         assert isinstance(self.claim.message, Claim)
         return self.claim.message.limit
+
+    async def hears(self, message):
+        """Wait until it is asked this."""
+        while message not in self.asked:
+            await self._heard.wait()
 
     def take(self):
         """What it was asked since the last look."""
@@ -146,7 +155,10 @@ class Dispatching:
         self.workers: list[FakeWorker] = []
         self.address, mailbox = open_mailbox("dispatcher", 8)
         self.activity = Activity("dispatcher", mailbox)
-        self.dispatcher = Dispatcher(mailbox, self.store.address, self.hire, workers, self.activity)
+        self.orders = Orders(workers)
+        self.dispatcher = Dispatcher(
+            mailbox, self.store.address, self.hire, self.orders, self.activity
+        )
         self.ended = trio.Event()
         self.mailbox = mailbox
 
@@ -443,6 +455,19 @@ async def test_a_cancelled_job_frees_its_place_for_the_next_one(start):
     assert dispatching.at_work == ids(2)
 
 
+async def test_the_next_job_does_not_wait_for_the_worker_that_has_yet_to_give_up(start):
+    dispatching = await start(workers=2)
+    await dispatching.add(1)
+    slow = next(worker for worker in dispatching.workers if worker.job)
+
+    await dispatching.ask(Cancel(make_job(1).id))
+    await dispatching.add(2)
+
+    # The slow one is still busy with what nobody wants any more.
+    assert slow.job == make_job(1).id
+    assert make_job(2).id in dispatching.at_work
+
+
 async def test_cancelling_a_job_that_nobody_works_on_only_passes_it_on(start):
     dispatching = await start(workers=1)
     await dispatching.add(1)
@@ -511,10 +536,58 @@ async def test_an_interrupted_job_is_given_back_after_a_pause(start, autojump_cl
     at_once = dispatching.store.take()
     await trio.sleep(PAUSE + 0.1)
 
-    assert at_once == []
+    # Meanwhile its Worker can take another.
+    assert at_once == [Claim(1)]
     # It was no fault of the job, so the attempt does not count.
     spared = frozenset(ids(1))
     assert dispatching.store.take() == [Reclaim(frozenset(ids(2)), spared), Claim(1)]
+
+
+async def test_a_job_that_rests_counts_as_held(start, autojump_clock):
+    dispatching = await start(workers=2)
+    await dispatching.add(1, 2)
+    interrupted, crashed = dispatching.workers
+    rests = interrupted.job
+
+    interrupted.fail(JobInterrupted(rests))
+    await trio.testing.wait_all_tasks_blocked()
+    dispatching.store.take()
+    crashed.fail(HandlerCrashed("Run"))
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert dispatching.store.take() == [Reclaim(frozenset({rests})), Claim(2)]
+
+
+async def test_a_job_rests_longer_each_time_but_never_too_long(start, autojump_clock):
+    dispatching = await start(workers=1)
+    (worker,) = dispatching.workers
+    pauses = []
+
+    for spared in (0, 1, 2, 10, 1_000):
+        dispatching.store.add(make_job(1, spared=spared))
+        await trio.testing.wait_all_tasks_blocked()
+        dispatching.store.take()
+        worker.fail(JobInterrupted(worker.job))
+        begun = trio.current_time()
+        await dispatching.store.hears(Reclaim(frozenset(), frozenset(ids(1))))
+        pauses.append(trio.current_time() - begun)
+
+    assert pauses == pytest.approx([PAUSE, 2 * PAUSE, 4 * PAUSE, LONGEST_PAUSE, LONGEST_PAUSE])
+
+
+async def test_while_many_jobs_rest_no_other_is_begun(start, autojump_clock):
+    dispatching = await start(workers=1)
+    (worker,) = dispatching.workers
+
+    for number in range(MOST_RESTING):
+        await dispatching.add(number)
+        worker.fail(JobInterrupted(worker.job))
+        await trio.testing.wait_all_tasks_blocked()
+    standing = dispatching.store.standing
+    await trio.sleep(PAUSE + 0.1)
+
+    assert standing == 0
+    assert dispatching.store.standing == 1
 
 
 @pytest.mark.parametrize(
@@ -588,6 +661,37 @@ async def test_when_its_mail_has_ended_it_claims_nothing_more(start):
 
     assert [job.id for job in dispatching.store.jobs] == ids(2)
     assert dispatching.store.ended.is_set()
+
+
+async def test_what_is_given_up_while_draining_is_given_back_before_it_leaves(start):
+    dispatching = await start(workers=2)
+    await dispatching.add(1, 2)
+    one, other = dispatching.workers
+    await dispatching.ask(Drain())
+    dispatching.store.take()
+
+    rests = one.job
+    one.fail(JobInterrupted(rests))
+    dispatching.address.close()
+    await trio.testing.wait_all_tasks_blocked()
+    still_busy = other.job
+    await dispatching.finish(other)
+
+    assert dispatching.store.asked == [Reclaim(frozenset({still_busy}), frozenset({rests}))]
+    assert dispatching.ended.is_set()
+
+
+async def test_a_store_that_fails_while_draining_is_left_alone(start):
+    dispatching = await start(workers=1)
+    await dispatching.add(1)
+    await dispatching.ask(Drain())
+    dispatching.store.broken = StorageUnavailable("away")
+
+    dispatching.workers[0].fail(HandlerCrashed("Run"))
+    dispatching.address.close()
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert dispatching.ended.is_set()
 
 
 async def test_a_crash_closes_what_it_holds(nursery, monkeypatch):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -398,6 +399,86 @@ async def test_an_ask_that_is_cancelled_while_it_waits_for_room_is_never_sent(nu
 
     assert blocked == 1
     assert [number_in(envelope) async for envelope in mailbox] == [1]
+
+
+class Share:
+    """What an asker holds until its request is out of everybody's hands."""
+
+    def __init__(self):
+        self.given_back = 0
+
+    def give_back(self):
+        self.given_back += 1
+
+    async def ask(self, address, scope):
+        with scope, suppress(Exception):
+            await address.ask(Double(1), self.give_back)
+
+
+@pytest.mark.parametrize("end", ["answer", "failure", "bug", "silence"])
+async def test_a_request_is_concluded_with_its_envelope(nursery, end):
+    address, mailbox = open_mailbox("doubler", 1)
+    share = Share()
+    nursery.start_soon(share.ask, address, trio.CancelScope())
+    envelope = await receive(mailbox)
+    before = share.given_back
+
+    with suppress(ZeroDivisionError), envelope:
+        match end:
+            case "answer":
+                envelope.answer(2)
+            case "failure":
+                envelope.fail(Odd())
+            case "bug":
+                raise ZeroDivisionError
+
+    assert (before, share.given_back) == (0, 1)
+
+
+async def test_a_request_that_is_abandoned_is_concluded_only_when_nobody_holds_it(nursery):
+    address, mailbox = open_mailbox("doubler", 1)
+    share, scope = Share(), trio.CancelScope()
+    nursery.start_soon(share.ask, address, scope)
+    await trio.testing.wait_all_tasks_blocked()
+
+    scope.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+    abandoned = share.given_back
+    with await receive(mailbox):
+        pass
+
+    assert (abandoned, share.given_back) == (0, 1)
+
+
+async def test_a_request_that_is_passed_on_is_concluded_by_the_last_who_holds_it(nursery):
+    front, front_mail = open_mailbox("front", 1)
+    back, back_mail = open_mailbox("back", 1)
+    share = Share()
+    nursery.start_soon(share.ask, front, trio.CancelScope())
+
+    with await receive(front_mail) as envelope:
+        back.forward(envelope)
+        with pytest.raises(MailboxFull):
+            back.forward(envelope)
+    passed_on = share.given_back
+    back_mail.close()
+
+    assert (passed_on, share.given_back) == (0, 1)
+
+
+@pytest.mark.parametrize("end", ["gone", "cancelled"])
+async def test_a_request_that_is_never_sent_is_concluded(nursery, end):
+    address, mailbox = open_mailbox("doubler", 0)
+    share, scope = Share(), trio.CancelScope()
+    nursery.start_soon(share.ask, address, scope)
+    await trio.testing.wait_all_tasks_blocked()
+
+    if end == "gone":
+        mailbox.close()
+    scope.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert share.given_back == 1
 
 
 async def test_an_actor_that_takes_over_goes_on_with_the_next_message(nursery):

@@ -11,7 +11,7 @@ import trio.testing
 
 import actors.worker
 from actors.dispatcher import Dispatcher
-from actors.errors import ActorStopped, HandlerCrashed
+from actors.errors import ActorStopped, Draining, HandlerCrashed
 from actors.imaging.facts import Limits
 from actors.imaging.render import render
 from actors.messages import (
@@ -19,6 +19,7 @@ from actors.messages import (
     Cancel,
     Count,
     Delete,
+    Drain,
     Fetch,
     Find,
     LookAtPool,
@@ -325,6 +326,36 @@ async def test_a_dispatcher_that_crashes_loses_no_job(opening, photo, monkeypatc
 
     assert {job.status for job in ended} == {"completed"}
     assert (pool.wanted, pool.present) == (2, 2)
+
+
+async def test_a_dispatcher_that_crashes_keeps_to_its_orders(opening, photo, monkeypatch):
+    async with opening(workers=1) as system:
+        client = Client(system)
+        await client.ask(Resize(3))
+        await client.ask(Drain())
+        crash_once(monkeypatch, Dispatcher, "_pool")
+
+        with pytest.raises(HandlerCrashed):
+            await client.ask(LookAtPool())
+        pool = await client.ask(LookAtPool())
+        with pytest.raises(Draining):
+            await client.submit(photo)
+
+    assert (pool.wanted, pool.present) == (3, 3)
+
+
+async def test_a_store_that_crashes_keeps_to_its_orders(opening, photo, monkeypatch, held_renders):
+    crash_once(monkeypatch, Store, "_count")
+    async with opening(workers=1) as system:
+        client = Client(system)
+        job = await client.submit(photo)
+        await client.ask(Drain())
+
+        with pytest.raises(HandlerCrashed):
+            await client.ask(Count())
+        with pytest.raises(Draining):
+            await client.ask(Await(job.id))
+        held_renders.go_on()
 
 
 async def test_too_many_crashes_take_the_system_down(opening, monkeypatch):

@@ -1,5 +1,8 @@
 """A Worker ends each job it is given, or says that it could not."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -19,7 +22,7 @@ from actors.storage.ports import (
     StorageUnavailable,
 )
 from actors.supervision import Activity
-from actors.worker import Worker
+from actors.worker import NICENESS, Worker, _give_way
 from tests.conftest import PATIENCE, draw, is_picture, make_job
 
 
@@ -328,3 +331,35 @@ async def test_the_first_attempt_tells_how_long_the_job_has_waited(start):
     await working.work(replace(make_job(2), attempts=2))
 
     assert waited() == before + 1
+
+
+@pytest.mark.parametrize("niceness", [0, NICENESS, NICENESS + 5])
+def test_a_render_has_a_low_priority_whatever_the_service_was_started_with(niceness):
+    script = (
+        "import os, sys, threading\n"
+        "from actors.worker import _give_way\n"
+        "def give_way():\n"
+        "    _give_way()\n"
+        "    print(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))\n"
+        "thread = threading.Thread(target=give_way)\n"
+        "thread.start()\n"
+        "thread.join()\n"
+        "print(os.getpriority(os.PRIO_PROCESS, 0))\n"
+    )
+
+    told = subprocess.run(
+        ["nice", "-n", str(niceness), sys.executable, "-c", script],
+        capture_output=True, text=True, check=True, timeout=PATIENCE,
+    )  # fmt: skip
+
+    assert [int(line) for line in told.stdout.split()] == [max(NICENESS, niceness), niceness]
+
+
+def test_a_sandbox_that_forbids_to_lower_the_priority_stops_no_render(monkeypatch):
+    def forbid(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "setpriority", forbid)
+    monkeypatch.setattr(os, "getpriority", lambda *_: 0)
+
+    _give_way()

@@ -89,10 +89,10 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
         words = request.args.items(multi=True)
         message = wire.submission(request.headers.get("Content-Type", ""), body, words, limits)
         del body
-        job = await ask(message)
+        with trio.fail_after(patience.ask):
+            job = await dispatcher.ask(message, upload().hand_over())
         # Who waits for the end does so without the picture in memory.
         del message
-        upload().close()
         structlog.contextvars.bind_contextvars(job_id=job.id)
         wait = min(_preferred_wait(request.headers.getlist("Prefer")), int(patience.wait))
         if wait:

@@ -20,7 +20,7 @@ from actors.storage.ports import StorageError, StorageFull, StorageUnavailable
 from web.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hypercorn.typing import ASGIReceiveCallable
 
@@ -90,6 +90,7 @@ class Upload:
         self._taken = 0
         self._spilled = 0
         self._has_turn = False
+        self._handed_over = False
         self._done = trio.Event()
         self._problem: Exception | None = None
 
@@ -194,8 +195,21 @@ class Upload:
         # Whoever has a turn needs no limiter of another kind.
         return await trio.to_thread.run_sync(_take_back, self._file)
 
+    def hand_over(self) -> Callable[[], None]:
+        """Return what gives back what the body holds; `close` leaves it to that from now on.
+
+        For whoever has the bytes longer than the request lasts, such as an actor that has not got
+        round to them when the client goes.
+        """
+        self._handed_over = True
+        return self._let_go
+
     def close(self) -> None:
-        """Give back what the body holds: nobody needs it any more. May be called again."""
+        """Give back what the body holds, unless it was handed over. May be called again."""
+        if not self._handed_over:
+            self._let_go()
+
+    def _let_go(self) -> None:
         self._pieces = []
         self._give_back()
         if self._has_turn:

@@ -11,17 +11,16 @@ import errno
 import hashlib
 import itertools
 import os
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from actors.storage.directories import make_directory, sync_directory
 from actors.storage.ports import BlobNotFound, StorageFull, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CLOCK_MARGIN = 2.0  # seconds
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 
 
@@ -32,12 +31,11 @@ class Files:
         self._directory = directory
         self._partial = directory / ".partial"
         self._numbers = itertools.count()
-        # File times come from a coarser clock than ours, so allow for the difference.
-        self._opened = time.time() - CLOCK_MARGIN
         with _named_errors():
+            make_directory(directory)
             for name in (".partial", *SHARDS):
-                (directory / name).mkdir(parents=True, exist_ok=True)
-            _sync_directory(directory)
+                (directory / name).mkdir(exist_ok=True)
+            sync_directory(directory)
             for leftover in self._partial.iterdir():
                 leftover.unlink()
 
@@ -56,7 +54,7 @@ class Files:
             except OSError:
                 beside.unlink(missing_ok=True)
                 raise
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
         return hashlib.sha256(data).hexdigest()
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
@@ -84,23 +82,8 @@ class Files:
         """See `Blobs.shards`."""
         for shard in SHARDS:
             with _named_errors(), os.scandir(self._directory / shard) as entries:
-                keys = [f"{shard}/{entry.name}" for entry in entries if self._was_there(entry)]
+                keys = [f"{shard}/{entry.name}" for entry in entries]
             yield keys
-
-    def _was_there(self, entry: os.DirEntry[str]) -> bool:
-        # A name that came after the opening may be of a job that is only now written.
-        try:
-            return entry.stat(follow_symlinks=False).st_mtime < self._opened
-        except FileNotFoundError:
-            return False  # Deleted since its name was read.
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -89,7 +89,14 @@ def make_jobs(db: Database) -> None:
     )
 
 
-STEPS = {"0001_jobs": make_jobs}
+def count_spared(db: Database) -> None:
+    """Count the spared attempts of a job, and list by status and operation through an index."""
+    table = db.table("jobs")
+    table.add_column("spared", int, not_null_default=0)
+    table.create_index(["status", "operation", "number"])
+
+
+STEPS = {"0001_jobs": make_jobs, "0002_spared": count_spared}
 
 for name, step in STEPS.items():
     migrations(name=name)(step)

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from actors.storage.directories import make_directory
 from actors.storage.files import Files
 from actors.storage.ports import Storage, StorageUnavailable
 from actors.storage.sqlite import SqliteCatalogue
@@ -63,7 +64,7 @@ def open_storage(places: Places) -> Iterator[Storage]:
 def _locked(path: Path) -> Iterator[IO[str]]:
     """Hold a lock on `path`; the system lets go of it when the process ends, however it does."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         file = path.open("a+")
     except OSError as error:
         raise StorageUnavailable(f"{path}: {error.strerror}") from error

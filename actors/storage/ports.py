@@ -26,11 +26,11 @@ class StorageError(Exception):
 
 
 class StorageUnavailable(StorageError):
-    """The storage did not do it, and may do it later. Nothing half-done is visible."""
+    """The storage did not do it, and may do it later."""
 
 
 class StorageFull(StorageError):
-    """There is no room left. Nothing half-done is visible."""
+    """There is no room left; nothing was changed."""
 
 
 class JobNotFound(StorageError):
@@ -93,6 +93,7 @@ class Job:
     `attempts` counts how often it was begun. It is also the fencing token: a claim hands it out,
     and a result that names an older attempt is refused (Kleppmann, "How to do distributed
     locking", 2016). So it only grows, also over a retry; `attempts_allowed` says where it ends.
+    `spared` counts the attempts, since it was submitted or retried, that were made good for.
     """
 
     id: str
@@ -107,6 +108,7 @@ class Job:
     error: str | None
     attempts: int
     attempts_allowed: int
+    spared: int
     created_at: datetime
     started_at: datetime | None
     updated_at: datetime
@@ -264,7 +266,10 @@ class Blobs(Protocol):
         """Return where the bytes are, as a person would look for them. Does not block."""
 
     def shards(self) -> Iterator[list[str]]:
-        """Yield the keys that were there when the storage was opened, one shard at a time."""
+        """Yield the keys that are there, one shard at a time; others may come meanwhile.
+
+        There may be names that are no keys: somebody else's files.
+        """
 
 
 @dataclass(frozen=True, slots=True)

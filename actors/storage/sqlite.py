@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlite_utils import Database
 
+from actors.storage.directories import make_directory
 from actors.storage.migrations import STEPS, migrations
 from actors.storage.ports import (
     Job,
@@ -56,7 +57,7 @@ class SqliteCatalogue:
 
     def __init__(self, path: Path) -> None:
         with _named_errors():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(path.parent)
             self._db = Database(sqlite3.connect(path, check_same_thread=False))
             try:
                 self._db.enable_wal()
@@ -75,7 +76,8 @@ class SqliteCatalogue:
     @property
     def identity(self) -> str:
         """The name that this catalogue was given when it was made; no other has it."""
-        (identity,) = self._db.execute("select id from catalogue").fetchone()
+        with _named_errors():
+            (identity,) = self._db.execute("select id from catalogue").fetchone()
         return str(identity)
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
@@ -157,7 +159,7 @@ class SqliteCatalogue:
             return self.fail(job_id, attempt, "crashed", error, now)
         return self._one(
             "update jobs set status = 'pending', attempts_allowed = attempts_allowed + :spare, "
-            "updated_at = :now where id = :id returning *",
+            "spared = spared + :spare, updated_at = :now where id = :id returning *",
             {"id": job_id, "spare": int(spare), "now": _text(now)},
         )
 
@@ -212,7 +214,8 @@ class SqliteCatalogue:
         return self._one(
             f"""
             update jobs set status = 'pending', position = {LAST}, error_code = null, error = null,
-                attempts_allowed = attempts + :max_attempts, started_at = null, updated_at = :now
+                attempts_allowed = attempts + :max_attempts, spared = 0, started_at = null,
+                updated_at = :now
             where id = :id returning *
             """,
             {"id": job_id, "max_attempts": max_attempts, "now": _text(now)},
@@ -257,9 +260,10 @@ class SqliteCatalogue:
 
     def pending(self) -> int:
         """See `Catalogue.pending`."""
-        (count,) = self._db.execute(
-            "select sum(jobs) from tallies where status = 'pending'"
-        ).fetchone()
+        with _named_errors():
+            (count,) = self._db.execute(
+                "select sum(jobs) from tallies where status = 'pending'"
+            ).fetchone()
         return int(count)
 
     def tally(self) -> Tally:
@@ -331,6 +335,7 @@ class _Row(msgspec.Struct):
     error: str | None
     attempts: int
     attempts_allowed: int
+    spared: int
     created_at: datetime
     started_at: datetime | None
     updated_at: datetime
@@ -349,6 +354,7 @@ class _Row(msgspec.Struct):
             error=self.error,
             attempts=self.attempts,
             attempts_allowed=self.attempts_allowed,
+            spared=self.spared,
             created_at=self.created_at,
             started_at=self.started_at,
             updated_at=self.updated_at,
@@ -369,7 +375,7 @@ class _Row(msgspec.Struct):
 
 def _text(moment: datetime) -> str:
     """Return `moment` as fixed-width RFC 3339 text in UTC."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 @contextmanager
@@ -378,7 +384,8 @@ def _named_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        # Only what SQLite itself says has a code; Python's sqlite3 raises this class as well.
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
             raise StorageFull("no room for the catalogue") from error
         raise StorageUnavailable(f"the catalogue: {error}") from error
     except sqlite3.DatabaseError as error:

@@ -127,6 +127,7 @@ def test_an_added_job_is_pending_and_has_not_been_begun(each):
         error=None,
         attempts=0,
         attempts_allowed=2,
+        spared=0,
         created_at=minute(0),
         started_at=None,
         updated_at=minute(0),
@@ -436,6 +437,16 @@ def test_an_attempt_that_is_spared_is_made_good_for(each, add):
 
     assert (spared.status, spared.attempts, spared.attempts_allowed) == ("pending", 1, 2)
     assert (last.status, last.attempts, last.error) == ("failed", 2, "its own fault")
+    assert (spared.spared, last.spared) == (1, 1)
+
+
+def test_a_retry_counts_the_spared_attempts_anew(each, add):
+    add("a", max_attempts=1)
+    each.claim([ANY], minute(1))
+    each.release("a", 1, "no fault of its own", minute(2), spare=True)
+    each.cancel("a", minute(3))
+
+    assert each.retry("a", 1, minute(4)).spared == 0
 
 
 # --- Cancelling, retrying, deleting ---------------------------------------------------------------
@@ -815,10 +826,17 @@ def test_a_key_can_be_located_whether_it_is_there_or_not(blobs):
     assert blobs.locate("3f/a.jpg").endswith("3f/a.jpg")
 
 
-def test_shards_leave_out_what_came_after_the_opening(blobs):
-    blobs.put("3f/a", b"data")
+def test_shards_tell_every_key_and_no_shard_comes_twice(blobs):
+    keys = {"00/a", "3f/b", "3f/c", "ff/d"}
+    for key in keys | {"3f/gone"}:
+        blobs.put(key, b"data")
+    blobs.delete("3f/gone")
 
-    assert [key for shard in blobs.shards() for key in shard] == []
+    shards = list(blobs.shards())
+
+    assert {key for shard in shards for key in shard} == keys
+    fanned = [{key[:2] for key in shard} for shard in shards if shard]
+    assert sorted(fanned, key=min) == [{"00"}, {"3f"}, {"ff"}]
 
 
 def test_several_threads_may_put_and_get_at_once(blobs):

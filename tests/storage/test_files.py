@@ -6,12 +6,11 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
-from actors.storage.files import CLOCK_MARGIN, Files
+from actors.storage.files import Files
 from actors.storage.ports import BlobNotFound, StorageFull, StorageUnavailable
 
 ROOT = Path(__file__).parent.parent.parent
@@ -21,12 +20,6 @@ def all_files(directory: Path) -> list[str]:
     return sorted(
         str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()
     )
-
-
-def make_old(path: Path) -> None:
-    """Let a file look as if it had been there for a minute."""
-    then = time.time() - 60
-    os.utime(path, (then, then))
 
 
 @pytest.fixture
@@ -246,60 +239,21 @@ def test_a_place_that_is_no_directory_is_unavailable(tmp_path):
         Files(tmp_path / "file")
 
 
-def test_shards_tell_what_was_there_at_the_opening_and_nothing_newer(tmp_path):
-    first = Files(tmp_path)
-    for key in ("00/a", "3f/b", "3f/c", "ff/d"):
-        first.put(key, b"data")
-        make_old(tmp_path / key)
-
+def test_shards_tell_every_name_even_one_that_is_no_text(tmp_path):
     files = Files(tmp_path)
-    files.put("3f/new", b"data")
+    for key in ("00/a", "3f/b", "3f/c", "ff/d"):
+        files.put(key, b"data")
+    foreign = os.fsdecode(b"ab\xff.jpg")
+    (tmp_path / "ff" / foreign).write_bytes(b"")
+
     shards = list(files.shards())
 
     assert len(shards) == 256
-    assert sorted(key for shard in shards for key in shard) == ["00/a", "3f/b", "3f/c", "ff/d"]
     assert sorted(shards[0x3F]) == ["3f/b", "3f/c"]
-
-
-def test_shards_leave_out_what_may_be_new_because_clocks_are_coarse(tmp_path):
-    Files(tmp_path).put("3f/a", b"data")
-    moment = time.time() - CLOCK_MARGIN / 2
-    os.utime(tmp_path / "3f" / "a", (moment, moment))
-
-    assert [key for shard in Files(tmp_path).shards() for key in shard] == []
-
-
-def test_shards_are_told_while_files_come_and_go(tmp_path):
-    for number in range(200):
-        key = f"3f/{number}"
-        Files(tmp_path).put(key, b"data") if number == 0 else (tmp_path / key).write_bytes(b"")
-        make_old(tmp_path / key)
-    files = Files(tmp_path)
-    scandir = os.scandir
-
-    class Vanishing:
-        """The names of a directory, of which each is deleted as soon as it has been read."""
-
-        def __init__(self, path):
-            self._entries = scandir(path)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            self._entries.close()
-
-        def __iter__(self):
-            for entry in self._entries:
-                if entry.name != "0":
-                    files.delete(f"3f/{entry.name}")
-                yield entry
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "scandir", Vanishing)
-        keys = [key for shard in files.shards() for key in shard]
-
-    assert keys == ["3f/0"]
+    assert sorted(key for shard in shards for key in shard) == [
+        *("00/a", "3f/b", "3f/c"),
+        *(f"ff/{foreign}", "ff/d"),
+    ]
 
 
 def test_two_threads_that_put_at_once_do_not_share_a_file_beside(tmp_path, monkeypatch):

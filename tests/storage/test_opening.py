@@ -1,5 +1,6 @@
 """A storage belongs to one process at a time."""
 
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -59,6 +60,21 @@ def test_opening_makes_what_is_missing(tmp_path):
     assert (places.inputs / "3f" / "a").read_bytes() == b"in"
     assert (places.outputs / "3f" / "a").read_bytes() == b"out"
     assert job.status == "pending"
+
+
+def test_what_was_made_is_on_the_disk_by_name(tmp_path, monkeypatch):
+    synced = set()
+    fsync = os.fsync
+
+    def noted_fsync(descriptor):
+        synced.add(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    with open_storage(places_in(tmp_path / "new" / "place")):
+        pass
+
+    assert {str(tmp_path), str(tmp_path / "new"), str(tmp_path / "new" / "place")} <= synced
 
 
 def test_a_second_opening_is_refused_until_the_first_has_ended(tmp_path):

@@ -164,8 +164,29 @@ def test_the_steps_of_the_schema_are_recorded_and_taken_once(path, catalogue, lo
     applied = look("select migration_set, name, applied_at from _sqlite_migrations")
     SqliteCatalogue(path).close()
 
-    assert [row[:2] for row in applied] == [("calotype", "0001_jobs")]
+    assert [row[1] for row in applied] == ["0001_jobs", "0002_spared"]
     assert look("select migration_set, name, applied_at from _sqlite_migrations") == applied
+
+
+def test_a_list_by_status_and_operation_is_read_through_an_index(catalogue, look):
+    plan = look(
+        "explain query plan select * from jobs where status = 'failed' and operation = 'resize' "
+        "order by number desc limit 20"
+    )
+
+    # And not sorted: that would be a second line.
+    assert [row[3] for row in plan] == [
+        "SEARCH jobs USING INDEX idx_jobs_status_operation_number (status=? AND operation=?)"
+    ]
+
+
+def test_times_before_the_year_1000_sort_as_well(catalogue):
+    each = Each(catalogue)
+    each.add(new_job("a"), NOON)
+
+    page = each.page(Query(limit=9, created_after=datetime(999, 1, 1, tzinfo=UTC)))
+
+    assert [job.id for job in page.jobs] == ["a"]
 
 
 def test_the_queue_is_read_through_an_index(catalogue, look):
@@ -249,6 +270,16 @@ def test_a_file_that_is_no_catalogue_is_unavailable_and_stays_as_it_is(tmp_path)
         SqliteCatalogue(letter)
 
     assert letter.read_bytes() == b"Dear diary, " * 1_000
+
+
+def test_a_text_that_is_damaged_is_unavailable(catalogue):
+    each = Each(catalogue)
+    each.add(new_job("a"), NOON)
+    catalogue._db.execute("update jobs set recipe = cast(x'ff' as text)")
+
+    # An error of Python's own, which has no code of SQLite's.
+    with pytest.raises(StorageUnavailable, match="decode"):
+        each.find("a")
 
 
 def test_any_thread_may_use_it_though_one_at_a_time(catalogue):

@@ -7,9 +7,15 @@ from tests.web.raw import Answer
 
 
 async def ask(
-    app: Quart, method: str, path: str, headers: dict[str, str], *, seconds_a_piece: float = 0
+    app: Quart,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    body: bytes = b"",
+    *,
+    seconds_a_piece: float = 0,
 ) -> Answer:
-    """Have `app` answer one request without a body, and return what it sends."""
+    """Have `app` answer one request, and return what it sends."""
     path, _, query = path.partition("?")
     fields = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     scope = {
@@ -23,7 +29,7 @@ async def ask(
         "headers": [(b"host", b"calotype"), *fields],
         "extensions": {},
     }
-    events = [{"type": "http.request", "body": b"", "more_body": False}]
+    events = [{"type": "http.request", "body": body, "more_body": False}]
     sent = []
 
     async def receive():

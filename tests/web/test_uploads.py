@@ -127,6 +127,18 @@ async def test_what_a_body_holds_can_be_given_back_early_and_once(uploads):
     other.close()
 
 
+async def test_a_body_that_was_handed_over_is_given_back_by_whoever_has_it(uploads):
+    upload = uploads.open(None)
+    await receive(upload, b"photo")
+
+    give_back = upload.hand_over()
+    upload.close()
+    held = uploads.in_memory
+    give_back()
+
+    assert (held, uploads.in_memory) == (5, 0)
+
+
 async def test_many_tiny_pieces_do_not_cost_more_than_they_have(tmp_path):
     uploads = make_uploads(tmp_path, max_size=3 * SMALL, memory=3 * SMALL)
     upload = uploads.open(None)
