@@ -203,7 +203,7 @@ async def visit(name: str, front_door: Address, seconds: float) -> None:
         log(name, f"has {title}, number {kept} in the book")
 
 
-async def serve(after: float | None, grace: float, *, late: bool) -> bool:
+async def serve(after: float, grace: float, *, late: bool) -> bool:
     """Run the shop until it is closing time. Return whether all work was done in time."""
     # Customers stand outside: they get their answers until the shop has closed, hence the `noqa`.
     async with trio.open_nursery() as customers:
@@ -214,7 +214,7 @@ async def serve(after: float | None, grace: float, *, late: bool) -> bool:
                 customers.start_soon(visit, "dan", front_door, FOREVER)  # noqa: ASYNC111
             with (
                 trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
-                trio.move_on_after(after or FOREVER),
+                trio.move_on_after(after),
             ):
                 await anext(signals)
             closed = trio.current_time()
@@ -224,11 +224,25 @@ async def serve(after: float | None, grace: float, *, late: bool) -> bool:
     return in_time
 
 
+def seconds(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    """Return `value` if it is a time that can pass; NaN is none."""
+    if not 0 <= value <= FOREVER:
+        raise click.BadParameter(f"{value} is not between 0 and {FOREVER:g}.")
+    return value
+
+
 @click.command(help=__doc__)
-@click.option("--after", type=float, help="Seconds until closing time; by default Ctrl-C.")
-@click.option("--grace", type=float, default=3.0, show_default=True, help="Seconds to finish.")
+@click.option(
+    "--after",
+    default=FOREVER,
+    callback=seconds,
+    help="Seconds until closing time; by default Ctrl-C.",
+)
+@click.option(
+    "--grace", default=3.0, show_default=True, callback=seconds, help="Seconds to finish."
+)
 @click.option("--late", is_flag=True, help="Order a print that takes longer than the grace.")
-def main(*, after: float | None, grace: float, late: bool) -> None:
+def main(*, after: float, grace: float, late: bool) -> None:
     """Run the shop. End with 1 if something had to be cancelled."""
     sys.exit(0 if trio.run(partial(serve, after, grace, late=late)) else 1)
 

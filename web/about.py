@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from web.watch import Watch
 
 
+MAX_POOL_BODY = 1024  # bytes
+
+
 class _PoolWords(msgspec.Struct):
     workers: int
 
@@ -89,7 +92,9 @@ def stats_blueprint(watch: Watch, dispatcher: Address, *, max_pool: int) -> Blue
     @blueprint.patch("/pool")
     async def resize() -> Response:
         body = await upload().read()
-        words = Members(from_json(body, dict[str, object])).only(_PoolWords)
+        if len(body) > MAX_POOL_BODY:
+            raise Problem("too_large", f"The JSON has more than {MAX_POOL_BODY} bytes.")
+        words = Members.of_json(from_json(body, dict[str, msgspec.Raw])).only(_PoolWords)
         if not 1 <= words.workers <= max_pool:
             raise invalid([Fault("/workers", f"must be from 1 to {max_pool}")])
         with trio.fail_after(watch.patience):

@@ -39,11 +39,11 @@ def serve() -> None:
     try:
         in_time = trio.run(serve_until_stopped, settings)
     except* StorageError as group:
-        _give_up("the storage cannot be opened", group)
+        _complain("the storage cannot be opened", group)
     except* OSError as group:
-        _give_up(f"cannot listen on {settings.host}:{settings.port}", group)
+        _complain(f"cannot listen on {settings.host}:{settings.port}", group)
     except* TooManyCrashes as group:
-        _give_up("an actor kept crashing", group)
+        _complain("an actor kept crashing", group)
     sys.exit(0 if in_time else 1)
 
 
@@ -69,10 +69,9 @@ def _settings() -> Settings:
         sys.exit(2)
 
 
-def _give_up(what: str, group: BaseExceptionGroup[BaseException]) -> None:
+def _complain(what: str, group: BaseExceptionGroup[BaseException]) -> None:
     for error in _leaves(group):
         click.echo(f"calotype: {what}: {error}", err=True)
-    sys.exit(1)
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

@@ -132,8 +132,6 @@ class Server:
         self.open.add(connection)
         try:
             await connection.run()
-        except* OSError:
-            pass  # The client broke it off.
         except* Exception:
             log.warning("connection_failed", exc_info=True)
         finally:
@@ -311,11 +309,13 @@ class _Protocol(H11Protocol):
             tasks,
             ConnectionState({}),
             False,  # No TLS here: a proxy's business.
-            parse_socket_addr(socket.family, socket.getpeername()),
+            None,  # Nobody asks who the client is, and one that has gone cannot be told.
             parse_socket_addr(socket.family, socket.getsockname()),
             send,
         )
-        self.connection = _Requests(h11.SERVER, max_incomplete_event_size=server.limits.header_size)
+        self.connection = _Requests(
+            h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
+        )
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Send a part of an answer; its head says so if the connection will close after it."""

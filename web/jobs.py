@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -14,12 +15,12 @@ import trio
 from quart import Blueprint, request
 from quart_trio.wrappers import TrioResponse as Response
 
-from actors.errors import Draining
+from actors.errors import ActorStopped, AskFailed, Draining
 from actors.messages import Await, Cancel, Delete, Find, ListJobs, Retry
-from actors.storage.ports import ENDED, Query, Status
+from actors.storage.ports import ENDED, Query, Status, StorageUnavailable
 from web import wire
 from web.members import Members
-from web.problems import Fault, invalid
+from web.problems import Fault, Problem, invalid
 from web.uploads import upload
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ R = TypeVar("R")
 
 JSON = {"Content-Type": "application/json"}
 MAX_PAGE = 100
+FATE_UNKNOWN = "Whether the job was accepted is unknown: look at GET /jobs before sending it again."
+# Why nobody may know how a job goes. If it was accepted, that is told all the same.
+NO_ANSWER = (AskFailed, StorageUnavailable, trio.TooSlowError)
 PREFERENCE = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,18})\"?\s*(;.*)?", re.IGNORECASE)
 
 
@@ -89,20 +93,25 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
         words = request.args.items(multi=True)
         message = wire.submission(request.headers.get("Content-Type", ""), body, words, limits)
         del body
-        with trio.fail_after(patience.ask):
-            job = await dispatcher.ask(message, upload().hand_over())
+        try:
+            with trio.fail_after(patience.ask):
+                job = await dispatcher.ask(message, upload().hand_over())
+        except (trio.TooSlowError, ActorStopped) as error:
+            raise Problem("storage_unavailable", FATE_UNKNOWN, retry=False) from error
         # Who waits for the end does so without the picture in memory.
         del message
         structlog.contextvars.bind_contextvars(job_id=job.id)
         wait = min(_preferred_wait(request.headers.getlist("Prefer")), int(patience.wait))
         if wait:
-            job = await look_after(wait, job.id)
+            with suppress(*NO_ANSWER):
+                job = await look_after(wait, job.id)
         if job.status not in ENDED:
             return Response(answers.accepted(job), 202, {**JSON, "Location": f"/jobs/{job.id}"})
         applied = {"Preference-Applied": f"wait={wait}"}
         if job.output and _prefers_image(job.output.media_type):
             applied["Content-Location"] = f"/jobs/{job.id}/download"
-            return await downloads.whole(job, job.output, applied)
+            with suppress(*NO_ANSWER):
+                return await downloads.whole(job, job.output, applied)
         return Response(
             answers.job(job), 200, {**JSON, **applied, "Content-Location": f"/jobs/{job.id}"}
         )

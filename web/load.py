@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +47,15 @@ def _url(_context: click.Context, _parameter: click.Parameter, value: str) -> Sp
     return url
 
 
+def _seconds(
+    _context: click.Context, _parameter: click.Parameter, value: float | None
+) -> float | None:
+    # FloatRange takes NaN, which is neither below nor above anything.
+    if value is not None and not 0 < value < math.inf:
+        raise click.BadParameter(f"{value:g} is no finite number above 0.")
+    return value
+
+
 def _size(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, int]:
     if not re.fullmatch("[1-9][0-9]{0,4}x[1-9][0-9]{0,4}", value):
         raise click.BadParameter(f"{value!r} is no size such as 1600x1200.")
@@ -82,7 +92,8 @@ class _Report:
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=float,
+    callback=_seconds,
     help=f"After how long no more jobs are begun.  [default: {MOST_SECONDS:.0f}]",
 )
 @click.option(

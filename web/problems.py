@@ -65,7 +65,7 @@ class Fault:
 
 
 class Problem(Exception):
-    """An answer of 400 or above."""
+    """An answer of 400 or above. Without `retry` it asks nobody to try again, whatever its kind."""
 
     def __init__(
         self,
@@ -74,6 +74,7 @@ class Problem(Exception):
         *,
         faults: Sequence[Fault] = (),
         headers: Mapping[str, str] | None = None,
+        retry: bool = True,
     ) -> None:
         super().__init__(code, detail)
         self.code = code
@@ -81,7 +82,7 @@ class Problem(Exception):
         self.detail = detail
         self.faults = faults
         self.headers: dict[str, str] = {"Content-Type": "application/problem+json"}
-        if self.kind.retry:
+        if retry and self.kind.retry:
             self.headers["Retry-After"] = str(RETRY_AFTER)
         self.headers.update(headers or {})
 

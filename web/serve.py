@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
 import signal
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -43,6 +45,7 @@ DRAIN = 2.0  # seconds for the actors to hear of the stop
 STUCK = 5.0  # seconds after the grace until the process is ended by force
 REQUESTS_SHARE = 2 / 3
 BASE64 = 4 / 3
+PHOTO = Path(__file__).parent.parent / "examples" / "photo.jpg"  # if this is a checkout
 
 
 class Stopping:
@@ -160,17 +163,22 @@ async def _stop_at_signal(
 def _announce(settings: Settings, port: int) -> None:
     url = f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{port}"
     log.info("listening", url=url, workers=settings.worker_pool_size, renders=settings.max_renders)
-    print(  # noqa: T201  (for the person who started it; what happens is in the log)
-        f"Calotype listens on {url}\n"
-        f"  jobs     {settings.db_path} (SQLite)\n"
-        f"  images   {settings.upload_dir}/ and {settings.output_dir}/\n"
-        f"  workers  {settings.worker_pool_size}, rendering {settings.max_renders} at a time\n"
-        "Try it:\n"
-        "  curl -sS -F image=@examples/photo.jpg -F operation=thumbnail -F width=300 "
-        "-F height=300 \\\n"
-        f"    -H 'Prefer: wait=30' -H 'Accept: image/*' -o thumbnail.jpg {url}/jobs",
-        flush=True,
-    )
+    photo = PHOTO if PHOTO.is_file() else "YOUR.jpg"
+    try:
+        print(  # noqa: T201  (for the person who started it; what happens is in the log)
+            f"Calotype listens on {url}\n"
+            f"  jobs     {settings.db_path} (SQLite)\n"
+            f"  images   {settings.upload_dir}/ and {settings.output_dir}/\n"
+            f"  workers  {settings.worker_pool_size}, rendering {settings.max_renders} at a time\n"
+            "Try it:\n"
+            f"  curl -sS -F {shlex.quote(f'image=@{photo}')} \\\n"
+            "    -F operation=thumbnail -F width=300 -F height=300 \\\n"
+            f"    -H 'Prefer: wait=30' -H 'Accept: image/*' -o thumbnail.jpg {url}/jobs",
+            flush=True,
+        )
+    except OSError:
+        # Nobody can read it, and what is left of it must not spoil the exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _allow_files(wanted: int) -> None:

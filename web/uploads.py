@@ -135,8 +135,9 @@ class Upload:
 
     def _check_size(self, size: int) -> None:
         if size > self._uploads.limits.max_size:
+            bound = self._uploads.limits.max_size
             raise Problem(
-                "too_large", f"The body has more than {self._uploads.limits.max_size} bytes."
+                "too_large", f"A body may have {bound} bytes, and an image in it MAX_UPLOAD_SIZE."
             )
 
     async def _keep(self, piece: bytes) -> None:

@@ -30,14 +30,12 @@ from actors.imaging.facts import Format
 from actors.imaging.recipe import Operation, Output, Quality, Recipe
 from actors.messages import Submit
 from actors.storage.ports import Priority
-from web.members import Members, from_json, pointer
+from web.members import Members, check_names, from_json, pointer
 from web.problems import Fault, Problem, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MAX_DEPTH = 16
-MAX_MEMBERS = 64
 MAX_PARTS = 32
 MAX_PART_HEAD = 4096  # bytes; Werkzeug takes a second for a megabyte of parameters
 OPERATIONS = {each.__struct_config__.tag: each for each in get_args(Operation)}
@@ -86,33 +84,23 @@ def submission(
 # --- The three forms ------------------------------------------------------------------------------
 
 
+class _ImageWords(msgspec.Struct):
+    """The one member that may be large."""
+
+    image_data: Raw = Raw(b"null")
+
+
 def _from_json(body: bytes, limits: WireLimits) -> _Said:
-    members = from_json(body, dict[str, Raw])
-    image = members.pop("image_data", None)
-    if len(body) - len(image or b"") > limits.json:
+    # First without the other members: of those, a body could bring millions.
+    image = bytes(from_json(body, _ImageWords).image_data)
+    if len(body) - len(image) > limits.json:
         raise Problem("too_large", f"The JSON besides the image has more than {limits.json} bytes.")
-    if len(members) > MAX_MEMBERS:
-        raise Problem("malformed", f"The JSON has more than {MAX_MEMBERS} members.")
-    values = {name: from_json(raw, object) for name, raw in members.items()}
-    if _depth(values) > MAX_DEPTH:
-        raise Problem("malformed", f"The JSON is nested more than {MAX_DEPTH} deep.")
-    said = _Said(Members({name: value for name, value in values.items() if value is not None}))
-    if image is not None and bytes(image) != b"null":
-        _read_base64(bytes(image), said)
+    members = from_json(body, dict[str, Raw])
+    members.pop("image_data", None)
+    said = _Said(Members.of_json(members))
+    if image != b"null":
+        _read_base64(image, said)
     return said
-
-
-def _depth(value: object) -> int:
-    """Return how deep lists and objects are nested."""
-    depth, layer = 0, [value]
-    while layer := [
-        inner
-        for outer in layer
-        if isinstance(outer, dict | list)
-        for inner in (outer.values() if isinstance(outer, dict) else outer)
-    ]:
-        depth += 1
-    return depth
 
 
 def _read_base64(raw: bytes, said: _Said) -> None:
@@ -191,6 +179,7 @@ def _name(part: Field | File) -> str:
     name: str | None = part.name  # None if it has none, whatever Werkzeug's annotation says.
     if name is None:
         raise ValueError("a part has no name")
+    check_names([name])
     return name
 
 

@@ -69,6 +69,23 @@ def test_when_the_time_has_come_the_closing_runs_down_the_tree():
     assert who(lines[closed:], "has finished")
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1"])
+@pytest.mark.parametrize("option", ["--after", "--grace"])
+def test_seconds_that_cannot_pass_are_refused(option: str, seconds: str):
+    ran = subprocess.run(
+        [*COMMAND, "--after", "0", option, seconds],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert ran.returncode == 2
+    assert "Usage:" in ran.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_does_the_same(number: signal.Signals):
     with subprocess.Popen(COMMAND, cwd=ROOT, env=environment(), stdout=subprocess.PIPE) as shop:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = (sys.executable, "-c", "from web.cli import main; main()")
@@ -52,11 +53,15 @@ class Server:
         }
         self.environment = environment(**places, **settings)
 
-    def start(self) -> None:
-        """Start the process, and wait until it is ready."""
+    def start(self, stdout: IO[bytes] | None = None) -> None:
+        """Start the process, and wait until it is ready. `stdout` is the log by default."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*COMMAND, "serve"], cwd=self.dir, env=self.environment, stdout=log, stderr=log
+                [*COMMAND, "serve"],
+                cwd=self.dir,
+                env=self.environment,
+                stdout=stdout or log,
+                stderr=log,
             )
         deadline = time.monotonic() + PATIENCE
         while not self.is_ready():

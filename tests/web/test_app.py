@@ -135,7 +135,9 @@ async def test_a_body_beyond_the_limit_is_too_large(client):
     response = await client.post("/size", data=bytes(1001))
 
     assert response.status_code == 413
-    assert (await told(response))["code"] == "too_large"
+    members = await told(response)
+    assert members["code"] == "too_large"
+    assert "1000 bytes, and an image in it MAX_UPLOAD_SIZE" in str(members["detail"])
 
 
 async def test_a_slash_more_makes_another_path_only_if_it_is_inside(client):

@@ -167,6 +167,16 @@ async def test_a_pause_that_is_too_long_or_unclear_is_left_to_the_caller(retry_a
             await client.submit(b"photo", THUMBNAIL)
 
 
+async def test_a_submission_of_unknown_fate_is_not_repeated():
+    service = Scripted(httpx2.Response(503, json=BUSY))
+
+    async with service.client() as client:
+        with pytest.raises(ProblemError, match="overloaded"):
+            await client.submit(b"photo", THUMBNAIL)
+
+    assert len(service.asked) == 1
+
+
 async def test_patience_has_an_end(autojump_clock):
     service = Scripted(*[busy("1") for _ in range(ATTEMPTS)])
 

@@ -1,6 +1,7 @@
 """What hostile, slow and odd clients can do to a running service: nothing that others notice."""
 
 import base64
+import errno
 import json
 import math
 import os
@@ -10,10 +11,14 @@ import struct
 import threading
 import time
 import zlib
+from functools import partial
 
 import hpack
 import psutil
 import pytest
+import trio
+import trio.testing
+from structlog.testing import capture_logs
 
 from tests.web import running
 from tests.web.raw import (
@@ -26,11 +31,13 @@ from tests.web.raw import (
     read_to_end,
     send,
 )
+from web.connections import ConnectionLimits, Server
 
 pytestmark = pytest.mark.service
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 CLOSING = "Connection: close"
+RESET = struct.pack("ii", 1, 0)  # as SO_LINGER, makes the end of a connection abrupt
 SEEDED = random.Random  # so that what fails can be had again
 
 
@@ -75,6 +82,37 @@ def wait_until_alone(server) -> None:
     while open_connections(server) > 1:
         assert time.monotonic() < deadline, "connections stay open"
         time.sleep(0.05)
+
+
+@pytest.fixture
+async def broken_port(nursery):
+    """Where an application is served that has no file descriptors left."""
+
+    async def app(*_: object) -> None:  # noqa: ASYNC124 (as applications are)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    limits = ConnectionLimits(connections=1, header_size=1024, keep_alive=1, send=1)
+    serve = partial(Server(limits).serve, app, "127.0.0.1", 0, trio.Event(), lambda: 0)
+    listeners = await nursery.start(serve)
+    return listeners[0].socket.getsockname()[1]
+
+
+async def test_a_fault_of_our_own_is_not_taken_for_a_clients_going(broken_port):
+    with capture_logs() as events:
+        async with await trio.open_tcp_stream("127.0.0.1", broken_port) as client:
+            await client.send_all(head("GET /"))
+            await trio.testing.wait_all_tasks_blocked()
+
+    assert [event["event"] for event in events] == ["connection_failed"]
+
+
+async def test_a_client_that_has_gone_before_it_is_served_is_no_fault(broken_port):
+    with capture_logs() as events:
+        with connect(broken_port) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        await trio.testing.wait_all_tasks_blocked()
+
+    assert events == []
 
 
 # --- Other protocols ------------------------------------------------------------------------------
@@ -464,13 +502,12 @@ def test_an_early_answer_to_a_long_upload_leaves_nothing_behind(strict):
 
 def test_clients_that_go_in_the_middle_of_anything_leave_nothing_behind(strict):
     upload = head("POST /jobs", "Content-Type: image/png", length=2_500_000) + bytes(200_000)
-    reset = struct.pack("ii", 1, 0)
     for length in (1, 30, len(upload) - 200_000, len(upload)):
         for abruptly in (False, True):
             with connect(strict.port) as connection:
                 send(connection, upload[:length])
                 if abruptly:
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     wait_until_alone(strict)
     bodies = json.loads(ask(strict.port, "GET /stats").body)["bodies"]

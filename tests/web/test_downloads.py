@@ -187,7 +187,17 @@ async def test_a_range_beyond_the_end_cannot_be_satisfied(download, asked):
 
 @pytest.mark.parametrize(
     "asked",
-    ["bytes=0-1,3-4", "bytes=", "bytes", "lines=1-2", "bytes=5-2", "bytes=a-b", "bytes=--1", "0-1"],
+    [
+        "bytes=0-1,3-4",
+        "bytes=",
+        "bytes",
+        "lines=1-2",
+        "bytes=5-2",
+        "bytes=a-b",
+        "bytes=--1",
+        "bytes=-",
+        "0-1",
+    ],
 )
 async def test_what_is_no_single_range_is_ignored(download, asked):
     response = await download(Range=asked)

@@ -6,14 +6,19 @@ import pytest
 import trio
 import trio.testing
 
+from actors.errors import BacklogFull, Draining, MailboxFull
 from actors.mailbox import open_mailbox
-from tests.conftest import PATIENCE
+from actors.messages import Await, Find, ReadOutput, Submit
+from actors.storage.ports import Output, StorageUnavailable
+from tests.conftest import PATIENCE, make_job
 from tests.web import inside
 from tests.web.raw import ask
+from web.about import MAX_POOL_BODY
 from web.answers import Answers
 from web.app import create_app
 from web.downloads import Downloads
 from web.jobs import Patience, jobs_blueprint
+from web.members import MAX_MEMBERS, MAX_NAME
 from web.uploads import UploadLimits, Uploads
 from web.wire import WireLimits
 
@@ -78,11 +83,37 @@ def test_every_fault_of_a_pool_is_pointed_at(server, body, faults):
 
 
 @pytest.mark.service
-@pytest.mark.parametrize("body", [b"x", b"[]", b"2", b'{"workers":' + b"[" * 100_000])
-def test_a_pool_that_is_no_json_object_is_malformed(server, body):
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"x",
+        b"[]",
+        b"2",
+        b'{"workers":' + b"[" * 100,
+        b'{"workers":2,"%s":1}' % (b"a" * (MAX_NAME + 1)),
+        b"{" + b",".join(b'"%d":1' % number for number in range(MAX_MEMBERS + 1)) + b"}",
+    ],
+)
+def test_a_pool_that_is_no_reasonable_json_object_is_malformed(server, body):
     answer = ask(server.port, "PATCH /pool", "Content-Type: application/json", body=body)
 
     assert (answer.status, answer.code) == (400, "malformed")
+
+
+@pytest.mark.service
+def test_a_pool_in_a_long_text_is_too_large(server):
+    for length, status in ((MAX_POOL_BODY, 200), (MAX_POOL_BODY + 1, 413)):
+        body = b'{"workers":10}'.ljust(length)
+        assert ask(server.port, "PATCH /pool", body=body).status == status
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("path", ["/jobs", "/jobs/x"])
+def test_a_query_is_bounded(server, path):
+    query = "&".join(["a"] * (MAX_MEMBERS + 1))
+
+    assert ask(server.port, f"GET {path}?{query}").code == "malformed"
+    assert ask(server.port, f"GET {path}?{'a' * (MAX_NAME + 1)}=1").code == "malformed"
 
 
 async def test_a_picture_is_accounted_for_until_no_actor_has_it(tmp_path, nursery):
@@ -110,3 +141,107 @@ async def test_a_picture_is_accounted_for_until_no_actor_has_it(tmp_path, nurser
         abandoned = envelope.abandoned
 
     assert (while_it_waits, abandoned, uploads.in_memory) == (5, True, 0)
+
+
+# --- What a submission is told --------------------------------------------------------------------
+
+JOB = make_job(
+    status="completed",
+    output=Output(
+        key="00/a.jpg", media_type="image/jpeg", width=1, height=1, size_bytes=7, sha256="abc"
+    ),
+)
+PENDING = make_job(status="pending")
+
+
+@pytest.fixture
+def submit(nursery, tmp_path):
+    """Submit to a service whose actors give these answers; an ask without one comes to nothing."""
+    dispatcher, mailbox = open_mailbox("dispatcher", 1)
+    routes = jobs_blueprint(
+        *(dispatcher, Answers(str, str), Downloads(dispatcher, PATIENCE), WireLimits(100, 100)),
+        Patience(ask=PATIENCE, wait=PATIENCE),
+    )
+    app = create_app([routes], Uploads(UploadLimits(100, 100, 1, tmp_path, 1, PATIENCE, PATIENCE)))
+
+    async def answer(answers):
+        async for envelope in mailbox:
+            with envelope:
+                match answers.get(type(envelope.message)):
+                    case Exception() as error:
+                        envelope.fail(error)
+                    case value if value is not None:
+                        envelope.answer(value)
+
+    async def submit(answers, **headers):
+        if answers is not None:
+            nursery.start_soon(answer, answers)
+        return await inside.ask(
+            app,
+            "POST",
+            "/jobs?operation=resize&width=1&height=1",
+            {"Content-Type": "image/png", **headers},
+            b"photo",
+        )
+
+    return submit
+
+
+@pytest.mark.parametrize("answers", [None, {}], ids=["too slow", "stopped"])
+async def test_a_submission_of_unknown_fate_is_not_to_be_repeated(submit, answers, autojump_clock):
+    told = await submit(answers)
+
+    assert (told.status, told.code) == (503, "storage_unavailable")
+    assert "retry-after" not in told.headers
+    assert "GET /jobs" in json.loads(told.body)["detail"]
+
+
+@pytest.mark.parametrize(
+    "error", [MailboxFull("store"), BacklogFull(), Draining(), StorageUnavailable()]
+)
+async def test_a_submission_that_has_done_nothing_may_be_repeated(submit, error):
+    told = await submit({Submit: error})
+
+    assert told.status == 503
+    assert told.headers["retry-after"]
+
+
+@pytest.mark.parametrize("answers", [{}, {Await: StorageUnavailable(), Find: MailboxFull("store")}])
+async def test_an_accepted_job_is_told_though_nobody_can_say_how_it_goes(submit, answers):
+    told = await submit({Submit: PENDING, **answers}, Prefer="wait=1")
+
+    assert told.status == 202
+    assert json.loads(told.body)["job_id"] == PENDING.id
+
+
+@pytest.mark.parametrize("answers", [{}, {ReadOutput: StorageUnavailable()}])
+async def test_a_completed_job_is_told_though_its_picture_cannot_be_read(submit, answers):
+    told = await submit({Submit: PENDING, Await: JOB, **answers}, Prefer="wait=1", Accept="image/*")
+
+    assert told.status == 200
+    assert json.loads(told.body)["id"] == JOB.id
+    assert told.headers["content-location"] == f"/jobs/{JOB.id}"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ({}, "application/json"),
+        ({"Accept": "*/*"}, "application/json"),
+        ({"Accept": "image/*, */*"}, "application/json"),
+        ({"Accept": "image/png"}, "application/json"),
+        ({"Accept": "image/*, application/json"}, "application/json"),
+        ({"Accept": "image/*"}, "image/jpeg"),
+        ({"Accept": "image/*, */*;q=0.9"}, "image/jpeg"),
+        ({"Accept": "image/jpeg, application/json;q=0.5"}, "image/jpeg"),
+        ({"Accept": "*/*, application/json;q=0.5"}, "image/jpeg"),
+    ],
+)
+async def test_the_picture_itself_is_for_who_wants_it_more_than_json(submit, accept, kind):
+    answers = {Submit: PENDING, Await: JOB, ReadOutput: b"picture"}
+
+    told = await submit(answers, Prefer="wait=1", **accept)
+
+    assert told.status == 200
+    assert told.headers["content-type"] == kind
+    assert (told.body == b"picture") == (kind == "image/jpeg")

@@ -117,6 +117,10 @@ def test_this_machine_has_several_names(host):
         ("http://127.0.0.1", "--size", "0x4"),
         ("http://127.0.0.1", "--size", "99999x99999"),
         ("http://127.0.0.1", "--plot", "no/such/directory/latency.png"),
+        ("http://127.0.0.1", "--seconds", "nan"),
+        ("http://127.0.0.1", "--seconds", "inf"),
+        ("http://127.0.0.1", "--seconds", "-1"),
+        ("http://127.0.0.1", "--seconds", "0"),
     ],
 )
 def test_a_wrong_use_is_said_to_be_one(arguments):

@@ -1,17 +1,30 @@
 """What a request says by name: taken out by structs, and every fault pointed at."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import pytest
 
-from web.members import Members, from_json, pointer
+from web.members import MAX_DEPTH, MAX_MEMBERS, MAX_NAME, Members, from_json, pointer
 from web.problems import Problem
 
 
 class Size(msgspec.Struct):
     width: Annotated[int, msgspec.Meta(ge=1)]
     height: Annotated[int, msgspec.Meta(ge=1)] = 7
+
+
+class Look(msgspec.Struct):
+    colour: Literal["red", "green"] | None = None
+    shape: Literal["round", "square"] = "round"
+
+
+def from_query(names: list[str]) -> Members:
+    return Members.of_query((name, "1") for name in names)
+
+
+def from_object(names: list[str]) -> Members:
+    return Members.of_json(dict.fromkeys(names, msgspec.Raw(b"1")))
 
 
 def faults_of(members: Members) -> list[tuple[str, str]]:
@@ -49,6 +62,48 @@ def test_a_name_twice_in_a_query_is_a_fault():
     members = Members.of_query([("width", "1"), ("width", "2")])
 
     assert faults_of(members) == [("/width", "is given twice")]
+
+
+@pytest.mark.parametrize("value", ["blue", 1, ["red"], {}])
+def test_a_choice_that_there_is_not_is_told_which_there_are(value):
+    members = Members({"colour": value, "shape": value})
+
+    assert members.take(Look) is None
+    assert faults_of(members) == [
+        ("/colour", "must be one of red, green"),
+        ("/shape", "must be one of round, square"),
+    ]
+
+
+@pytest.mark.parametrize("members_of", [from_query, from_object])
+def test_members_and_their_names_are_bounded(members_of):
+    most = [str(number).rjust(MAX_NAME) for number in range(MAX_MEMBERS)]
+
+    assert list(members_of(most).values) == most
+    for names in ([*most, "more"], ["secret" * MAX_NAME]):
+        with pytest.raises(Problem) as caught:
+            members_of(names)
+        assert caught.value.code == "malformed"
+        assert b"secret" not in caught.value.body()
+
+
+def test_a_name_that_is_given_often_counts_as_often():
+    with pytest.raises(Problem, match="malformed"):
+        from_query(["a"] * (MAX_MEMBERS + 1))
+
+
+def test_json_is_nested_no_deeper_than_the_limit():
+    def nested(depth: int) -> dict[str, msgspec.Raw]:
+        # The object itself is the first level.
+        return {"a": msgspec.Raw(b"[" * (depth - 1) + b"]" * (depth - 1))}
+
+    assert Members.of_json(nested(MAX_DEPTH)).values
+    with pytest.raises(Problem, match="malformed"):
+        Members.of_json(nested(MAX_DEPTH + 1))
+
+
+def test_null_in_json_is_as_good_as_absent():
+    assert Members.of_json({"a": msgspec.Raw(b"null")}).values == {}
 
 
 def test_only_wants_nothing_else():

@@ -56,6 +56,10 @@ def test_whoever_may_try_again_is_told_when(code):
     assert headers.get("Retry-After") == (str(RETRY_AFTER) if waiting_helps else None)
 
 
+def test_a_problem_can_be_without_the_wish_to_come_back():
+    assert "Retry-After" not in Problem("storage_unavailable", "Why.", retry=False).headers
+
+
 def test_a_problem_is_written_compactly():
     assert b'"code":"gone"' in Problem("gone", "").body()
 

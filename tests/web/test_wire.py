@@ -2,6 +2,7 @@
 
 import base64
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 
 from actors.imaging.recipe import Output, Recipe, Resize, Thumbnail
 from actors.messages import Submit
+from web.members import MAX_DEPTH, MAX_MEMBERS, MAX_NAME
 from web.problems import Problem
-from web.wire import MAX_DEPTH, MAX_MEMBERS, MAX_PART_HEAD, MAX_PARTS, WireLimits, submission
+from web.wire import MAX_PART_HEAD, MAX_PARTS, WireLimits, submission
 
 LIMITS = WireLimits(image=1000, json=2000)
 IMAGE = b"any bytes: \0\r\n\xff"
@@ -420,10 +422,57 @@ def test_json_besides_the_image_is_bounded(members):
     assert problem_of(from_json, {**VALUES, **members}).code == "too_large"
 
 
+def test_too_much_json_is_refused_before_it_is_taken_apart():
+    body = json.dumps({str(number): 1 for number in range(100_000)})
+    tracemalloc.start()
+
+    problem = problem_of(from_raw, body)
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert problem.code == "too_large"
+    assert peak < 2 * len(body)
+
+
 def test_members_are_bounded():
     members = {str(number): 1 for number in range(MAX_MEMBERS)}
 
     assert problem_of(from_json, {**VALUES, **members}).code == "malformed"
+    assert problem_of(from_bare, IMAGE, *[("a", "1")] * MAX_MEMBERS).code == "malformed"
+
+
+def test_the_image_is_not_one_of_the_members_that_are_bounded():
+    members = {str(number): 1 for number in range(MAX_MEMBERS)}
+
+    assert problem_of(from_json, {"image_data": "AAAA", **members}).code == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("call", "argument"),
+    [
+        (from_json, {"secret" * MAX_NAME: 1}),
+        (from_form, form(part("secret" * MAX_NAME, b"1"))),
+        (from_form, form(part("secret" * MAX_NAME, b"1", filename="a"))),
+        (from_form, form(part("request", json.dumps({"secret" * MAX_NAME: 1}).encode()))),
+        (lambda name: from_bare(IMAGE, (name, "1")), "secret" * MAX_NAME),
+    ],
+)
+def test_a_name_that_is_too_long_is_malformed_and_not_repeated(call, argument):
+    problem = problem_of(call, argument)
+
+    assert problem.code == "malformed"
+    assert b"secret" not in problem.body()
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [("priority", "high, normal, low"), ("output_format", "jpeg, png, webp, gif")],
+)
+def test_a_wrong_choice_is_told_the_right_ones_and_not_repeated(name, choices):
+    problem = problem_of(from_bare, **{name: "secret"})
+
+    assert [fault.detail for fault in problem.faults] == [f"must be one of {choices}"]
+    assert b"secret" not in problem.body()
 
 
 def test_the_last_of_two_members_of_one_name_counts():
