@@ -17,8 +17,10 @@ _TURNS = {
 }
 _PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
 
-# A picture far larger than its target is averaged down to this multiple of it, then resampled.
+# A picture far larger than its target is averaged down to this multiple of it, then resampled; but
+# by no more than this, beyond which Pillow's sums lose whole levels and in the end overflow.
 _REDUCING_GAP = 2.0
+_MOST_AVERAGED = 128
 
 
 def fit_inside(size: Size, box: Size, *, enlarge: bool) -> Size:
@@ -43,7 +45,10 @@ def scale(image: Image.Image, size: Size, box: Box | None = None) -> Image.Image
     # What is transparent has a colour too. Premultiplied, it cannot bleed into its neighbours.
     # (Pillow would see to that by itself, but then ignores the gap.)
     image = image.convert(_PREMULTIPLIED.get(mode, mode))
-    scaled = image.resize(size, Image.Resampling.LANCZOS, box, _REDUCING_GAP)
+    left, top, right, bottom = box or whole
+    factor = max((right - left) / size[0], (bottom - top) / size[1])
+    gap = max(_REDUCING_GAP, factor / _MOST_AVERAGED)
+    scaled = image.resize(size, Image.Resampling.LANCZOS, box, gap)
     return scaled.convert(mode)
 
 

@@ -2,10 +2,12 @@
 
 from fractions import Fraction
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from actors.imaging.geometry import fit_inside
+from actors.imaging.geometry import fit_inside, scale
 
 edges = st.integers(1, 16_384)
 sizes = st.tuples(edges, edges)
@@ -31,3 +33,11 @@ def test_without_enlarging_nothing_grows_and_what_is_too_large_is_fitted_all_the
     assert fitted == (size if fits else fit_inside(size, box, enlarge=True))
     assert fitted[0] <= size[0]
     assert fitted[1] <= size[1]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (8, 8), (1, 300)])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_white_stays_white_however_small_it_becomes(mode, size):
+    white = Image.new(mode, (4000, 3000), "white")
+
+    assert set(scale(white, size).tobytes()) == {255}
