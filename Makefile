@@ -10,7 +10,7 @@ BIN := .venv/bin
 CODE = actors web tests benchmarks examples
 
 # The functions that say when they have started: in an open_…() they belong in nursery.start.
-STARTABLE := run,_run,supervise,serve,hold_back
+STARTABLE := run,_run,supervise,serve,_reload_at_signal,hold_back
 # Quart takes a handler that is not async to a thread, so those that never wait are async as well.
 HANDLERS := *.get,*.post,*.errorhandler
 # It takes files only. ASYNC9 (a checkpoint on every path) is for libraries, and ASYNC128 does not
@@ -21,7 +21,7 @@ FLAKE8_ASYNC = $(BIN)/flake8-async --disable=ASYNC9,ASYNC128 --startable-in-cont
 .DEFAULT_GOAL := help
 # `check` runs its steps in order, so that the tests have the last word.
 .NOTPARALLEL:
-.PHONY: help serve test check format-check lint types imports bench format lock clean
+.PHONY: help serve test check format-check lint types imports bench gallery docs format lock clean
 
 help:  ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,12 @@ imports: .venv/.test  ## Check who imports whom
 bench: .venv/.test  ## Measure (ARGS goes to the benchmark)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+gallery: .venv/.test  ## Write a page with every operation, before and after: gallery/index.html
+	@$(BIN)/python -m tests.gallery gallery
+
+docs: .venv/.test  ## Write anew what docs/recipes.md says of the code
+	@$(BIN)/python -m tests.docs.reference
+
 format: .venv/.test  ## Format, and mend what can be mended without thought
 	@$(BIN)/ruff check --fix-only --quiet $(CODE)
 	@$(BIN)/ruff format $(CODE)
@@ -66,7 +72,7 @@ lock: .venv/.test  ## Write the requirements anew from pyproject.toml
 		--extra plot --group test --group lint --group lock pyproject.toml
 
 clean:  ## Remove what make has made (the service's data stays)
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist gallery
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 

@@ -13,6 +13,8 @@ from actors.messages import (
     Claim,
     Delete,
     Drain,
+    Foresee,
+    Keep,
     LookAtPool,
     Pool,
     Reclaim,
@@ -60,12 +62,14 @@ class Dispatcher:
         self,
         mailbox: Mailbox,
         store: Address,
+        surveyor: Address,
         hire: Callable[[], Awaitable[Address]],
         orders: Orders,
         activity: Activity,
     ) -> None:
         self._mailbox = mailbox
         self._store = store
+        self._surveyor = surveyor
         self._hire = hire
         self._orders = orders
         self._activity = activity
@@ -94,11 +98,12 @@ class Dispatcher:
         finally:
             for hand in self._hands:
                 hand.address.close()
+            self._surveyor.close()
             self._store.close()
 
     def _receive(self, envelope: Envelope) -> None:
         match envelope.message:
-            case Submit() if self._orders.draining.is_set():
+            case Submit() | Keep() if self._orders.draining.is_set():
                 envelope.fail(Draining())
             case Resize(workers):
                 self._orders.workers = workers
@@ -110,16 +115,18 @@ class Dispatcher:
                 envelope.answer(self._pool())
             case Drain():
                 self._drain()
-                self._forward(envelope)
+                self._forward(envelope, self._store)
+            case Keep() | Foresee():
+                self._forward(envelope, self._surveyor)
             case Cancel(job_id) | Delete(job_id):
-                if self._forward(envelope):
+                if self._forward(envelope, self._store):
                     self._abandon(job_id)
             case _:
-                self._forward(envelope)
+                self._forward(envelope, self._store)
 
-    def _forward(self, envelope: Envelope) -> bool:
+    def _forward(self, envelope: Envelope, address: Address) -> bool:
         try:
-            self._store.forward(envelope)
+            address.forward(envelope)
         except (MailboxFull, ActorStopped) as error:
             envelope.fail(error)
             return False

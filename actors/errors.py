@@ -25,5 +25,9 @@ class BacklogFull(Exception):
     """As many jobs are pending as the settings allow."""
 
 
+class OutputNotFound(Exception):
+    """The job has no output of that name."""
+
+
 class JobInterrupted(Exception):
     """A Worker gave up a job that it could neither complete nor fail."""

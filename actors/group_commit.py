@@ -56,13 +56,11 @@ class GroupCommit:
         change = _Change(call)
         await self._send.send(change)
         await change.done.wait()
-        try:
-            if isinstance(change.result, StorageError):
-                raise change.result
-            return cast("T", change.result)
-        finally:
-            # An error holds this frame, which would hold it, and with it all that the asker has.
-            del change
+        if isinstance(change.result, StorageError):
+            # One of our own: that one holds the frames of its thread, which hold it, and it would
+            # hold ours, and with them all that the asker has.
+            raise type(change.result)(*change.result.args)
+        return cast("T", change.result)
 
     def nudge(self) -> None:
         """Have a transaction soon even if nothing changes, for the sake of `last_call`."""
@@ -92,7 +90,7 @@ class GroupCommit:
                     catalogue.batch, calls, limiter=self._thread
                 )
             except StorageError as error:
-                results = [type(error)(*error.args) for _ in batch]
+                results = [error for _ in batch]
                 lost(error)
             else:
                 committed(cast("T", last))

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from actors.imaging.facts import Facts
+from actors.imaging.plan import Plan
 from actors.imaging.recipe import Recipe
-from actors.imaging.render import Rendered
+from actors.imaging.render import Made
 from actors.mailbox import Request
-from actors.storage.ports import Job, Page, Priority, Query, Tally
+from actors.storage.ports import ImageRecord, Job, Output, Page, Priority, Query, Tally
 
 # --- The Dispatcher -------------------------------------------------------------------------------
 
@@ -56,13 +58,16 @@ class Drain(Request[None]):
 class Submit(Request[Job]):
     """Accept a job. Once answered, it is on the disk, and will end.
 
-    Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`.
+    `image` is the bytes, or the id of an image. `operation` is the name of the recipe's only
+    operation, or nothing; `preset` that of the preset which it is.
+    Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`, `ImageNotFound`.
     """
 
-    data: bytes
+    image: bytes | str
     operation: str
     recipe: Recipe
     priority: Priority
+    preset: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,21 +123,24 @@ class Delete(Request[None]):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A job and, if it is completed, the first bytes of its picture."""
+    """A job and, if it is completed, one of its outputs with the first bytes of that."""
 
     job: Job
+    output: Output | None
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch(Request[Fetched]):
-    """The answer is the job, with at most `length` bytes of its picture.
+    """The answer is the job, with at most `length` bytes of the output of this name.
 
-    Errors: `JobNotFound`, `BlobNotFound`.
+    Without a name it is the first output.
+    Errors: `JobNotFound`, `OutputNotFound`, `BlobNotFound`.
     """
 
     job_id: str
     length: int
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +153,32 @@ class ReadOutput(Request[bytes]):
     key: str
     offset: int
     length: int
+
+
+@dataclass(frozen=True, slots=True)
+class FindImage(Request[ImageRecord]):
+    """The answer is what is known of an image. Errors: `ImageNotFound`."""
+
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadImage(Request[bytes]):
+    """The answer is at most `length` bytes of an image, or of an input, from `offset` on.
+
+    Errors: `BlobNotFound`.
+    """
+
+    key: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteImage(Request[None]):
+    """Forget an image; its file stays for as long as a job needs it. Errors: `ImageNotFound`."""
+
+    image_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +224,11 @@ class Load(Request[bytes]):
 
 @dataclass(frozen=True, slots=True)
 class Complete(Request[None]):
-    """Keep the result of this attempt and end the job. Errors: `StaleClaim`, `StorageFull`."""
+    """Keep the results of this attempt and end the job. Errors: `StaleClaim`, `StorageFull`."""
 
     job_id: str
     attempt: int
-    rendered: Rendered
+    made: tuple[Made, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +239,42 @@ class Fail(Request[None]):
     attempt: int
     code: str
     error: str
+
+
+# --- The Store, from the Surveyor -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class KeepImage(Request[ImageRecord]):
+    """Keep an image for use in many jobs. `described` is JSON. Errors: `StorageFull`."""
+
+    data: bytes
+    facts: Facts
+    described: str
+
+
+# --- The Surveyor, by way of the Dispatcher -------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Keep(Request[ImageRecord]):
+    """Look at an image, and keep it for use in many jobs.
+
+    Errors: `Draining` (from the Dispatcher), `ImageError`, `StorageFull`, `StorageUnavailable`.
+    """
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Foresee(Request[Plan]):
+    """The answer is what `recipe` would make of an image: the bytes, or the id of one.
+
+    Errors: `ImageError`, `ImageNotFound`, `BlobNotFound`, `StorageUnavailable`.
+    """
+
+    image: bytes | str
+    recipe: Recipe
 
 
 # --- A Worker -------------------------------------------------------------------------------------

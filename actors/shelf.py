@@ -1,15 +1,14 @@
-"""Files of jobs, as the Store sees them: named by us, kept in threads, and swept of leftovers."""
+"""Files of jobs and images, as the Store sees them: kept in threads, and swept of leftovers."""
 
 from __future__ import annotations
 
-import re
-import uuid
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 import trio
 
+from actors.storage.keys import owner_of
 from actors.storage.ports import StorageError
 
 if TYPE_CHECKING:
@@ -21,23 +20,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger("calotype.store")
 
 SWEEP_CHUNK = 1_000
-KEY = re.compile(r"[0-9a-f]{2}/([0-9a-f-]{36})(-[0-9]+-[0-9a-f]{8})?\.[a-z]+")
-
-
-def key_of(job_id: str, suffix: str, attempt: int | None = None) -> str:
-    """Return the key of a file of this job, fanned out by the first digits of its id.
-
-    An output has a name that is never used again, so that a result which comes late or twice cannot
-    take the place of the one that counts, nor take it along when it is refused.
-    """
-    name = job_id if attempt is None else f"{job_id}-{attempt}-{uuid.uuid4().hex[:8]}"
-    return f"{job_id[:2]}/{name}{suffix}"
-
-
-def job_of(key: str) -> str | None:
-    """Return the id of the job that a file of this key belongs to; None if the key is not ours."""
-    ours = KEY.fullmatch(key)
-    return ours[1] if ours else None
 
 
 class Shelf:
@@ -88,7 +70,7 @@ class Shelf:
             raise error.with_traceback(None) from error.__cause__
 
     async def forget(self, key: str) -> None:
-        """Delete a file that no job refers to; or, if that fails, leave it to `sweep`."""
+        """Delete a file that nobody needs; or, if that fails, leave it to `sweep`."""
         try:
             await trio.to_thread.run_sync(self._blobs.delete, key, limiter=self._threads)
         except StorageError as error:
@@ -106,8 +88,8 @@ class Shelf:
 
     async def _sweep(self, keys: set[str], catalogue: GroupCommit) -> None:
         # What is arriving may have its row only after we have looked.
-        jobs = {key: job for key in keys - self._arriving if (job := job_of(key))}
-        known = await catalogue.commit(lambda records: records.keys(set(jobs.values())))
-        for key in jobs.keys() - known:
+        ours = {key for key in keys - self._arriving if owner_of(key)}
+        known = await catalogue.commit(lambda records: records.known(ours))
+        for key in ours - known:
             log.info("orphan_swept", file=self._blobs.locate(key))
             await self.forget(key)

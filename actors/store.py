@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,9 +13,10 @@ import structlog
 import trio
 
 from actors import metrics
-from actors.errors import BacklogFull, Draining
+from actors.errors import BacklogFull, Draining, OutputNotFound
 from actors.group_commit import GroupCommit
-from actors.imaging.inspect import MEDIA_TYPES, SUFFIXES, sniff
+from actors.imaging.inspect import SUFFIXES, sniff
+from actors.imaging.receipt import details, media_type, receipt, suffix
 from actors.imaging.recipe import encode_recipe
 from actors.messages import (
     Await,
@@ -24,26 +25,42 @@ from actors.messages import (
     Complete,
     Count,
     Delete,
+    DeleteImage,
     Drain,
     Fail,
     Fetch,
     Fetched,
     Find,
+    FindImage,
+    KeepImage,
     ListJobs,
     Load,
+    ReadImage,
     ReadOutput,
     Reclaim,
     Retry,
     Submit,
 )
-from actors.shelf import Shelf, key_of
+from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
-from actors.storage.ports import JobNotFound, NewJob, Output, Page, StorageError, Tally
+from actors.storage.keys import key_of
+from actors.storage.ports import (
+    ImageRecord,
+    JobNotFound,
+    NewImage,
+    NewInput,
+    NewJob,
+    Output,
+    Page,
+    StorageError,
+    Tally,
+)
 from actors.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from actors.imaging.render import Made
     from actors.mailbox import Envelope, Mailbox
     from actors.orders import Orders
     from actors.storage.ports import Catalogue, Job, Storage
@@ -121,6 +138,10 @@ class Store:
             Delete: self._delete,
             Fetch: self._fetch,
             ReadOutput: self._read_output,
+            FindImage: self._find_image,
+            ReadImage: self._read_image,
+            DeleteImage: self._delete_image,
+            KeepImage: self._keep_image,
             Count: self._count,
             Drain: self._drain,
             Reclaim: self._reclaim,
@@ -188,7 +209,7 @@ class Store:
                     return  # With those two, the Dispatcher has stopped the Worker already.
                 try:
                     envelope.answer(await self._actions[type(message)](message))
-                except (StorageError, BacklogFull) as error:
+                except (StorageError, BacklogFull, OutputNotFound) as error:
                     envelope.fail(error)
         finally:
             self._asks.release()
@@ -212,23 +233,32 @@ class Store:
     # --- What clients ask -------------------------------------------------------------------------
 
     async def _submit(self, message: Submit) -> Job:
-        job_id, kind = str(uuid.uuid4()), sniff(message.data)
+        job_id = str(uuid.uuid4())
+        with self._room():
+            if isinstance(message.image, str):
+                job = await self._add(job_id, message, message.image)
+            else:
+                key = key_of(job_id, _suffix(message.image))
+                async with self._inputs.kept(key, message.image) as sha256:
+                    sent = NewInput(key=key, size_bytes=len(message.image), sha256=sha256)
+                    job = await self._add(job_id, message, sent)
+                metrics.INPUT_SIZE.observe(job.input_size)
+        log.info("job_accepted", job_id=job.id, operation=job.operation, size=job.input_size)
+        return job
+
+    async def _add(self, job_id: str, message: Submit, image: NewInput | str) -> Job:
         new = NewJob(
             id=job_id,
             priority=message.priority,
             operation=message.operation,
+            preset=message.preset,
             recipe=encode_recipe(message.recipe),
-            input_key=key_of(job_id, SUFFIXES[kind] if kind else ".bin"),
-            input_size=len(message.data),
+            input=image,
+            other_images=message.recipe.needs,
             max_attempts=self._limits.attempts,
         )
-        with self._room():
-            async with self._inputs.kept(new.input_key, message.data):
-                now = self._now()
-                job = await self._catalogue.commit(lambda catalogue: catalogue.add(new, now))
-        metrics.INPUT_SIZE.observe(job.input_size)
-        log.info("job_accepted", job_id=job.id, operation=job.operation, size=job.input_size)
-        return job
+        now = self._now()
+        return await self._catalogue.commit(lambda catalogue: catalogue.add(new, now))
 
     @contextmanager
     def _room(self) -> Iterator[None]:
@@ -280,21 +310,58 @@ class Store:
             )
 
     async def _delete(self, message: Delete) -> None:
-        job = await self._catalogue.commit(lambda catalogue: catalogue.delete(message.job_id))
-        self._waiting.fail(job.id, JobNotFound(job.id))
-        log.info("job_deleted", job_id=job.id)
-        await self._inputs.forget(job.input_key)
-        if job.output:
-            await self._outputs.forget(job.output.key)
+        removed = await self._catalogue.commit(lambda catalogue: catalogue.delete(message.job_id))
+        self._waiting.fail(removed.job.id, JobNotFound(removed.job.id))
+        log.info("job_deleted", job_id=removed.job.id)
+        for key in removed.inputs:
+            await self._inputs.forget(key)
+        for key in removed.outputs:
+            await self._outputs.forget(key)
 
     async def _fetch(self, message: Fetch) -> Fetched:
         job = await self._find(Find(message.job_id))
-        if job.output is None or not message.length:
-            return Fetched(job, b"")
-        return Fetched(job, await self._outputs.get(job.output.key, 0, message.length))
+        if job.status != "completed":
+            return Fetched(job, None, b"")
+        output = next((each for each in job.outputs if message.name in {None, each.name}), None)
+        if output is None:
+            raise OutputNotFound(message.name)
+        return Fetched(job, output, await self._outputs.get(output.key, 0, message.length))
 
     async def _read_output(self, message: ReadOutput) -> bytes:
         return await self._outputs.get(message.key, message.offset, message.length)
+
+    async def _find_image(self, message: FindImage) -> ImageRecord:
+        return await self._catalogue.commit(lambda records: records.find_image(message.image_id))
+
+    async def _read_image(self, message: ReadImage) -> bytes:
+        return await self._inputs.get(message.key, message.offset, message.length)
+
+    async def _delete_image(self, message: DeleteImage) -> None:
+        image_id = message.image_id
+        unneeded = await self._catalogue.commit(lambda records: records.delete_image(image_id))
+        log.info("image_deleted", image_id=image_id)
+        for key in unneeded:
+            await self._inputs.forget(key)
+
+    async def _keep_image(self, message: KeepImage) -> ImageRecord:
+        image_id, facts, now = str(uuid.uuid4()), message.facts, self._now()
+        key = key_of(image_id, SUFFIXES[facts.format])
+        async with self._inputs.kept(key, message.data) as sha256:
+            new = NewImage(
+                id=image_id,
+                key=key,
+                format=facts.format,
+                width=facts.size_as_shown[0],
+                height=facts.size_as_shown[1],
+                frames=facts.frames,
+                size_bytes=len(message.data),
+                sha256=sha256,
+                facts=message.described,
+            )
+            image = await self._catalogue.commit(lambda records: records.add_image(new, now))
+        metrics.INPUT_SIZE.observe(image.size_bytes)
+        log.info("image_kept", image_id=image.id, format=image.format, size=image.size_bytes)
+        return image
 
     # --- What the Dispatcher and the Workers ask --------------------------------------------------
 
@@ -319,23 +386,30 @@ class Store:
         return await self._inputs.get(message.key)
 
     async def _complete(self, message: Complete) -> None:
-        job_id, attempt, rendered = message.job_id, message.attempt, message.rendered
-        key = key_of(job_id, SUFFIXES[rendered.format], attempt)
-        async with self._outputs.kept(key, rendered.data) as sha256:
-            output = Output(
-                key=key,
-                media_type=MEDIA_TYPES[rendered.format],
-                width=rendered.width,
-                height=rendered.height,
-                size_bytes=len(rendered.data),
-                sha256=sha256,
-            )
+        job_id, attempt = message.job_id, message.attempt
+        async with AsyncExitStack() as kept:
+            outputs = [await self._kept(kept, message, made) for made in message.made]
             now = self._now()
             job = await self._catalogue.commit(
-                lambda catalogue: catalogue.complete(job_id, attempt, output, now)
+                lambda records: records.complete(job_id, attempt, outputs, receipt(), now)
             )
-        metrics.OUTPUT_SIZE.observe(output.size_bytes)
+        for output in outputs:
+            metrics.OUTPUT_SIZE.observe(output.size_bytes)
         self._ended(job)
+
+    async def _kept(self, kept: AsyncExitStack, message: Complete, made: Made) -> Output:
+        key = key_of(message.job_id, suffix(made), message.attempt)
+        sha256 = await kept.enter_async_context(self._outputs.kept(key, made.data))
+        return Output(
+            name=made.name,
+            key=key,
+            media_type=media_type(made),
+            width=made.width,
+            height=made.height,
+            size_bytes=len(made.data),
+            sha256=sha256,
+            details=details(made),
+        )
 
     async def _fail(self, message: Fail) -> None:
         job_id, attempt, now = message.job_id, message.attempt, self._now()
@@ -356,3 +430,8 @@ class Store:
             attempts=job.attempts,
             seconds=round((job.updated_at - job.created_at).total_seconds(), 3),
         )
+
+
+def _suffix(data: bytes) -> str:
+    kind = sniff(data)
+    return SUFFIXES[kind] if kind else ".bin"

@@ -15,6 +15,7 @@ from actors.mailbox import Address, open_mailbox
 from actors.orders import Orders
 from actors.store import Store, StoreLimits
 from actors.supervision import Activity, Actor, ActorStatistics, Intensity, supervise
+from actors.surveyor import Surveyor
 from actors.worker import Worker
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class System:
         self.cpu = trio.CapacityLimiter(capacity.renders)
         self.storage = trio.CapacityLimiter(capacity.storage_calls)
         self._store_door, self._store_mail = open_mailbox("store", capacity.mail)
+        self._surveyor_door, self._surveyor_mail = open_mailbox("surveyor", capacity.mail)
         self.front_door, self._mail = open_mailbox("dispatcher", capacity.mail)
 
     def statistics(self) -> tuple[ActorStatistics, ...]:
@@ -70,7 +72,11 @@ class System:
     async def start(self) -> None:
         """Start the actors from the bottom up; return when each has opened what it owns."""
         await self._start("store", self._store_mail, self._make_store)
-        await self._start("dispatcher", self._mail, self._make_dispatcher, self._store_door)
+        door = self._store_door.clone()
+        await self._start("surveyor", self._surveyor_mail, partial(self._make_surveyor, door), door)
+        await self._start(
+            "dispatcher", self._mail, self._make_dispatcher, self._store_door, self._surveyor_door
+        )
 
     async def _start(
         self,
@@ -108,7 +114,13 @@ class System:
     def _make_dispatcher(self, mailbox: Mailbox, activity: Activity) -> Actor:
         # Clones, because an actor closes what it holds when it crashes, and its successor
         # needs the door as well.
-        return Dispatcher(mailbox, self._store_door.clone(), self._hire, self._orders, activity)
+        return Dispatcher(
+            *(mailbox, self._store_door.clone(), self._surveyor_door.clone()),
+            *(self._hire, self._orders, activity),
+        )
+
+    def _make_surveyor(self, door: Address, mailbox: Mailbox, activity: Activity) -> Actor:
+        return Surveyor(mailbox, door.clone(), self.cpu, self._capacity.images, activity)
 
     def _make_worker(self, door: Address, mailbox: Mailbox, activity: Activity) -> Actor:
         return Worker(mailbox, door.clone(), self.cpu, self._capacity.images, activity)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -17,6 +14,7 @@ from actors.imaging.errors import ImageError, RenderStopped
 from actors.imaging.recipe import decode_recipe
 from actors.imaging.render import render
 from actors.messages import Complete, Fail, Load, Run
+from actors.priority import give_way
 from actors.storage.ports import (
     BlobNotFound,
     JobNotFound,
@@ -29,14 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.imaging.facts import Limits
-    from actors.imaging.render import Rendered
+    from actors.imaging.render import Made
+    from actors.imaging.step import Others
     from actors.mailbox import Address, Envelope, Mailbox
     from actors.storage.ports import Job
     from actors.supervision import Activity
 
 log = structlog.get_logger("calotype.worker")
-
-NICENESS = 10
 
 
 class Worker:
@@ -92,18 +89,19 @@ class Worker:
         """Complete the job or fail it."""
         try:
             original = await self._store.ask(Load(job.input_key))
+            others = {name: await self._store.ask(Load(key)) for name, key in job.others.items()}
         except BlobNotFound:
             await self._store.ask(Fail(job.id, job.attempts, "crashed", "The image is gone."))
             return
-        rendered = await trio.to_thread.run_sync(
-            _render, original, job.recipe, self._limits, abandoned, limiter=self._cpu
+        made = await trio.to_thread.run_sync(
+            _render, original, job.recipe, self._limits, abandoned, others, limiter=self._cpu
         )
-        del original
-        if isinstance(rendered, _Failure):
-            await self._store.ask(Fail(job.id, job.attempts, rendered.code, rendered.error))
+        del original, others
+        if isinstance(made, _Failure):
+            await self._store.ask(Fail(job.id, job.attempts, made.code, made.error))
             return
         try:
-            await self._store.ask(Complete(job.id, job.attempts, rendered))
+            await self._store.ask(Complete(job.id, job.attempts, made))
         except StorageFull:
             no_room = "There was no room to keep the result."
             await self._store.ask(Fail(job.id, job.attempts, "out_of_space", no_room))
@@ -121,26 +119,14 @@ class _Failure(NamedTuple):
 
 
 def _render(
-    original: bytes, recipe: str, limits: Limits, abandoned: Callable[[], bool]
-) -> Rendered | _Failure:
+    original: bytes, recipe: str, limits: Limits, abandoned: Callable[[], bool], others: Others
+) -> tuple[Made, ...] | _Failure:
     """Render in this thread, giving way to the event loop."""
-    _give_way()
+    give_way()
     begun = time.perf_counter()
     try:
-        rendered = render(original, decode_recipe(recipe), limits, abandoned)
+        made = render(original, decode_recipe(recipe), limits, abandoned, others)
     except ImageError as error:
         return _Failure(error.code, str(error))
     metrics.RENDER.observe(time.perf_counter() - begun)
-    return rendered
-
-
-def _give_way() -> None:
-    """Lower the priority of this thread, if it is not that low already.
-
-    It stays so, since nobody may raise it again; and Trio lends the thread to calls of the Store.
-    """
-    thread = threading.get_native_id()
-    if os.getpriority(os.PRIO_PROCESS, thread) < NICENESS:
-        # A sandbox may forbid it.
-        with suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, thread, NICENESS)
+    return made

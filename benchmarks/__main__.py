@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from benchmarks.catalogue import claims, fill
+from benchmarks.imaging import imaging, outputs
 from benchmarks.photos import photo
 from benchmarks.service import service
 
@@ -159,6 +160,8 @@ BENCHMARKS: dict[str, Callable[[Effort], None]] = {
     "requests": requests,
     "render-2mp": lambda effort: render("render-2mp", (1632, 1224), 90, (300, 300), effort),
     "render-12mp": lambda effort: render("render-12mp", (4000, 3000), 88, (800, 600), effort),
+    "imaging": lambda effort: imaging(3 * effort.turns),
+    "outputs": lambda effort: outputs(3 * effort.turns),
     "submits": submits,
     "claims": lambda effort: claims(effort.pending),
     "memory": memory,

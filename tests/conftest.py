@@ -1,7 +1,10 @@
-"""What the tests of the core share: pictures, storages and a clock."""
+"""What the tests of the core share: pictures, storages, a fake Store and a clock."""
 
+import gc
 import io
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -9,16 +12,19 @@ from pathlib import Path
 
 import pytest
 import structlog
+import trio
 from PIL import Image
 
-from actors.imaging.recipe import Output as Written
-from actors.imaging.recipe import Recipe, Thumbnail
+from actors.errors import ActorStopped
+from actors.imaging.operations.scaling import Thumbnail
+from actors.imaging.recipe import Output, Recipe, encode_recipe
+from actors.mailbox import open_mailbox
 from actors.storage.memory import MemoryBlobs, MemoryCatalogue
 from actors.storage.opening import Places
 from actors.storage.ports import Catalogue, Job, Storage, StorageError
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-THUMBNAIL = Recipe(operations=(Thumbnail(width=16, height=16),), output=Written(format="png"))
+THUMBNAIL = Recipe((Output(operations=(Thumbnail(16, 16),), format="png"),))
 # So small that a test which waits for it has found a fault, not a slow machine.
 PATIENCE = 10
 
@@ -34,9 +40,12 @@ class Ticking:
         return self._now
 
 
-def draw(width: int = 64, height: int = 48, kind: str = "JPEG") -> bytes:
-    """Return the file of a picture with something in every part of it."""
-    image = Image.linear_gradient("L").resize((width, height)).convert("RGB")
+def draw(width: int = 64, height: int = 48, kind: str = "JPEG", color: str | None = None) -> bytes:
+    """Return the file of a picture of one color, or with something in every part of it."""
+    if color:
+        image = Image.new("RGB", (width, height), color)
+    else:
+        image = Image.linear_gradient("L").resize((width, height)).convert("RGB")
     file = io.BytesIO()
     image.save(file, kind)
     return file.getvalue()
@@ -57,10 +66,15 @@ def make_job(number: int = 1, **changes: object) -> Job:
         "status": "processing",
         "priority": "normal",
         "operation": "thumbnail",
-        "recipe": '{"operations":[{"op":"thumbnail","width":16,"height":16}]}',
+        "preset": None,
+        "recipe": encode_recipe(THUMBNAIL),
         "input_key": f"{job_id[:2]}/{job_id}.jpg",
         "input_size": 100,
-        "output": None,
+        "input_sha256": "1a",
+        "image_id": None,
+        "others": {},
+        "outputs": (),
+        "receipt": None,
         "error_code": None,
         "error": None,
         "attempts": 1,
@@ -71,6 +85,59 @@ def make_job(number: int = 1, **changes: object) -> Job:
         "updated_at": NOON,
     }
     return Job(**(values | changes))  # type: ignore[arg-type]  # The names say which is which.
+
+
+@contextmanager
+def nothing_left_of(data: bytes) -> Iterator[None]:
+    """Check that at the end of the block nobody holds `data` who did not hold it before."""
+    gc.collect()
+    gc.disable()  # What hangs on a cycle would stay until the next collection.
+    held = sys.getrefcount(data)
+    try:
+        yield
+        # A thread lets go of what it has worked on a moment after its result is heard.
+        deadline = time.monotonic() + 1
+        while sys.getrefcount(data) > held and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert sys.getrefcount(data) == held
+    finally:
+        gc.enable()
+
+
+class FakeStore:
+    """Answers the actors above it as the test says, and remembers what it was asked.
+
+    `answers` are those to each kind of message, the last of them for ever: values, errors to fail
+    with, or `ActorStopped` for none.
+    """
+
+    def __init__(self, answers: dict[type, list[object]]) -> None:
+        self.address, self.mailbox = open_mailbox("store", 4)
+        self.asked: list[object] = []
+        self.reading = trio.CancelScope()
+        self.answers = answers
+        self.before_answering: Callable[[object], object] = lambda _: None
+
+    async def run(self) -> None:
+        """Answer until nobody can ask any more."""
+        with self.reading, self.mailbox:
+            await self._read()
+
+    async def _read(self) -> None:
+        async for envelope in self.mailbox:
+            with envelope:
+                self.asked.append(envelope.message)
+                self.before_answering(envelope.message)
+                answers = self.answers[type(envelope.message)]
+                answer = answers.pop(0) if len(answers) > 1 else answers[0]
+                if isinstance(answer, Exception):
+                    envelope.fail(answer)
+                elif answer is not ActorStopped:
+                    envelope.answer(answer)
+
+    def asked_for(self, kind: type) -> list[object]:
+        """Return the messages of this kind that it was asked."""
+        return [message for message in self.asked if isinstance(message, kind)]
 
 
 class SlowCatalogue(MemoryCatalogue):

@@ -13,6 +13,9 @@ from actors.messages import (
     Delete,
     Drain,
     Find,
+    FindImage,
+    Foresee,
+    Keep,
     LookAtPool,
     Pool,
     Reclaim,
@@ -26,6 +29,7 @@ from actors.supervision import Activity
 from tests.conftest import PATIENCE, THUMBNAIL, make_job
 
 SUBMIT = Submit(b"photo", "thumbnail", THUMBNAIL, "normal")
+FORESEE = Foresee("5e", THUMBNAIL)
 
 
 class FakeStore:
@@ -109,6 +113,20 @@ class FakeStore:
         return asked
 
 
+class FakeSurveyor:
+    """Answers with what it was asked."""
+
+    def __init__(self, capacity):
+        self.address, self.mailbox = open_mailbox("surveyor", capacity)
+        self.ended = trio.Event()
+
+    async def run(self):
+        async for envelope in self.mailbox:
+            with envelope:
+                envelope.answer(envelope.message)
+        self.ended.set()
+
+
 class FakeWorker:
     """Holds its job until the test lets go of it."""
 
@@ -152,12 +170,14 @@ class Dispatching:
     def __init__(self, nursery, workers, capacity=8):
         self.nursery = nursery
         self.store = FakeStore(capacity)
+        self.surveyor = FakeSurveyor(capacity)
         self.workers: list[FakeWorker] = []
         self.address, mailbox = open_mailbox("dispatcher", 8)
         self.activity = Activity("dispatcher", mailbox)
         self.orders = Orders(workers)
         self.dispatcher = Dispatcher(
-            mailbox, self.store.address, self.hire, self.orders, self.activity
+            *(mailbox, self.store.address, self.surveyor.address),
+            *(self.hire, self.orders, self.activity),
         )
         self.ended = trio.Event()
         self.mailbox = mailbox
@@ -203,6 +223,7 @@ def start(nursery):
     async def start_one(workers=2, capacity=8):
         dispatching = Dispatching(nursery, workers, capacity)
         nursery.start_soon(dispatching.store.run)
+        nursery.start_soon(dispatching.surveyor.run)
         await nursery.start(dispatching.run)
         await trio.testing.wait_all_tasks_blocked()
         return dispatching
@@ -286,6 +307,25 @@ async def test_what_is_for_the_store_is_passed_on_and_the_store_answers(start):
     assert job == make_job(7)
 
 
+@pytest.mark.parametrize("message", [Keep(b"logo"), FORESEE])
+async def test_what_is_for_the_surveyor_is_passed_on_and_the_surveyor_answers(start, message):
+    dispatching = await start()
+    dispatching.store.take()
+
+    answer = await dispatching.ask(message)
+
+    assert answer == message
+    assert dispatching.store.asked == []
+
+
+async def test_what_is_asked_of_images_that_are_kept_goes_to_the_store(start):
+    dispatching = await start()
+
+    await dispatching.ask(FindImage("5e"))
+
+    assert FindImage("5e") in dispatching.store.asked
+
+
 async def test_a_busy_store_does_not_hold_up_the_front_door(nursery):
     dispatching = Dispatching(nursery, 1)
     await nursery.start(dispatching.run)  # Its Store does not read its mail at all.
@@ -304,6 +344,28 @@ async def test_a_full_store_is_told_to_the_asker(nursery):
         await dispatching.ask(SUBMIT)
 
 
+async def test_a_full_surveyor_is_told_to_the_asker_and_holds_up_nobody_else(nursery):
+    dispatching = Dispatching(nursery, 1, capacity=1)
+    nursery.start_soon(dispatching.store.run)
+    await nursery.start(dispatching.run)  # Its Surveyor does not read its mail.
+    with trio.move_on_after(0.01):
+        await dispatching.ask(Keep(b"logo"))
+
+    with pytest.raises(MailboxFull, match="surveyor"):
+        await dispatching.ask(Keep(b"logo"))
+
+    assert await dispatching.ask(Find("7")) == make_job(7)
+
+
+async def test_a_surveyor_that_has_gone_is_told_to_the_asker(nursery):
+    dispatching = Dispatching(nursery, 1)
+    await nursery.start(dispatching.run)
+    dispatching.surveyor.mailbox.close()
+
+    with pytest.raises(ActorStopped, match="surveyor"):
+        await dispatching.ask(FORESEE)
+
+
 async def test_a_store_that_has_gone_is_told_to_the_asker(start):
     dispatching = await start()
     dispatching.store.reading.cancel()
@@ -320,8 +382,9 @@ async def test_after_draining_nothing_is_accepted_and_nothing_begun(start):
 
     await dispatching.ask(Drain())
     await trio.testing.wait_all_tasks_blocked()
-    with pytest.raises(Draining):
-        await dispatching.ask(SUBMIT)
+    for message in (SUBMIT, Keep(b"logo")):
+        with pytest.raises(Draining):
+            await dispatching.ask(message)
     await dispatching.add(2)
 
     assert dispatching.store.standing == 0
@@ -335,10 +398,10 @@ async def test_while_draining_questions_are_answered_and_jobs_are_finished(start
     await dispatching.add(1, 2)
     await dispatching.ask(Drain())
 
-    job = await dispatching.ask(Find("7"))
+    job, plan = await dispatching.ask(Find("7")), await dispatching.ask(FORESEE)
     await dispatching.finish(dispatching.workers[0])
 
-    assert job == make_job(7)
+    assert (job, plan) == (make_job(7), FORESEE)
     assert dispatching.at_work == []
     assert dispatching.store.standing == 0
 
@@ -643,11 +706,13 @@ async def test_when_its_mail_has_ended_it_waits_for_the_busy_and_then_closes_all
     dispatching.address.close()
     await trio.testing.wait_all_tasks_blocked()
     before = dispatching.ended.is_set(), busy.present, dispatching.store.ended.is_set()
+    surveying = not dispatching.surveyor.ended.is_set()
     await dispatching.finish(busy)
 
-    assert before == (False, True, False)
+    assert (*before, surveying) == (False, True, False, True)
     assert dispatching.ended.is_set()
     assert dispatching.present == 0
+    assert dispatching.surveyor.ended.is_set()
     assert dispatching.store.ended.is_set()
 
 
@@ -697,6 +762,7 @@ async def test_a_store_that_fails_while_draining_is_left_alone(start):
 async def test_a_crash_closes_what_it_holds(nursery, monkeypatch):
     dispatching = Dispatching(nursery, 1)
     nursery.start_soon(dispatching.store.run)
+    nursery.start_soon(dispatching.surveyor.run)
     monkeypatch.setattr(dispatching.dispatcher, "_pool", lambda: 1 // 0)
     errors = []
 
@@ -714,4 +780,5 @@ async def test_a_crash_closes_what_it_holds(nursery, monkeypatch):
 
     assert len(errors) == 1
     assert dispatching.present == 0
+    assert dispatching.surveyor.ended.is_set()
     assert dispatching.store.ended.is_set()

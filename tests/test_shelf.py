@@ -1,15 +1,26 @@
-"""Files of jobs: what is swept, and what never is."""
+"""Files of jobs and images: what is swept, and what never is."""
+
+from dataclasses import replace
 
 import pytest
 import trio
 
 from actors.group_commit import GroupCommit
-from actors.shelf import Shelf, job_of, key_of
+from actors.shelf import Shelf
+from actors.storage.keys import key_of
 from actors.storage.memory import MemoryCatalogue
 from tests.conftest import NOON, FragileBlobs
-from tests.storage.test_contract import Each, new_job
+from tests.storage.test_contract import (
+    ANY,
+    OUTPUT,
+    RECEIPT,
+    Each,
+    new_image,
+    new_job,
+)
 
 JOB = "3f2a0000-0000-4000-8000-000000000000"
+IMAGE = "5e000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
@@ -34,28 +45,22 @@ async def commits(nursery, records):
     return commits
 
 
-@pytest.mark.parametrize("attempt", [None, 12])
-def test_a_key_tells_its_job(attempt):
-    assert job_of(key_of(JOB, ".jpg", attempt)) == JOB
-
-
-@pytest.mark.parametrize(
-    "key", [f"3f/{JOB}", f"3f/{JOB}.jpg~", f"{JOB}.jpg", "3f/\udcff.jpg", "3f/"]
-)
-def test_what_is_no_key_of_ours_has_no_job(key):
-    assert job_of(key) is None
-
-
-async def test_a_sweep_takes_what_no_job_refers_to(shelf, blobs, records, commits):
-    Each(records).add(new_job(JOB), NOON)
-    (known,) = records.keys([JOB])
+async def test_a_sweep_takes_what_nobody_needs(shelf, blobs, records, commits):
+    each = Each(records)
+    each.add_image(new_image(IMAGE), NOON)
+    each.add(new_job(JOB, others=(IMAGE,)), NOON)
+    each.delete_image(IMAGE)  # But the job needs it still.
+    each.claim([ANY], NOON)
+    outputs = [replace(OUTPUT, key=key_of(JOB, ".png", attempt=1)) for _ in range(2)]
+    job = each.complete(JOB, 1, outputs, RECEIPT, NOON)
+    needed = {job.input_key, *job.others.values(), *(output.key for output in outputs)}
     foreign = "3f/readme.txt"
-    for key in (known, foreign, key_of(JOB, ".png", attempt=1)):
+    for key in (*needed, foreign, key_of(JOB, ".png", attempt=1), key_of(IMAGE, ".png")):
         blobs.put(key, b"data")
 
     await shelf.sweep(commits)
 
-    assert blobs.keys == {known, foreign}
+    assert blobs.keys == needed | {foreign}
 
 
 async def test_a_sweep_leaves_what_is_arriving(shelf, blobs, commits):

@@ -1,13 +1,13 @@
 """The Store: nothing accepted is lost, nothing is done twice, and everybody hears."""
 
-import gc
+import hashlib
+import json
 import os
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import PIL
 import pytest
 import trio
 import trio.testing
@@ -15,8 +15,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from actors.errors import ActorStopped, BacklogFull, Draining, HandlerCrashed
-from actors.imaging.render import Rendered
+from actors import metrics
+from actors.errors import ActorStopped, BacklogFull, Draining, HandlerCrashed, OutputNotFound
+from actors.imaging.facts import Facts
+from actors.imaging.operations.filters import Blur
+from actors.imaging.operations.framing import Flip
+from actors.imaging.operations.watermark import Watermark
+from actors.imaging.recipe import Output, Recipe
+from actors.imaging.render import Made
 from actors.mailbox import open_mailbox
 from actors.messages import (
     Await,
@@ -25,13 +31,17 @@ from actors.messages import (
     Complete,
     Count,
     Delete,
+    DeleteImage,
     Drain,
     Fail,
     Fetch,
     Find,
+    FindImage,
+    KeepImage,
     ListJobs,
     Load,
     LookAtPool,
+    ReadImage,
     ReadOutput,
     Reclaim,
     Retry,
@@ -42,6 +52,7 @@ from actors.storage.opening import open_storage
 from actors.storage.ports import (
     ENDED,
     BlobNotFound,
+    ImageNotFound,
     JobNotFound,
     Query,
     StaleClaim,
@@ -59,11 +70,15 @@ from tests.conftest import (
     FragileBlobs,
     MemoryStorage,
     Ticking,
+    nothing_left_of,
     places_in,
 )
 
 LIMITS = StoreLimits(backlog=100, asks=16, attempts=3)
-PICTURE = Rendered(b"a small picture", "png", 4, 3)
+SUBMIT = Submit(b"photo", "thumbnail", THUMBNAIL, "normal")
+PICTURE = Made(name="output", data=b"a small picture", format="png", width=4, height=3)
+NOWHERE = "00000000-0000-4000-8000-000000000000"
+FACTS = Facts("gif", 64, 48, frames=3)
 
 
 class Running:
@@ -96,8 +111,11 @@ class Running:
         with trio.fail_after(PATIENCE):
             return await self.address.ask(request)
 
-    async def submit(self, data=b"photo", priority="normal"):
-        return await self.ask(Submit(data, "thumbnail", THUMBNAIL, priority))
+    async def submit(self, image=b"photo", priority="normal", recipe=THUMBNAIL):
+        return await self.ask(Submit(image, "thumbnail", recipe, priority))
+
+    async def keep_image(self, data=b"logo"):
+        return await self.ask(KeepImage(data, FACTS, '{"opaque":true}'))
 
     async def claim(self, limit=1):
         return await self.ask(Claim(limit))
@@ -154,8 +172,13 @@ async def store(nursery, storage):
     return running
 
 
-def complete(job, rendered=PICTURE):
-    return Complete(job.id, job.attempts, rendered)
+def complete(job, *made):
+    return Complete(job.id, job.attempts, made or (PICTURE,))
+
+
+def marked_with(*image_ids):
+    """Return a recipe that needs other images."""
+    return Recipe((Output(operations=tuple(Watermark(image=each) for each in image_ids)),))
 
 
 # --- Accepting ------------------------------------------------------------------------------------
@@ -175,6 +198,16 @@ async def test_the_file_of_a_job_is_named_for_a_person_to_find(store, photo):
 
     assert jpeg.input_key == f"{jpeg.id[:2]}/{jpeg.id}.jpg"
     assert song.input_key == f"{song.id[:2]}/{song.id}.bin"
+
+
+async def test_a_job_is_found_by_the_preset_it_was_asked_for_by(store):
+    job = await store.ask(replace(SUBMIT, preset="card"))
+    await store.submit()
+
+    page = await store.ask(ListJobs(Query(limit=9, preset="card")))
+
+    assert job.preset == "card"
+    assert page.jobs == (job,)
 
 
 async def test_all_times_come_from_the_clock_of_the_store(store):
@@ -207,9 +240,7 @@ async def test_the_backlog_is_exact_though_many_submit_at_once(nursery, storage)
     store = Running(storage, replace(LIMITS, backlog=5))
     await nursery.start(store.run)
 
-    askers = [
-        Asker(nursery, store, Submit(b"photo", "thumbnail", THUMBNAIL, "normal")) for _ in range(20)
-    ]
+    askers = [Asker(nursery, store, SUBMIT) for _ in range(20)]
     outcomes = [await asker.outcome() for asker in askers]
 
     assert outcomes.count(BacklogFull) == 15
@@ -241,9 +272,7 @@ async def test_what_was_pending_before_the_start_counts_from_the_first_submit_on
     second = Running(storage, replace(LIMITS, backlog=4))
     await nursery.start(second.run)
 
-    askers = [
-        Asker(nursery, second, Submit(b"photo", "thumbnail", THUMBNAIL, "normal")) for _ in range(3)
-    ]
+    askers = [Asker(nursery, second, SUBMIT) for _ in range(3)]
     outcomes = [await asker.outcome() for asker in askers]
 
     assert outcomes.count(BacklogFull) == 2
@@ -322,7 +351,7 @@ async def leave_during_the_commit(nursery, store, storage) -> str:
     asker = Asker(nursery, store, Claim(1))
     await store.ask(Count())
     storage.catalogue.hold()
-    submitting = Asker(nursery, store, Submit(b"photo", "thumbnail", THUMBNAIL, "normal"))
+    submitting = Asker(nursery, store, SUBMIT)
     await trio.testing.wait_all_tasks_blocked(0.01)  # Its transaction is in the thread.
     asker.scope.cancel()
     await trio.testing.wait_all_tasks_blocked()
@@ -366,7 +395,7 @@ async def test_a_claim_that_replaces_another_during_the_commit_gets_no_more_than
     await store.ask(Count())
     storage.catalogue.hold()
     for _ in range(3):
-        Asker(nursery, store, Submit(b"photo", "thumbnail", THUMBNAIL, "normal"))
+        Asker(nursery, store, SUBMIT)
     await trio.testing.wait_all_tasks_blocked(0.02)
     second = Asker(nursery, store, Claim(1))
     await trio.testing.wait_all_tasks_blocked(0.02)
@@ -430,7 +459,8 @@ async def test_a_completed_job_has_its_picture(store):
     fetched = await store.ask(Fetch(job.id, 1_000))
 
     assert (fetched.job.status, fetched.data) == ("completed", PICTURE.data)
-    output = fetched.job.output
+    output = fetched.output
+    assert fetched.job.outputs == (output,)
     assert (output.media_type, output.width, output.height) == ("image/png", 4, 3)
     assert (output.size_bytes, len(output.sha256)) == (len(PICTURE.data), 64)
 
@@ -442,7 +472,7 @@ async def test_a_picture_can_be_read_in_parts(store):
 
     beginning = await store.ask(Fetch(job.id, 7))
     nothing = await store.ask(Fetch(job.id, 0))
-    middle = await store.ask(ReadOutput(beginning.job.output.key, 2, 5))
+    middle = await store.ask(ReadOutput(beginning.output.key, 2, 5))
 
     assert (beginning.data, nothing.data, middle) == (b"a small", b"", b"small")
 
@@ -452,7 +482,146 @@ async def test_a_job_that_is_not_completed_has_no_picture_to_fetch(store):
 
     fetched = await store.ask(Fetch(job.id, 1_000))
 
-    assert (fetched.job, fetched.data) == (job, b"")
+    assert (fetched.job, fetched.output, fetched.data) == (job, None, b"")
+
+
+SEVERAL = (
+    replace(PICTURE, name="large", format="jpeg", width=40, operations=(Flip(), Blur(sigma=2))),
+    replace(PICTURE, name="small", data=b"another", format="webp", quality=71, ssim=0.9876543),
+    replace(PICTURE, name="facts", data=b"{}", format="json"),
+)
+
+
+async def test_a_job_may_have_several_outputs_in_the_order_of_its_recipe(store, storage):
+    await store.submit()
+    (claimed,) = await store.claim()
+
+    await store.ask(complete(claimed, *SEVERAL))
+
+    outputs = (await store.find(claimed)).outputs
+    assert [(each.name, each.media_type, each.width) for each in outputs] == [
+        ("large", "image/jpeg", 40),
+        ("small", "image/webp", 4),
+        ("facts", "application/json", 4),
+    ]
+    assert [each.size_bytes for each in outputs] == [len(made.data) for made in SEVERAL]
+    assert [Path(each.key).suffix for each in outputs] == [".jpg", ".webp", ".json"]
+    assert {each.key for each in outputs} == storage.outputs.keys
+
+
+async def test_an_output_is_fetched_by_its_name_and_without_one_the_first(store):
+    await store.submit()
+    (claimed,) = await store.claim()
+    await store.ask(complete(claimed, *SEVERAL))
+    job = await store.find(claimed)
+
+    fetched = [await store.ask(Fetch(job.id, 99, name)) for name in ("large", "small", "facts")]
+
+    assert [(each.output, each.data) for each in fetched] == [
+        (output, made.data) for output, made in zip(job.outputs, SEVERAL, strict=True)
+    ]
+    assert await store.ask(Fetch(job.id, 99)) == fetched[0]
+    with pytest.raises(OutputNotFound, match="huge"):
+        await store.ask(Fetch(job.id, 99, "huge"))
+
+
+async def test_what_an_output_was_made_with_and_how_is_told_as_json(store):
+    await store.submit()
+    (claimed,) = await store.claim()
+    await store.ask(complete(claimed, *SEVERAL))
+
+    job = await store.find(claimed)
+
+    versions = json.loads(job.receipt)["versions"]
+    assert versions["pillow"] == PIL.__version__
+    assert {"libjpeg_turbo", "webp"} <= versions.keys()
+    large, small, _ = [json.loads(output.details) for output in job.outputs]
+    assert [step["op"] for step in large["operations"]] == ["flip", "blur"]
+    assert (large["operations"][1]["sigma"], large["frames"]) == (2, 1)
+    assert (small["quality"], small["ssim"]) == (71, 0.98765)
+    assert "quality" not in large
+
+
+async def test_all_files_of_a_job_are_kept_before_its_row_says_so(nursery, store, storage):
+    job = await store.submit()
+    (claimed,) = await store.claim()
+    storage.catalogue.hold()
+    completing = Asker(nursery, store, complete(claimed, *SEVERAL))
+    await trio.testing.wait_all_tasks_blocked(0.02)  # Its transaction is in the thread.
+    kept, status = len(storage.outputs.keys), storage.catalogue.find(job.id).status
+
+    storage.catalogue.go_on()
+    await completing.outcome()
+
+    assert (kept, status) == (3, "processing")
+    assert (await store.find(job)).status == "completed"
+
+
+class Filling(FragileBlobs):
+    """Blobs with room for so many and no more."""
+
+    def __init__(self, room):
+        super().__init__()
+        self.room = room
+
+    def put(self, key, data):
+        if not self.room:
+            raise StorageFull("no room")
+        self.room -= 1
+        return super().put(key, data)
+
+
+@pytest.mark.parametrize("room", [0, 1, 2])
+async def test_when_one_output_cannot_be_kept_none_stays(nursery, storage, room):
+    storage.outputs = Filling(room)
+    store = Running(storage)
+    await nursery.start(store.run)
+    job = await store.submit()
+    (claimed,) = await store.claim()
+
+    with pytest.raises(StorageFull):
+        await store.ask(complete(claimed, *SEVERAL))
+
+    assert storage.outputs.keys == set()
+    assert await store.find(job) == claimed
+
+
+@pytest.mark.parametrize("trouble", ["blobs", "catalogue", "stale"])
+async def test_a_result_that_is_refused_leaves_nothing_of_its_pictures_in_memory(
+    nursery, storage, trouble
+):
+    storage.outputs = Filling(1 if trouble == "blobs" else 9)
+    store = Running(storage)
+    await nursery.start(store.run)
+    await store.submit()
+    (claimed,) = await store.claim()
+    if trouble == "catalogue":
+        storage.catalogue.broken = StorageUnavailable("away")
+    if trouble == "stale":
+        await store.ask(Cancel(claimed.id))
+    picture = bytes(1_000)
+
+    with nothing_left_of(picture):
+        with pytest.raises(StorageError):
+            await store.ask(complete(claimed, *[replace(PICTURE, data=picture)] * 3))
+        storage.catalogue.broken = None
+        await store.ask(Count())  # The last message is held until the next one.
+
+
+async def test_what_a_catalogue_on_disk_refuses_leaves_nothing_in_memory(nursery, tmp_path):
+    store = Running(OnDisk(tmp_path))
+    await nursery.start(store.run)
+    job = await store.submit()
+    await store.claim()
+    await store.ask(Cancel(job.id))
+    picture = bytes(1_000)
+
+    with nothing_left_of(picture):
+        with pytest.raises(StaleClaim):
+            await store.ask(Complete(job.id, 1, (replace(PICTURE, data=picture),)))
+        with pytest.raises(ImageNotFound):
+            await store.submit(picture, recipe=marked_with(NOWHERE))
+        await store.ask(Count())  # The last message is held until the next one.
 
 
 @pytest.mark.parametrize(
@@ -500,7 +669,7 @@ async def test_a_result_of_an_old_attempt_is_refused_and_leaves_no_file(store, s
     (second,) = await store.claim()
 
     with pytest.raises(StaleClaim):
-        await store.ask(complete(first))
+        await store.ask(complete(first, *SEVERAL))
     with pytest.raises(StaleClaim):
         await store.ask(Fail(job.id, first.attempts, "code", "error"))
 
@@ -546,7 +715,7 @@ async def test_the_result_of_a_deleted_job_leaves_no_file(store, storage):
 async def test_a_completed_job_is_deleted_with_its_files(store, storage):
     job = await store.submit()
     (claimed,) = await store.claim()
-    await store.ask(complete(claimed))
+    await store.ask(complete(claimed, *SEVERAL))
 
     await store.ask(Delete(job.id))
 
@@ -637,7 +806,7 @@ async def test_what_has_stopped_a_worker_is_done_though_nobody_waits_for_it(
     assert ended is JobNotFound or ended.status == "cancelled"
 
 
-@pytest.mark.parametrize("trouble", ["blobs", "catalogue", "backlog"])
+@pytest.mark.parametrize("trouble", ["blobs", "catalogue", "backlog", "mark"])
 async def test_a_submit_that_is_refused_leaves_nothing_of_its_picture_in_memory(
     nursery, storage, trouble
 ):
@@ -648,19 +817,12 @@ async def test_a_submit_that_is_refused_leaves_nothing_of_its_picture_in_memory(
     if trouble == "catalogue":
         storage.catalogue.broken = StorageUnavailable("away")
     picture = bytes(1_000)
-    gc.collect()
-    gc.disable()  # What hangs on a cycle would stay until the next collection.
-    held = sys.getrefcount(picture)
 
-    try:
-        with suppress(StorageError, BacklogFull):
-            await store.submit(picture)
+    with nothing_left_of(picture):
+        with pytest.raises((StorageError, BacklogFull)):
+            await store.submit(picture, recipe=marked_with(NOWHERE))
         storage.inputs.broken = storage.catalogue.broken = None
         await store.ask(Count())  # The last message is held until the next one.
-
-        assert sys.getrefcount(picture) == held
-    finally:
-        gc.enable()
 
 
 async def test_counting_and_listing_show_what_there_is(store):
@@ -674,6 +836,163 @@ async def test_counting_and_listing_show_what_there_is(store):
     assert tally.counts["pending", "low"] == 2
     assert tally.oldest_pending == jobs[1].created_at
     assert [job.id for job in page.jobs] == [jobs[2].id, jobs[1].id]
+
+
+# --- Images ---------------------------------------------------------------------------------------
+
+
+async def test_an_image_is_kept_with_what_is_known_of_it(store, storage):
+    image = await store.keep_image(b"logo")
+
+    assert (image.format, image.width, image.height, image.frames) == ("gif", 64, 48, 3)
+    assert (image.size_bytes, image.sha256) == (4, hashlib.sha256(b"logo").hexdigest())
+    assert (image.facts, image.key) == ('{"opaque":true}', f"{image.id[:2]}/{image.id}.gif")
+    assert image.created_at > NOON
+    assert await store.ask(FindImage(image.id)) == image
+    assert storage.inputs.keys == {image.key}
+
+
+async def test_an_image_can_be_read_in_parts(store):
+    image = await store.keep_image(b"a small picture")
+
+    parts = [await store.ask(ReadImage(image.key, offset, 7)) for offset in (0, 7, 14)]
+
+    assert parts == [b"a small", b" pictur", b"e"]
+
+
+async def test_an_image_that_is_not_there_is_named(store):
+    for request in (FindImage("x"), DeleteImage("x")):
+        with pytest.raises(ImageNotFound, match="x"):
+            await store.ask(request)
+    with pytest.raises(BlobNotFound):
+        await store.ask(ReadImage("3f/nowhere", 0, 9))
+
+
+@pytest.mark.parametrize("part", ["inputs", "catalogue"])
+async def test_an_image_that_cannot_be_kept_leaves_nothing(store, storage, part):
+    getattr(storage, part).broken = StorageFull("no room")
+
+    with pytest.raises(StorageFull):
+        await store.keep_image()
+
+    assert storage.inputs.keys == set()
+
+
+async def test_a_job_of_an_image_writes_no_file_and_has_those_bytes(store, storage):
+    image = await store.keep_image(b"logo")
+
+    jobs = [await store.submit(image.id) for _ in range(2)]
+
+    assert storage.inputs.keys == {image.key}
+    assert [(job.image_id, job.input_key, job.input_size) for job in jobs] == 2 * [
+        (image.id, image.key, 4)
+    ]
+    assert {job.input_sha256 for job in jobs} == {image.sha256}
+    assert await store.ask(Load(jobs[0].input_key)) == b"logo"
+
+
+async def test_what_comes_in_is_measured_once_though_many_jobs_use_it(store):
+    def measured():
+        (family,) = metrics.INPUT_SIZE.collect()
+        return next(s.value for s in family.samples if s.name.endswith("_count"))
+
+    before = measured()
+    image = await store.keep_image()
+    await store.submit(b"photo")
+    for _ in range(3):
+        await store.submit(image.id)
+
+    assert measured() == before + 2
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["unknown", "deleted"])
+@pytest.mark.parametrize("as_", ["input", "mark", "second mark"])
+async def test_a_job_of_an_image_that_is_not_there_is_refused_and_leaves_no_file(
+    nursery, storage, as_, gone
+):
+    store = Running(storage, replace(LIMITS, backlog=1))
+    await nursery.start(store.run)
+    image_id = NOWHERE
+    if gone:
+        image_id = (await store.keep_image()).id
+        await store.ask(DeleteImage(image_id))
+    other = await store.keep_image()
+    image, recipe = {
+        "input": (image_id, THUMBNAIL),
+        "mark": (other.id, marked_with(image_id)),
+        "second mark": (b"photo", marked_with(other.id, image_id)),
+    }[as_]
+
+    with pytest.raises(ImageNotFound, match=image_id):
+        await store.submit(image, recipe=recipe)
+
+    assert storage.inputs.keys == {other.key}
+    assert (await store.ask(Count())).count("pending") == 0
+    await store.submit()  # The place in the backlog is free again.
+
+
+async def test_a_worker_is_told_where_the_other_images_of_a_recipe_are(store):
+    first, second = await store.keep_image(), await store.keep_image()
+
+    await store.submit(recipe=marked_with(first.id, second.id, first.id))
+    (claimed,) = await store.claim()
+
+    assert claimed.others == {first.id: first.key, second.id: second.key}
+
+
+async def test_deleting_a_job_never_takes_the_image_of_another(store, storage):
+    image = await store.keep_image()
+    uses = [await store.submit(image.id), await store.submit(recipe=marked_with(image.id))]
+    stays = await store.submit()
+
+    for job in uses:
+        await store.ask(Delete(job.id))
+
+    assert storage.inputs.keys == {image.key, stays.input_key}
+    assert await store.ask(FindImage(image.id)) == image
+
+
+async def test_the_file_of_a_deleted_image_stays_until_the_last_job_that_needs_it_goes(
+    store, storage
+):
+    image = await store.keep_image(b"logo")
+    made_of_it = await store.submit(image.id)
+    marked = await store.submit(b"photo", recipe=marked_with(image.id))
+
+    await store.ask(DeleteImage(image.id))
+    with pytest.raises(ImageNotFound):
+        await store.ask(FindImage(image.id))
+    claimed = await store.claim(2)
+    loaded = [
+        await store.ask(Load(claimed[0].input_key)),
+        await store.ask(Load(claimed[1].others[image.id])),
+    ]
+    await store.ask(Delete(made_of_it.id))
+    after_first = storage.inputs.keys
+    await store.ask(Delete(marked.id))
+
+    assert loaded == [b"logo", b"logo"]
+    assert after_first == {image.key, marked.input_key}
+    assert storage.inputs.keys == set()
+
+
+async def test_an_image_that_nobody_needs_is_deleted_with_its_file(store, storage):
+    image, other = await store.keep_image(), await store.keep_image()
+
+    await store.ask(DeleteImage(image.id))
+
+    assert storage.inputs.keys == {other.key}
+
+
+async def test_what_becomes_of_an_image_is_logged(store):
+    with capture_logs() as logs:
+        image = await store.keep_image(b"logo")
+        await store.ask(DeleteImage(image.id))
+
+    assert [(entry["event"], entry["image_id"]) for entry in logs] == [
+        ("image_kept", image.id),
+        ("image_deleted", image.id),
+    ]
 
 
 # --- Waiting for the end --------------------------------------------------------------------------
@@ -699,8 +1018,8 @@ async def test_who_waits_for_a_job_hears_of_its_end_however_it_ends(nursery, sto
         case _:
             await store.ask(Reclaim(frozenset()))
 
-    heard = {await asker.outcome() for asker in waiting}
-    assert heard == {await store.find(job)}
+    heard = [await asker.outcome() for asker in waiting]
+    assert heard == 3 * [await store.find(job)]
     assert {each.status for each in heard} == {"failed" if end == "crashed" else end}
     assert elsewhere.answer is elsewhere.error is None
 
@@ -729,7 +1048,7 @@ async def test_any_number_may_wait_and_none_of_them_takes_a_place_from_the_other
 
     cancelled = await store.ask(Cancel(job.id))
 
-    assert {await asker.outcome() for asker in waiting} == {cancelled}
+    assert all([await asker.outcome() == cancelled for asker in waiting])
 
 
 async def test_draining_lets_nobody_wait(nursery, store):
@@ -839,10 +1158,7 @@ async def test_closing_finishes_what_is_in_hand_and_then_closes_the_storage(
     nursery, store, storage
 ):
     storage.catalogue.hold()
-    submitting = [
-        Asker(nursery, store, Submit(b"photo", "thumbnail", THUMBNAIL, "normal"))
-        for _ in range(3 * LIMITS.asks)
-    ]
+    submitting = [Asker(nursery, store, SUBMIT) for _ in range(3 * LIMITS.asks)]
     await trio.testing.wait_all_tasks_blocked(0.02)
     waiting = Asker(nursery, store, Await("?"))
     await trio.testing.wait_all_tasks_blocked(0.02)
@@ -999,11 +1315,13 @@ class OnDisk:
         return {f"{path.parent.name}/{path.name}" for path in root.glob("[0-9a-f][0-9a-f]/*")}
 
 
-async def test_a_start_deletes_exactly_the_files_that_no_job_refers_to(nursery, tmp_path):
+async def test_a_start_deletes_exactly_the_files_that_nobody_needs(nursery, tmp_path):
     disk = OnDisk(tmp_path)
     first = Running(disk)
     await nursery.start(first.run)
-    pending, other = await first.submit(), await first.submit()
+    image, deleted = await first.keep_image(), await first.keep_image()
+    pending, other = await first.submit(recipe=marked_with(deleted.id)), await first.submit()
+    await first.ask(DeleteImage(deleted.id))
     (claimed,) = await first.claim()
     await first.ask(complete(claimed))
     completed = await first.find(claimed)
@@ -1026,10 +1344,10 @@ async def test_a_start_deletes_exactly_the_files_that_no_job_refers_to(nursery, 
     await trio.testing.wait_all_tasks_blocked(0.05)
 
     assert disk.keys("inputs") == {
-        *(pending.input_key, other.input_key),
+        *(pending.input_key, other.input_key, image.key, deleted.key),
         str(foreign.relative_to(tmp_path / "inputs")),
     }
-    assert disk.keys("outputs") == {completed.output.key}
+    assert disk.keys("outputs") == {output.key for output in completed.outputs}
 
 
 async def test_a_sweep_that_fails_is_no_crash(nursery, storage):
@@ -1052,10 +1370,11 @@ async def test_a_sweep_that_fails_is_no_crash(nursery, storage):
 
 # --- The promise ----------------------------------------------------------------------------------
 
-NOWHERE = "00000000-0000-4000-8000-000000000000"
 OPERATIONS = (
-    *3 * ("submit", "claim", "complete"),
-    *("fail", "cancel", "retry", "delete", "reclaim", "crash", "crash amid work", "leave", "wait"),
+    *3 * ("submit", "use images", "claim", "complete"),
+    *2 * ("delete", "delete image"),
+    *("fail", "cancel", "retry", "reclaim", "crash", "crash amid work", "leave", "wait"),
+    "keep image",
 )
 PROGRAMS = st.lists(
     st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 40)), min_size=4, max_size=30
@@ -1078,9 +1397,12 @@ class Life:
         self.nursery = nursery
         self.statuses: dict[str, str] = {}
         self.allowed: dict[str, int] = {}
-        # Every claim that was ever heard, and the picture that each job was completed with.
+        # Every claim that was ever heard, and the pictures that each job was completed with.
         self.claims: list[tuple[str, int]] = []
-        self.pictures: dict[str, bytes] = {}
+        self.pictures: dict[str, tuple[Made, ...]] = {}
+        # The images that clients can see, and the bytes of all that there ever were.
+        self.images: list[str] = []
+        self.bytes: dict[str, bytes] = {}
         self.waiting: list[Asker] = []
         self.store: Running
 
@@ -1093,10 +1415,17 @@ class Life:
         self.store.scope.cancel()
         await self.store.ended.wait()
         await self.start()
+        # There may be a claim that nobody heard of, and that was not undone any more.
+        await self.reclaim(frozenset(self.statuses) - {*self.jobs_that_are("pending")})
 
     def some_job(self, number):
         jobs = list(self.statuses)
         return jobs[-1 - number % min(len(jobs), 6)] if jobs else NOWHERE
+
+    def some_image(self, number):
+        """A recent image, perhaps one that was deleted."""
+        images = list(self.bytes)
+        return images[-1 - number % min(len(images), 4)] if images else NOWHERE
 
     def some_claim(self, number):
         """A recent claim, perhaps a stale one."""
@@ -1112,6 +1441,8 @@ class Life:
                 await self.submit(("high", "normal", "low")[number % 3])
             case "claim":
                 await self.claim(1 + number % 3)
+            case "keep image" | "use images" | "delete image":
+                await self.step_with_images(operation, number)
             case "complete" | "fail":
                 await self.end(operation, *self.some_claim(number))
             case "cancel" | "retry" | "delete":
@@ -1127,9 +1458,42 @@ class Life:
             case "wait":
                 self.waiting.append(Asker(self.nursery, self.store, Await(self.some_job(number))))
 
+    async def step_with_images(self, operation, number):
+        match operation:
+            case "keep image":
+                await self.keep_image(f"image {number}".encode())
+            case "use images":
+                await self.use_images(self.some_image(number), self.some_image(number // 4))
+            case _:
+                await self.delete_image(self.some_image(number))
+
     async def submit(self, priority):
         job = await self.store.submit(b"photo", priority)
         self.statuses[job.id] = "pending"
+
+    async def keep_image(self, data):
+        image = await self.store.keep_image(data)
+        self.images.append(image.id)
+        self.bytes[image.id] = data
+
+    async def use_images(self, image_id, mark_id):
+        are_there = {image_id, mark_id} <= {*self.images}
+        try:
+            job = await self.store.submit(image_id, recipe=marked_with(mark_id))
+        except ImageNotFound:
+            assert not are_there
+        else:
+            assert are_there
+            assert (job.image_id, [*job.others]) == (image_id, [mark_id])
+            self.statuses[job.id] = "pending"
+
+    async def delete_image(self, image_id):
+        try:
+            await self.store.ask(DeleteImage(image_id))
+        except ImageNotFound:
+            assert image_id not in self.images
+        else:
+            self.images.remove(image_id)
 
     def note(self, jobs):
         for job in jobs:
@@ -1151,14 +1515,17 @@ class Life:
         asker.scope.cancel()
         self.note(await asker.outcome() or ())
 
-    def picture_of(self, job_id, attempt):
-        return Rendered(f"{job_id} {attempt}".encode(), "png", 1, 1)
+    def pictures_of(self, job_id, attempt):
+        return tuple(
+            replace(PICTURE, name=name, data=f"{name} {job_id} {attempt}".encode())
+            for name in ("large", "small")
+        )
 
     async def end(self, operation, job_id, attempt):
         current = self.is_current(job_id, attempt)
-        picture = self.picture_of(job_id, attempt)
+        pictures = self.pictures_of(job_id, attempt)
         request = (
-            Complete(job_id, attempt, picture)
+            Complete(job_id, attempt, pictures)
             if operation == "complete"
             else Fail(job_id, attempt, "code", "error")
         )
@@ -1169,13 +1536,13 @@ class Life:
         else:
             assert current
             if operation == "complete":
-                self.completed(job_id, picture.data)
+                self.completed(job_id, pictures)
             else:
                 self.statuses[job_id] = "failed"
 
-    def completed(self, job_id, data):
+    def completed(self, job_id, pictures):
         assert job_id not in self.pictures, "completed twice"
-        self.pictures[job_id] = data
+        self.pictures[job_id] = pictures
         self.statuses[job_id] = "completed"
 
     async def change(self, operation, job_id):
@@ -1195,10 +1562,13 @@ class Life:
             else:
                 self.statuses[job_id] = becomes
 
+    def jobs_that_are(self, status):
+        return [job_id for job_id, each in self.statuses.items() if each == status]
+
     async def reclaim(self, held):
         await self.store.ask(Reclaim(held))
-        for job_id, status in self.statuses.items():
-            if status == "processing" and job_id not in held:
+        for job_id in [*self.jobs_that_are("pending"), *self.jobs_that_are("processing")]:
+            if job_id not in held:
                 job = await self.store.ask(Find(job_id))
                 if job.status == "failed":
                     assert job.error_code == "crashed"
@@ -1208,14 +1578,14 @@ class Life:
                 self.statuses[job_id] = job.status
 
     async def crash_amid_work(self, ticks):
-        """Crash while a job is being accepted and another one completed; either may have been."""
+        """Crash amid an acceptance, a completion and a deletion; each of them may have been."""
         job_id, attempt = self.some_claim(ticks)
-        picture = self.picture_of(job_id, attempt)
+        pictures = self.pictures_of(job_id, attempt)
         current = self.is_current(job_id, attempt)
-        submitting = Asker(
-            self.nursery, self.store, Submit(b"photo", "thumbnail", THUMBNAIL, "high")
-        )
-        completing = Asker(self.nursery, self.store, Complete(job_id, attempt, picture))
+        image_id = self.some_image(ticks)
+        submitting = Asker(self.nursery, self.store, SUBMIT)
+        completing = Asker(self.nursery, self.store, Complete(job_id, attempt, pictures))
+        deleting = Asker(self.nursery, self.store, DeleteImage(image_id))
         for _ in range(ticks):
             await trio.lowlevel.checkpoint()
         await self.crash()
@@ -1231,9 +1601,19 @@ class Life:
             self.statuses[each] = "pending"
         if statuses.get(job_id) == "completed" and job_id not in self.pictures:
             assert current
-            self.completed(job_id, picture.data)
+            self.completed(job_id, pictures)
         else:
             assert ended in {ActorStopped, StaleClaim, JobNotFound}
+        await self.note_deletion(image_id, await deleting.outcome())
+
+    async def note_deletion(self, image_id, outcome):
+        """Note whether an image was deleted before a crash."""
+        if outcome is ImageNotFound:
+            assert image_id not in self.images
+        elif await Asker(self.nursery, self.store, FindImage(image_id)).outcome() is ImageNotFound:
+            self.images = [each for each in self.images if each != image_id]
+        else:
+            assert outcome is ActorStopped
 
     async def check(self):
         """Compare all that can be seen with what must be true."""
@@ -1242,10 +1622,18 @@ class Life:
         jobs = (await self.store.ask(ListJobs(Query(limit=1_000)))).jobs
         assert {job.id: job.status for job in jobs} == self.statuses
         for job in jobs:
-            fetched = await self.store.ask(Fetch(job.id, 1_000))
-            assert fetched.data == self.pictures.get(job.id, b"")
-            assert (job.output is not None) == (job.status == "completed")
-            assert await self.store.ask(Load(job.input_key)) == b"photo"
+            pictures = self.pictures.get(job.id, ())
+            assert [output.name for output in job.outputs] == [made.name for made in pictures]
+            assert (job.receipt is not None) == (job.status == "completed") == bool(pictures)
+            for made in pictures:
+                assert (await self.store.ask(Fetch(job.id, 99, made.name))).data == made.data
+            sent = self.bytes[job.image_id] if job.image_id else b"photo"
+            assert await self.store.ask(Load(job.input_key)) == sent
+            for image_id, key in job.others.items():
+                assert await self.store.ask(Load(key)) == self.bytes[image_id]
+        for image_id in self.images:
+            image = await self.store.ask(FindImage(image_id))
+            assert await self.store.ask(ReadImage(image.key, 0, 99)) == self.bytes[image_id]
 
     async def drain(self):
         """Work on all there is until every job has ended."""
@@ -1259,14 +1647,16 @@ class Life:
         assert set(self.statuses.values()) <= ENDED
         heard = [await asker.outcome() for asker in self.waiting]
         for outcome in heard:
-            assert outcome in {ActorStopped, JobNotFound} or outcome.status in ENDED
+            assert outcome in (ActorStopped, JobNotFound) or outcome.status in ENDED
 
     async def sweep(self):
-        """Open it once more: then there are the files of the jobs, and no others."""
+        """Open it once more: then there are the files that are needed, and no others."""
         await self.crash()
         jobs = (await self.store.ask(ListJobs(Query(limit=1_000)))).jobs
-        inputs = {job.input_key for job in jobs}
-        outputs = {job.output.key for job in jobs if job.output}
+        images = [await self.store.ask(FindImage(image_id)) for image_id in self.images]
+        inputs = {key for job in jobs for key in (job.input_key, *job.others.values())}
+        inputs |= {image.key for image in images}
+        outputs = {output.key for job in jobs for output in job.outputs}
         with trio.fail_after(PATIENCE):
             while (self.disk.keys("inputs"), self.disk.keys("outputs")) != (inputs, outputs):
                 await trio.testing.wait_all_tasks_blocked(0.002)
@@ -1281,6 +1671,7 @@ def test_no_accepted_job_is_lost_or_done_twice_whatever_happens(tmp_path):
         async with trio.open_nursery() as nursery:
             life = Life(disk, nursery)
             await life.start()
+            await life.keep_image(b"image")
             for operation, number in program:
                 await life.step(operation, number)
             await life.check()

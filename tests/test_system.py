@@ -9,19 +9,27 @@ import pytest
 import trio
 import trio.testing
 
+import actors.surveyor
 import actors.worker
 from actors.dispatcher import Dispatcher
 from actors.errors import ActorStopped, Draining, HandlerCrashed
 from actors.imaging.facts import Limits
+from actors.imaging.operations.scaling import Thumbnail
+from actors.imaging.operations.watermark import Watermark
+from actors.imaging.recipe import Output, Recipe
 from actors.imaging.render import render
 from actors.messages import (
     Await,
     Cancel,
     Count,
     Delete,
+    DeleteImage,
     Drain,
     Fetch,
     Find,
+    FindImage,
+    Foresee,
+    Keep,
     LookAtPool,
     Pool,
     Resize,
@@ -32,6 +40,7 @@ from actors.storage.opening import open_storage
 from actors.storage.ports import JobNotFound, Query, StorageUnavailable
 from actors.store import Store, StoreLimits
 from actors.supervision import Intensity, TooManyCrashes
+from actors.surveyor import Surveyor
 from actors.system import Capacity, open_system
 from actors.worker import Worker
 from tests.conftest import PATIENCE, THUMBNAIL, draw, is_picture, places_in
@@ -59,8 +68,8 @@ class Client:
         with trio.fail_after(PATIENCE):
             return await self.system.front_door.ask(request)
 
-    async def submit(self, data, priority="normal"):
-        return await self.ask(Submit(data, "thumbnail", THUMBNAIL, priority))
+    async def submit(self, image, priority="normal", recipe=THUMBNAIL):
+        return await self.ask(Submit(image, "thumbnail", recipe, priority))
 
     async def wait_for_end(self, job):
         """Wait as a client does: if the connection is lost, ask again."""
@@ -101,6 +110,17 @@ def look(tmp_path):
 
 
 @pytest.fixture
+def files(tmp_path):
+    """List the files of jobs and images."""
+
+    def list_them():
+        paths = [path for kind in ("inputs", "outputs") for path in (tmp_path / kind).glob("??/*")]
+        return sorted(f"{path.parent.name}/{path.name}" for path in paths)
+
+    return list_them
+
+
+@pytest.fixture
 def held_renders(monkeypatch):
     """Renders that wait in their threads until they are let go."""
     held = HeldRenders()
@@ -109,11 +129,22 @@ def held_renders(monkeypatch):
     held.go_on()
 
 
+@pytest.fixture
+def held_surveys(monkeypatch):
+    """Surveys that wait in their threads until they are let go."""
+    held = HeldRenders()
+    monkeypatch.setattr(actors.surveyor, "render", held)
+    yield held
+    held.go_on()
+
+
 class HeldRenders:
     def __init__(self):
+        self.begun = 0
         self._gate = threading.Event()
 
     def __call__(self, *arguments):
+        self.begun += 1
         self._gate.wait(PATIENCE)
         return render(*arguments)
 
@@ -152,7 +183,7 @@ async def test_many_jobs_at_once_all_end_with_their_pictures(opening):
         fetched = await client.ask(Fetch(job.id, 1_000_000))
         pictures[number] = (
             job.status,
-            is_picture(fetched.data, (fetched.job.output.width, fetched.job.output.height)),
+            is_picture(fetched.data, (fetched.output.width, fetched.output.height)),
         )
 
     async with opening() as system, trio.open_nursery() as nursery:
@@ -160,6 +191,45 @@ async def test_many_jobs_at_once_all_end_with_their_pictures(opening):
             nursery.start_soon(have_one_made, Client(system), number)
 
     assert pictures == dict.fromkeys(range(24), ("completed", True))
+
+
+async def test_a_job_may_have_several_outputs(opening, photo):
+    sizes = {"large": 32, "small": 8}
+    recipe = Recipe(
+        tuple(
+            Output(name=name, operations=(Thumbnail(size, size),)) for name, size in sizes.items()
+        )
+    )
+    async with opening() as system:
+        client = Client(system)
+        job = await client.wait_for_end(await client.submit(photo, recipe=recipe))
+        fetched = {name: await client.ask(Fetch(job.id, 1_000_000, name)) for name in sizes}
+
+    assert [output.name for output in job.outputs] == ["large", "small"]
+    assert is_picture(fetched["large"].data, (32, 24))
+    assert is_picture(fetched["small"].data, (8, 6))
+
+
+async def test_an_image_is_sent_once_and_used_in_many_jobs(opening, photo, files):
+    logo = draw(8, 8, "PNG", color="red")
+    async with opening() as system:
+        client = Client(system)
+        image, mark = [await client.ask(Keep(data)) for data in (photo, logo)]
+        recipe = Recipe((Output(operations=(Watermark(image=mark.id),), format="png"),))
+        plan = await client.ask(Foresee(image.id, recipe))
+        jobs = [await client.submit(image.id, recipe=recipe) for _ in range(3)]
+        for kept in (image, mark):
+            await client.ask(DeleteImage(kept.id))
+        ended = [await client.wait_for_end(job) for job in jobs]
+        (picture,) = {(await client.ask(Fetch(job.id, 1_000_000))).data for job in jobs}
+        still_there = {image.key, mark.key} <= {*files()}
+        for job in jobs:
+            await client.ask(Delete(job.id))
+
+    assert [(job.status, job.image_id) for job in ended] == 3 * [("completed", image.id)]
+    assert is_picture(picture, (plan.outputs[0].width, plan.outputs[0].height))
+    assert still_there
+    assert files() == []
 
 
 async def test_a_song_fails_and_spoils_nothing(opening, photo):
@@ -203,7 +273,7 @@ async def test_a_cancelled_job_can_be_retried(opening, photo, held_renders):
     assert (ended.status, ended.attempts) == ("completed", 2)
 
 
-async def test_a_job_can_be_deleted_while_it_is_rendered(opening, photo, held_renders, tmp_path):
+async def test_a_job_can_be_deleted_while_it_is_rendered(opening, photo, held_renders, files):
     async with opening(workers=1) as system:
         client = Client(system)
         job = await client.submit(photo)
@@ -214,8 +284,7 @@ async def test_a_job_can_be_deleted_while_it_is_rendered(opening, photo, held_re
         with pytest.raises(JobNotFound):
             await client.ask(Await(job.id))
 
-    left = [path for kind in ("inputs", "outputs") for path in (tmp_path / kind).glob("??/*")]
-    assert left == []
+    assert files() == []
 
 
 async def test_the_pool_grows_and_shrinks_while_it_works(opening, photo):
@@ -232,18 +301,20 @@ async def test_the_pool_grows_and_shrinks_while_it_works(opening, photo):
         names = [each.name for each in system.statistics()]
 
     assert {(job.status, job.attempts) for job in ended} == {("completed", 1)}
-    assert len(names) == 4
+    assert len(names) == 5
 
 
 async def test_statistics_show_every_actor(opening, photo):
     async with opening(workers=2) as system:
         client = Client(system)
         await client.wait_for_end(await client.submit(photo))
+        await client.ask(Keep(photo))
         figures = {each.name: each for each in system.statistics()}
 
-    assert set(figures) == {"store", "dispatcher", "worker-1", "worker-2"}
-    assert figures["dispatcher"].handled == 2
-    assert figures["store"].handled > 2
+    assert set(figures) == {"store", "surveyor", "dispatcher", "worker-1", "worker-2"}
+    assert figures["dispatcher"].handled == 3
+    assert figures["surveyor"].handled == 1
+    assert figures["store"].handled > 3
     assert {each.crashed for each in figures.values()} == {0}
 
 
@@ -309,6 +380,36 @@ async def test_a_job_that_crashes_every_worker_ends_as_crashed(opening, photo, m
 
     assert [job.status for job in ended] == ["failed", "completed"]
     assert (ended[0].error_code, ended[0].attempts) == ("crashed", 3)
+
+
+async def test_a_surveyor_that_crashes_spoils_no_job_and_is_replaced(opening, photo, monkeypatch):
+    crash_once(monkeypatch, Surveyor, "_keep")
+    async with opening() as system:
+        client = Client(system)
+        job = await client.submit(photo)
+
+        with pytest.raises(HandlerCrashed, match="Keep"):
+            await client.ask(Keep(photo))
+        image = await client.ask(Keep(photo))
+        ended = [await client.wait_for_end(each) for each in (job, await client.submit(image.id))]
+        figures = {each.name: each.crashed for each in system.statistics()}
+
+    assert [(job.status, job.attempts) for job in ended] == 2 * [("completed", 1)]
+    assert (figures["surveyor"], figures["store"], figures["dispatcher"]) == (1, 0, 0)
+
+
+async def test_a_dispatcher_that_crashes_leaves_the_surveyor_alone(opening, photo, monkeypatch):
+    async with opening() as system:
+        client = Client(system)
+        crash_once(monkeypatch, Dispatcher, "_pool")
+        with pytest.raises(HandlerCrashed):
+            await client.ask(LookAtPool())
+
+        image = await client.ask(Keep(photo))
+        figures = {each.name: each.crashed for each in system.statistics()}
+
+    assert (image.width, image.height) == (64, 48)
+    assert (figures["dispatcher"], figures["surveyor"]) == (1, 0)
 
 
 async def test_a_dispatcher_that_crashes_loses_no_job(opening, photo, monkeypatch, held_renders):
@@ -398,6 +499,64 @@ async def test_leaving_finishes_the_jobs_in_hand_and_leaves_the_others(
 
     assert (jobs[in_hand.id].status, jobs[in_hand.id].attempts) == ("completed", 1)
     assert (jobs[pending.id].status, jobs[pending.id].attempts) == ("pending", 0)
+
+
+async def begin_to_keep(nursery, system, photo, held):
+    """Ask for an image to be kept; return the list for the outcome once it is looked at."""
+    outcome = []
+
+    async def keep():
+        try:
+            outcome.append(await system.front_door.ask(Keep(photo)))
+        except ActorStopped as error:
+            outcome.append(error)
+
+    nursery.start_soon(keep)
+    with trio.fail_after(PATIENCE):
+        while not held.begun:
+            await trio.testing.wait_all_tasks_blocked(0.005)
+    return outcome
+
+
+async def test_leaving_finishes_the_images_in_hand(opening, photo, held_surveys):
+    async with trio.open_nursery() as nursery, opening() as system:
+        outcome = await begin_to_keep(nursery, system, photo, held_surveys)
+        with held_surveys.go_on_soon():
+            pass
+
+    async with opening() as system:
+        assert await Client(system).ask(FindImage(outcome[0].id)) == outcome[0]
+
+
+async def test_while_draining_no_image_is_kept_but_those_in_hand_are(opening, photo, held_surveys):
+    async with opening() as system, trio.open_nursery() as nursery:
+        client = Client(system)
+        outcome = await begin_to_keep(nursery, system, photo, held_surveys)
+        await client.ask(Drain())
+
+        with pytest.raises(Draining):
+            await client.ask(Keep(photo))
+        plan = await client.ask(Foresee(photo, THUMBNAIL))
+        held_surveys.go_on()
+
+    assert plan.outputs[0].width == 16
+    assert outcome[0].width == 64
+
+
+async def test_grace_bounds_the_images_in_hand_as_well(opening, photo, monkeypatch, files):
+    async def hang(*_):
+        held.begun += 1
+        await trio.sleep_forever()
+
+    held = HeldRenders()
+    monkeypatch.setattr(Surveyor, "_keep", hang)
+    async with trio.open_nursery() as nursery, opening(grace=0.2) as system:
+        outcome = await begin_to_keep(nursery, system, photo, held)
+        left = time.monotonic()
+
+    assert 0.15 < time.monotonic() - left < 3
+    assert isinstance(outcome[0], ActorStopped)
+    assert files() == []
 
 
 async def test_leaving_idle_is_quick(opening):

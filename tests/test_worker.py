@@ -1,17 +1,19 @@
 """A Worker ends each job it is given, or says that it could not."""
 
-import os
-import subprocess
-import sys
+import io
 from dataclasses import replace
 
 import pytest
 import trio
 import trio.testing
+from PIL import Image
 
 from actors import metrics
 from actors.errors import ActorStopped, HandlerCrashed, JobInterrupted
 from actors.imaging.facts import Limits
+from actors.imaging.operations.scaling import Thumbnail
+from actors.imaging.operations.watermark import Watermark
+from actors.imaging.recipe import Output, Recipe, encode_recipe
 from actors.mailbox import open_mailbox
 from actors.messages import Complete, Count, Fail, Load, Run
 from actors.storage.ports import (
@@ -22,46 +24,15 @@ from actors.storage.ports import (
     StorageUnavailable,
 )
 from actors.supervision import Activity
-from actors.worker import NICENESS, Worker, _give_way
-from tests.conftest import PATIENCE, draw, is_picture, make_job
-
-
-class FakeStore:
-    """Answers a Worker as the test says, and remembers what it was asked."""
-
-    def __init__(self, image):
-        self.address, self._mailbox = open_mailbox("store", 4)
-        self.asked = []
-        self.reading = trio.CancelScope()
-        # What each kind of message is answered with, the last answer for ever.
-        self.answers = {Load: [image], Complete: [None], Fail: [None]}
-        self.before_answering = lambda _: None
-
-    async def run(self):
-        with self.reading, self._mailbox:
-            await self._read()
-
-    async def _read(self):
-        async for envelope in self._mailbox:
-            with envelope:
-                self.asked.append(envelope.message)
-                self.before_answering(envelope.message)
-                answers = self.answers[type(envelope.message)]
-                answer = answers.pop(0) if len(answers) > 1 else answers[0]
-                if isinstance(answer, Exception):
-                    envelope.fail(answer)
-                elif answer is not ActorStopped:
-                    envelope.answer(answer)
-
-    def asked_for(self, kind):
-        return [message for message in self.asked if isinstance(message, kind)]
+from actors.worker import Worker
+from tests.conftest import PATIENCE, FakeStore, draw, is_picture, make_job
 
 
 class Working:
     """A Worker with a fake Store, and a way to give it jobs."""
 
     def __init__(self, image, limits):
-        self.store = FakeStore(image)
+        self.store = FakeStore({Load: [image], Complete: [None], Fail: [None]})
         self.address, self.mailbox = open_mailbox("worker", 0)
         self.activity = Activity("worker", self.mailbox)
         self.worker = Worker(
@@ -98,11 +69,51 @@ async def test_a_job_is_rendered_and_completed(start, photo):
     load, complete = working.store.asked
     assert load == Load(job.input_key)
     assert (complete.job_id, complete.attempt) == (job.id, 2)
-    assert (complete.rendered.format, complete.rendered.width, complete.rendered.height) == (
-        *("jpeg", 16),
-        12,
+    (made,) = complete.made
+    assert (made.name, made.format, made.width, made.height) == ("output", "png", 16, 12)
+    assert is_picture(made.data, (16, 12))
+
+
+async def test_all_outputs_of_a_job_are_made_of_one_original(start):
+    working = await start()
+    sizes = {"large": 32, "small": 8, "medium": 16}
+    recipe = Recipe(
+        tuple(
+            Output(name=name, operations=(Thumbnail(size, size),)) for name, size in sizes.items()
+        )
     )
-    assert is_picture(complete.rendered.data, (16, 12))
+
+    await working.work(make_job(1, recipe=encode_recipe(recipe)))
+
+    assert len(working.store.asked_for(Load)) == 1
+    (complete,) = working.store.asked_for(Complete)
+    assert [(made.name, made.width) for made in complete.made] == list(sizes.items())
+    assert all(is_picture(made.data, (made.width, made.height)) for made in complete.made)
+
+
+MARKED = encode_recipe(Recipe((Output(operations=(Watermark(image="mark"),), format="png"),)))
+
+
+async def test_the_other_images_of_a_job_are_loaded_as_well(start, photo):
+    working = await start()
+    working.store.answers[Load] = [photo, draw(400, 400, "PNG", color="red")]
+
+    await working.work(make_job(1, recipe=MARKED, others={"mark": "5e/mark.png"}))
+
+    assert working.store.asked_for(Load) == [Load(make_job(1).input_key), Load("5e/mark.png")]
+    ((made,),) = [complete.made for complete in working.store.asked_for(Complete)]
+    with Image.open(io.BytesIO(made.data)) as picture:
+        assert picture.getpixel((32, 24)) == (255, 0, 0)
+
+
+async def test_a_job_that_lacks_one_of_its_other_images_ends(start, photo):
+    working = await start()
+    working.store.answers[Load] = [photo, BlobNotFound("5e/mark.png")]
+
+    await working.work(make_job(1, recipe=MARKED, others={"mark": "5e/mark.png"}))
+
+    assert [failed.code for failed in working.store.asked_for(Fail)] == ["crashed"]
+    assert working.store.asked_for(Complete) == []
 
 
 async def test_one_job_after_another(start):
@@ -154,9 +165,9 @@ async def test_a_fault_of_the_image_ends_the_job_with_its_code(start, image, lim
 
 async def test_a_recipe_that_does_not_fit_the_image_ends_the_job(start):
     working = await start(limits=Limits(max_pixels=5_000))
-    recipe = '{"operations":[{"op":"resize","width":100,"height":100}]}'
+    recipe = Recipe((Output(operations=(Thumbnail(100, 100, enlarge=True),)),))
 
-    await working.work(make_job(1, recipe=recipe))
+    await working.work(make_job(1, recipe=encode_recipe(recipe)))
 
     assert [failed.code for failed in working.store.asked_for(Fail)] == ["impossible_recipe"]
 
@@ -331,35 +342,3 @@ async def test_the_first_attempt_tells_how_long_the_job_has_waited(start):
     await working.work(replace(make_job(2), attempts=2))
 
     assert waited() == before + 1
-
-
-@pytest.mark.parametrize("niceness", [0, NICENESS, NICENESS + 5])
-def test_a_render_has_a_low_priority_whatever_the_service_was_started_with(niceness):
-    script = (
-        "import os, sys, threading\n"
-        "from actors.worker import _give_way\n"
-        "def give_way():\n"
-        "    _give_way()\n"
-        "    print(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))\n"
-        "thread = threading.Thread(target=give_way)\n"
-        "thread.start()\n"
-        "thread.join()\n"
-        "print(os.getpriority(os.PRIO_PROCESS, 0))\n"
-    )
-
-    told = subprocess.run(
-        ["nice", "-n", str(niceness), sys.executable, "-c", script],
-        capture_output=True, text=True, check=True, timeout=PATIENCE,
-    )  # fmt: skip
-
-    assert [int(line) for line in told.stdout.split()] == [max(NICENESS, niceness), niceness]
-
-
-def test_a_sandbox_that_forbids_to_lower_the_priority_stops_no_render(monkeypatch):
-    def forbid(*_):
-        raise PermissionError
-
-    monkeypatch.setattr(os, "setpriority", forbid)
-    monkeypatch.setattr(os, "getpriority", lambda *_: 0)
-
-    _give_way()

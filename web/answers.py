@@ -1,4 +1,4 @@
-"""What a client is told of jobs, as JSON."""
+"""What a client is told of jobs and images, as JSON."""
 
 from __future__ import annotations
 
@@ -8,22 +8,51 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from actors.imaging.facts import Facts
+from actors.imaging.receipt import as_said
 from actors.imaging.recipe import decode_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from actors.storage.ports import Job, Output, Page
+    from actors.imaging.plan import Plan
+    from actors.storage.ports import ImageRecord, Job, Output, Page
 
 SUBMITTED = "Image processing job submitted"
 
 
-class _Picture(msgspec.Struct):
+class _Details(msgspec.Struct):
+    """How an output came about, as the catalogue keeps it."""
+
+    frames: int = 1
+    quality: int | None = None
+    ssim: float | None = None
+    operations: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+class _Output(msgspec.Struct, omit_defaults=True):
+    name: str
+    path: str
     media_type: str
     width: int
     height: int
+    frames: int
     size_bytes: int
     sha256: str
+    operations: msgspec.Raw
+    quality: int | None = None
+    ssim: float | None = None
+
+
+class _Receipt(msgspec.Struct):
+    """What the outputs were made of, and with."""
+
+    input_sha256: str | None
+    versions: dict[str, str]
+
+
+class _Versions(msgspec.Struct):
+    versions: dict[str, str]
 
 
 class _Job(msgspec.Struct, omit_defaults=True):
@@ -31,22 +60,55 @@ class _Job(msgspec.Struct, omit_defaults=True):
     status: str
     input_path: str
     output_path: str | None
-    operation: str
-    width: int
-    height: int
     priority: str
     attempts: int
     created_at: str
     updated_at: str
+    operation: str | None = None
+    width: int | None = None
+    height: int | None = None
+    preset: str | None = None
+    image_id: str | None = None
     started_at: str | None = None
     error: str | None = None
     error_code: str | None = None
-    output: _Picture | None = None
+    outputs: list[_Output] | None = None
+    receipt: _Receipt | None = None
+
+
+class _Foreseen(msgspec.Struct):
+    name: str
+    format: str
+    width: int | None
+    height: int | None
+    frames: int
+    operations: list[dict[str, object]]
+
+
+class _Plan(msgspec.Struct):
+    facts: Facts
+    outputs: list[_Foreseen]
+
+
+class _Image(msgspec.Struct):
+    """An image that was uploaded; its `facts` are spread beside the rest."""
+
+    image_id: str
+    format: str
+    width: int
+    height: int
+    frames: int
+    size_bytes: int
+    sha256: str
+    created_at: str
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Puts jobs into words. `locate_input` and `locate_output` say where the bytes of a key are."""
+    """Puts jobs and images into words.
+
+    `locate_input` and `locate_output` say where the bytes of a key are.
+    """
 
     locate_input: Callable[[str], str]
     locate_output: Callable[[str], str]
@@ -66,31 +128,92 @@ class Answers:
             {"jobs": [self._job(job) for job in page.jobs], "next": following}
         )
 
+    def image(self, image: ImageRecord) -> bytes:
+        """Return an image: what the catalogue knows of it, and what was seen in it."""
+        known = _Image(
+            image_id=image.id,
+            format=image.format,
+            width=image.width,
+            height=image.height,
+            frames=image.frames,
+            size_bytes=image.size_bytes,
+            sha256=image.sha256,
+            created_at=_text(image.created_at),
+        )
+        seen: dict[str, msgspec.Raw] = msgspec.json.decode(image.facts, type=dict[str, msgspec.Raw])
+        told = msgspec.structs.asdict(known)
+        return msgspec.json.encode(told | seen | told)
+
+    def plan(self, plan: Plan) -> bytes:
+        """Return what would be made of an image."""
+        outputs = [
+            _Foreseen(
+                name=each.name,
+                format=each.format,
+                width=each.width,
+                height=each.height,
+                frames=each.frames,
+                operations=[as_said(step) for step in each.operations],
+            )
+            for each in plan.outputs
+        ]
+        return msgspec.json.encode(_Plan(plan.facts, outputs))
+
     def _job(self, job: Job) -> _Job:
-        step = decode_recipe(job.recipe).operations[0]
+        width, height = _asked_size(job)
+        outputs = [self._output(output) for output in job.outputs]
         return _Job(
             id=job.id,
             status=job.status,
             input_path=self.locate_input(job.input_key),
-            output_path=self.locate_output(job.output.key) if job.output else None,
-            operation=job.operation,
-            width=step.width,
-            height=step.height,
+            output_path=outputs[0].path if outputs else None,
             priority=job.priority,
             attempts=job.attempts,
             created_at=_text(job.created_at),
             updated_at=_text(job.updated_at),
+            operation=job.operation or None,
+            width=width,
+            height=height,
+            preset=job.preset,
+            image_id=job.image_id,
             started_at=_text(job.started_at) if job.started_at else None,
             error=job.error,
             error_code=job.error_code,
-            output=_picture(job.output) if job.output else None,
+            outputs=outputs or None,
+            receipt=_receipt(job),
+        )
+
+    def _output(self, output: Output) -> _Output:
+        details = msgspec.json.decode(output.details, type=_Details)
+        return _Output(
+            name=output.name,
+            path=self.locate_output(output.key),
+            media_type=output.media_type,
+            width=output.width,
+            height=output.height,
+            frames=details.frames,
+            size_bytes=output.size_bytes,
+            sha256=output.sha256,
+            operations=details.operations,
+            quality=details.quality,
+            ssim=details.ssim,
         )
 
 
-def _picture(output: Output) -> _Picture:
-    return _Picture(
-        output.media_type, output.width, output.height, output.size_bytes, output.sha256
-    )
+def _asked_size(job: Job) -> tuple[int | None, int | None]:
+    """Return the width and the height that were asked for, if it was one operation in pixels."""
+    if not job.operation:
+        return None, None
+    step = decode_recipe(job.recipe).outputs[0].operations[0]
+    width, height = getattr(step, "width", None), getattr(step, "height", None)
+    return width if isinstance(width, int) else None, height if isinstance(height, int) else None
+
+
+def _receipt(job: Job) -> _Receipt | None:
+    if job.receipt is None:
+        return None
+    made_with = msgspec.json.decode(job.receipt, type=_Versions)
+    return _Receipt(job.input_sha256, made_with.versions)
 
 
 def _text(moment: datetime) -> str:

@@ -6,7 +6,6 @@ import sys
 
 import click
 import trio
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -14,8 +13,10 @@ from actors.storage.ports import StorageError
 from actors.supervision import TooManyCrashes
 from web.load import load
 from web.logs import configure_logs
-from web.settings import Settings
+from web.presets import BadPresets
+from web.settings import Settings, read_settings
 from web.submit import submit
+from web.verify import verify
 
 
 @click.group()
@@ -26,6 +27,7 @@ def main() -> None:
 
 main.add_command(submit)
 main.add_command(load)
+main.add_command(verify)
 
 
 @main.command()
@@ -33,11 +35,13 @@ def serve() -> None:
     """Run the service. Its settings come from the environment: see `calotype settings`."""
     from web.serve import serve as serve_until_stopped  # noqa: PLC0415  (a client needs no server)
 
-    settings = _settings()
+    settings = read_settings()
     configure_logs(settings.log_format, settings.log_level)
     in_time = False
     try:
         in_time = trio.run(serve_until_stopped, settings)
+    except* BadPresets as group:
+        _complain("the presets cannot be used", group)
     except* StorageError as group:
         _complain("the storage cannot be opened", group)
     except* OSError as group:
@@ -51,22 +55,10 @@ def serve() -> None:
 def settings() -> None:
     """List the settings: environment variable, value, meaning."""
     table = Table("setting", "value", "meaning", box=None, pad_edge=False)
-    chosen = _settings()
+    chosen = read_settings()
     for name, field in Settings.model_fields.items():
         table.add_row(name.upper(), str(getattr(chosen, name)), field.description)
     Console(soft_wrap=True).print(table)
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        for each in error.errors():
-            name = str(each["loc"][0]).upper() if each["loc"] else ""
-            value = f"={each['input']!r}" if name else ""
-            message = each["msg"].removeprefix("Value error, ")
-            click.echo(f"calotype: {name}{value}: {message}".replace(": : ", ": "), err=True)
-        sys.exit(2)
 
 
 def _complain(what: str, group: BaseExceptionGroup[BaseException]) -> None:

@@ -7,7 +7,7 @@ Each single operation on the network has a bound of its own, so that a dead conn
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Self, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 T = TypeVar("T")
-Parameters: TypeAlias = "Mapping[str, str | int | bool]"
+Parameters: TypeAlias = "Mapping[str, str | int | float | bool]"
 
 # How often a request is tried in all, and the seconds between: doubled each time when there is no
 # connection, and what the service asks for when it is busy, unless that is longer than anybody
@@ -71,13 +71,25 @@ class NoAnswer(RequestFailed):
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """One of the results of a job."""
+
+    # It becomes a part of file names.
+    name: Annotated[str, msgspec.Meta(pattern=r"^[\w-]+$")]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """A job as the service reports it. `error` and `error_code` say why one has failed."""
+    """A job as the service reports it. `error` and `error_code` say why one has failed.
+
+    `outputs` are there when it is completed.
+    """
 
     id: str
     status: str
     error: str | None = None
     error_code: str | None = None
+    outputs: tuple[Output, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -87,15 +99,19 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A result: the bytes of an image file, and their media type."""
+    """A result: the bytes of an image file, or of facts in JSON, and their media type.
+
+    `name` is that of the output, if the job has several.
+    """
 
     data: bytes
     content_type: str
+    name: str = ""
 
     @property
     def suffix(self) -> str:
         """What the name of such a file ends with, such as `.jpg`."""
-        kind = self.content_type.removeprefix("image/")
+        kind = self.content_type.rpartition("/")[2]
         return ".jpg" if kind == "jpeg" else f".{kind}"
 
 
@@ -147,12 +163,31 @@ class Client:
     ) -> Picture:
         """Submit as `submit` does, and return the result: in one request, if it does not take long.
 
-        Cancelling it leaves the job to itself, if it has been accepted.
+        Of several results it is the first. Cancelling it leaves the job to itself, if it has been
+        accepted.
 
         Raises:
           JobFailed: if the job ends without a result.
           OSError: if the file cannot be read.
         """
+        ended = await self._submit_and_wait(image, parameters, on_progress)
+        return ended if isinstance(ended, Picture) else await self.download(ended.id)
+
+    async def submit_and_wait_for_all(
+        self, image: bytes | Path, parameters: Parameters, on_progress: Progress | None = None
+    ) -> list[Picture]:
+        """Do the same as `submit_and_wait`, and return all results."""
+        ended = await self._submit_and_wait(image, parameters, on_progress)
+        if isinstance(ended, Picture):
+            return [ended]
+        if len(ended.outputs) == 1:
+            return [await self.download(ended.id)]
+        return [await self.download(ended.id, output.name) for output in ended.outputs]
+
+    async def _submit_and_wait(
+        self, image: bytes | Path, parameters: Parameters, on_progress: Progress | None
+    ) -> Picture | Job:
+        """Return the job when it is completed; or its result, if that came by itself."""
         headers = {"Prefer": f"wait={WAIT}", "Accept": "image/*, application/json;q=0.5"}
         response = await self._submit(image, parameters, on_progress, headers)
         if response.headers.get("Content-Type", "").startswith("image/"):
@@ -162,11 +197,11 @@ class Client:
             job = await self.wait_ended(job.id)
         if job.status != "completed":
             raise JobFailed(job)
-        return await self.download(job.id)
+        return job
 
     async def get_job(self, job_id: str, *, wait: int = 0) -> Job:
         """Return the job: when it has ended, or after `wait` seconds as it stands."""
-        response = await self._get(f"/jobs/{quote(job_id, safe='')}", wait)
+        response = await self._get(f"/jobs/{quote(job_id, safe='')}", wait=wait)
         return _decode(response, Job)
 
     async def wait_ended(self, job_id: str) -> Job:
@@ -177,15 +212,21 @@ class Client:
             job = await self.get_job(job_id, wait=WAIT)
         return job
 
-    async def download(self, job_id: str) -> Picture:
-        """Return the result of a completed job; for any other that is a `ProblemError`."""
-        return _picture(await self._get(f"/jobs/{quote(job_id, safe='')}/download"))
+    async def download(self, job_id: str, output: str = "") -> Picture:
+        """Return a result of a completed job; for any other that is a `ProblemError`.
 
-    async def _get(self, path: str, wait: int = 0) -> httpx2.Response:
+        Args:
+          output: which one; by default the first.
+        """
+        response = await self._get(f"/jobs/{quote(job_id, safe='')}/download", output=output)
+        return _picture(response, output)
+
+    async def _get(self, path: str, *, wait: int = 0, output: str = "") -> httpx2.Response:
+        said: dict[str, str | int] = {"wait": wait, "output": output}
+        params = {name: value for name, value in said.items() if value}
+
         async def attempt() -> httpx2.Response:
-            return await self._http.get(
-                path, params={"wait": wait} if wait else None, timeout=_patient(wait)
-            )
+            return await self._http.get(path, params=params, timeout=_patient(wait))
 
         return await _persist(attempt, httpx2.NetworkError, httpx2.RemoteProtocolError)
 
@@ -291,8 +332,9 @@ def _accepted(response: httpx2.Response) -> Job:
     return Job(accepted.job_id, accepted.status)
 
 
-def _picture(response: httpx2.Response) -> Picture:
-    return Picture(response.content, response.headers.get("Content-Type", "").partition(";")[0])
+def _picture(response: httpx2.Response, name: str = "") -> Picture:
+    content_type = response.headers.get("Content-Type", "").partition(";")[0]
+    return Picture(response.content, content_type, name)
 
 
 def _patient(wait: int) -> httpx2.Timeout:

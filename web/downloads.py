@@ -1,74 +1,110 @@
-"""The answer that is a picture: whole or in part, and conditional (RFC 9110, 13 and 14)."""
+"""The answer that is a file: whole or in part, and conditional (RFC 9110, 13 and 14)."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import trio
 from quart import request
 from quart_trio.wrappers import TrioResponse as Response
 
-from actors.messages import Fetch, ReadOutput
+from actors.imaging.inspect import MEDIA_TYPES
+from actors.messages import Fetch, FindImage, ReadImage, ReadOutput
 from web.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from actors.imaging.facts import Format
     from actors.mailbox import Address
-    from actors.messages import Fetched
-    from actors.storage.ports import Job, Output
+    from actors.storage.ports import ImageRecord, Job, Output
 
 PIECE = 256 * 1024
 _RANGE = re.compile(r"bytes=(?=-?[0-9])([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """What is served: where its bytes are, and what a client is told of them."""
+
+    read: type[ReadOutput | ReadImage]
+    key: str
+    media_type: str
+    size: int
+    sha256: str
+    name: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that are the same for the whole of it and for a part."""
+        return {
+            "Content-Type": self.media_type,
+            "ETag": f'"{self.sha256}"',
+            "Cache-Control": "private, max-age=31536000, immutable",
+            "Accept-Ranges": "bytes",
+            # The name is of our making: nothing that a client says gets into a header.
+            "Content-Disposition": f'inline; filename="{self.name}"',
+            "X-Content-Type-Options": "nosniff",
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Downloads:
-    """Fetches results piece by piece, so that a slow client costs one piece of memory."""
+    """Fetches files piece by piece, so that a slow client costs one piece of memory."""
 
     dispatcher: Address
     patience: float
 
-    async def answer(self, job_id: str) -> Response:
-        """Answer GET or HEAD for the picture of a job.
+    async def output(self, job_id: str, name: str | None) -> Response:
+        """Answer GET or HEAD for an output of a job; without a name, for the first.
 
         Raises:
           Problem: `not_ready`, `job_failed`, `job_cancelled`, `range_not_satisfiable`.
-          JobNotFound, BlobNotFound: as the Store says.
+          JobNotFound, OutputNotFound, BlobNotFound: as the Store says.
         """
-        # One byte tells whether the file is there.
-        wanted = 1 if request.method == "HEAD" else PIECE
-        fetched, output = await self._fetch(job_id, wanted)
-        headers = _headers(fetched.job, output)
-        if request.if_none_match.contains_weak(output.sha256):
-            return _not_modified(headers)
-        part = _part(output)
-        if part is None:
-            return self._picture(fetched.data, output, 0, output.size_bytes, 200, headers)
-        start, stop = part
-        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{output.size_bytes}"
-        return self._picture(fetched.data, output, start, stop, 206, headers)
+        with trio.fail_after(self.patience):
+            fetched = await self.dispatcher.ask(Fetch(job_id, _wanted(), name))
+        if fetched.output is None:
+            raise _not_there(fetched.job)
+        return self._answer(_file_of(fetched.job, fetched.output), fetched.data)
+
+    async def image(self, image_id: str) -> Response:
+        """Answer GET or HEAD for the bytes of an image.
+
+        Raises:
+          Problem: `range_not_satisfiable`.
+          ImageNotFound, BlobNotFound: as the Store says.
+        """
+        with trio.fail_after(self.patience):
+            image = await self.dispatcher.ask(FindImage(image_id))
+            data = await self.dispatcher.ask(ReadImage(image.key, 0, _wanted()))
+        return self._answer(_file_of_image(image), data)
 
     async def whole(self, job: Job, output: Output, headers: Mapping[str, str]) -> Response:
-        """Answer with the whole picture of a completed job, and some `headers` more."""
+        """Answer with the whole output of a completed job, and some `headers` more."""
         with trio.fail_after(self.patience):
             data = await self.dispatcher.ask(ReadOutput(output.key, 0, PIECE))
-        told = _headers(job, output) | dict(headers)
-        return self._picture(data, output, 0, output.size_bytes, 200, told)
+        file = _file_of(job, output)
+        return self._sent(data, file, 0, file.size, 200, file.headers | dict(headers))
 
-    async def _fetch(self, job_id: str, length: int) -> tuple[Fetched, Output]:
-        with trio.fail_after(self.patience):
-            fetched = await self.dispatcher.ask(Fetch(job_id, length))
-        if fetched.job.output is None:
-            raise _not_there(fetched.job)
-        return fetched, fetched.job.output
+    def _answer(self, file: File, data: bytes) -> Response:
+        """Answer for `file`, of which `data` are the first bytes."""
+        headers = file.headers
+        if request.if_none_match.contains_weak(file.sha256):
+            return _not_modified(headers)
+        part = _part(file)
+        if part is None:
+            return self._sent(data, file, 0, file.size, 200, headers)
+        start, stop = part
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{file.size}"
+        return self._sent(data, file, start, stop, 206, headers)
 
-    def _picture(
+    def _sent(
         self,
         data: bytes,
-        output: Output,
+        file: File,
         start: int,
         stop: int,
         status: int,
@@ -77,26 +113,52 @@ class Downloads:
         headers["Content-Length"] = str(stop - start)
         have = data[start:stop]
         whole = len(have) == stop - start or request.method == "HEAD"
-        response = Response(have if whole else self._pieces(have, output, start, stop), status)
+        response = Response(have if whole else self._pieces(have, file, start, stop), status)
         # Last, since the response has set a length of its own, which HEAD must not tell.
         response.headers.update(headers)
         response.timeout = None  # A slow client is given up by the connection, if it makes no way.
         return response
 
-    async def _pieces(
-        self, have: bytes, output: Output, start: int, stop: int
-    ) -> AsyncIterator[bytes]:
+    async def _pieces(self, have: bytes, file: File, start: int, stop: int) -> AsyncIterator[bytes]:
         yield have
         start += len(have)
         while start < stop:
             with trio.fail_after(self.patience):
                 piece = await self.dispatcher.ask(
-                    ReadOutput(output.key, start, min(PIECE, stop - start))
+                    file.read(file.key, start, min(PIECE, stop - start))
                 )
             if not piece:
-                raise EOFError(output.key)
+                raise EOFError(file.key)
             yield piece
             start += len(piece)
+
+
+def _wanted() -> int:
+    # One byte tells whether the file is there.
+    return 1 if request.method == "HEAD" else PIECE
+
+
+def _file_of(job: Job, output: Output) -> File:
+    named = job.id if len(job.outputs) == 1 else f"{job.id}-{output.name}"
+    return File(
+        read=ReadOutput,
+        key=output.key,
+        media_type=output.media_type,
+        size=output.size_bytes,
+        sha256=output.sha256,
+        name=f"{named}.{output.key.rpartition('.')[2]}",
+    )
+
+
+def _file_of_image(image: ImageRecord) -> File:
+    return File(
+        read=ReadImage,
+        key=image.key,
+        media_type=MEDIA_TYPES[cast("Format", image.format)],
+        size=image.size_bytes,
+        sha256=image.sha256,
+        name=f"{image.id}.{image.key.rpartition('.')[2]}",
+    )
 
 
 def _not_there(job: Job) -> Problem:
@@ -109,19 +171,6 @@ def _not_there(job: Job) -> Problem:
             return Problem("not_ready", f"Job {job.id} is {status}.")
 
 
-def _headers(job: Job, output: Output) -> dict[str, str]:
-    suffix = output.key.rpartition(".")[2]
-    return {
-        "Content-Type": output.media_type,
-        "ETag": f'"{output.sha256}"',
-        "Cache-Control": "private, max-age=31536000, immutable",
-        "Accept-Ranges": "bytes",
-        # The name is of our making: nothing that a client says gets into a header.
-        "Content-Disposition": f'inline; filename="{job.id}.{suffix}"',
-        "X-Content-Type-Options": "nosniff",
-    }
-
-
 def _not_modified(headers: Mapping[str, str]) -> Response:
     response = Response(None, 304)
     # These would be of the empty body, and not of the picture (RFC 9110, 8.6).
@@ -131,7 +180,7 @@ def _not_modified(headers: Mapping[str, str]) -> Response:
     return response
 
 
-def _part(output: Output) -> tuple[int, int] | None:
+def _part(file: File) -> tuple[int, int] | None:
     """Return the range that is asked for, as start and stop; None for the whole.
 
     What is no single range of bytes is ignored, as RFC 9110, 14.2 allows, and asks for with HEAD.
@@ -142,21 +191,20 @@ def _part(output: Output) -> tuple[int, int] | None:
     if asked is None:
         return None
     if_range = request.headers.get("If-Range")
-    if if_range is not None and if_range != f'"{output.sha256}"':
+    if if_range is not None and if_range != f'"{file.sha256}"':
         return None
-    size = output.size_bytes
     first, last = (int(number) if number else None for number in asked.groups())
     if first is None:
         # So many from the end (RFC 9110, 14.1.2).
-        start, stop = size - min(last or 0, size), size
+        start, stop = file.size - min(last or 0, file.size), file.size
     else:
-        start, stop = first, size if last is None else min(last + 1, size)
+        start, stop = first, file.size if last is None else min(last + 1, file.size)
         if last is not None and last < first:
             return None
-    if start >= size:
+    if start >= file.size:
         raise Problem(
             "range_not_satisfiable",
-            f"The image has {size} bytes.",
-            headers={"Content-Range": f"bytes */{size}"},
+            f"The image has {file.size} bytes.",
+            headers={"Content-Range": f"bytes */{file.size}"},
         )
     return start, stop

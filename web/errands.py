@@ -12,6 +12,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from web.client import Picture
+
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".tif", ".tiff"})
 
 
@@ -62,30 +64,38 @@ def _pictures(path: Path) -> Iterator[tuple[Path, Path]]:
 class Outputs:
     """Names for the results: in `out`, and never that of a picture which is sent.
 
+    `made` is the operation or the preset.
     `file` is the one file that the result of a single picture goes to, if `out` names one.
     """
 
     def __init__(
-        self, out: Path | None, operation: str, errands: Iterable[Errand], *, alone: bool
+        self, out: Path | None, made: str, errands: Iterable[Errand], *, alone: bool
     ) -> None:
         self.file = out if alone and out is not None and not out.is_dir() else None
         self._directory = out or Path()
-        self._operation = operation
+        self._made = made
         self._inputs = {_identity(errand.source) for errand in errands}
 
     def is_input(self, path: Path) -> bool:
         """Whether `path` is one of the pictures that are sent, by any of its names."""
         return path.exists() and _identity(path) in self._inputs
 
-    def target(self, errand: Errand, suffix: str) -> Path:
-        """Return where the result of `errand` goes, a file that ends with `suffix`."""
-        if self.file is not None:
+    def target(self, errand: Errand, picture: Picture) -> Path:
+        """Return where a result of `errand` goes; one of several has its name in that of the file.
+
+        Of several, each goes beside `file`.
+        """
+        if self.file is not None and not picture.name:
             return self.file
-        wanted = self._directory / errand.base
-        target, number = wanted.with_name(f"{wanted.name}.{self._operation}{suffix}"), 1
+        if self.file is not None:
+            wanted, made = self.file.with_suffix(""), picture.name
+        else:
+            wanted = self._directory / errand.base
+            made = f"{self._made}.{picture.name}" if picture.name else self._made
+        target, number = wanted.with_name(f"{wanted.name}.{made}{picture.suffix}"), 1
         while self.is_input(target):
             number += 1
-            target = wanted.with_name(f"{wanted.name}.{self._operation}-{number}{suffix}")
+            target = wanted.with_name(f"{wanted.name}.{made}-{number}{picture.suffix}")
         return target
 
 

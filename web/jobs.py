@@ -16,9 +16,9 @@ from quart import Blueprint, request
 from quart_trio.wrappers import TrioResponse as Response
 
 from actors.errors import ActorStopped, AskFailed, Draining
+from actors.imaging.recipe import Name
 from actors.messages import Await, Cancel, Delete, Find, ListJobs, Retry
-from actors.storage.ports import ENDED, Query, Status, StorageUnavailable
-from web import wire
+from actors.storage.ports import ENDED, ImageNotFound, Query, Status, StorageUnavailable
 from web.members import Members
 from web.problems import Fault, Problem, invalid
 from web.uploads import upload
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from actors.storage.ports import Job
     from web.answers import Answers
     from web.downloads import Downloads
+    from web.kitchen import Kitchen
 
 R = TypeVar("R")
 
@@ -52,9 +53,16 @@ class _ListWords(msgspec.Struct):
 
     status: Status | None = None
     operation: str | None = None
+    preset: str | None = None
     created_after: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)] = 20
     cursor: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
+
+
+class _DownloadWords(msgspec.Struct):
+    """The query of a download."""
+
+    output: Name | None = None
 
 
 class _WaitWords(msgspec.Struct):
@@ -67,7 +75,7 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
     dispatcher: Address,
     answers: Answers,
     downloads: Downloads,
-    limits: wire.WireLimits,
+    kitchen: Kitchen,
     patience: Patience,
 ) -> Blueprint:
     """Routes under /jobs: submit, look, wait, download, cancel, retry, delete, list."""
@@ -89,17 +97,16 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
 
     @jobs.post("")
     async def submit() -> Response:
-        body = await upload().read()
-        words = request.args.items(multi=True)
-        message = wire.submission(request.headers.get("Content-Type", ""), body, words, limits)
-        del body
+        order = await kitchen.order()
         try:
             with trio.fail_after(patience.ask):
-                job = await dispatcher.ask(message, upload().hand_over())
+                job = await dispatcher.ask(order.job, upload().hand_over())
+        except ImageNotFound as error:
+            raise order.without(str(error)) from error
         except (trio.TooSlowError, ActorStopped) as error:
             raise Problem("storage_unavailable", FATE_UNKNOWN, retry=False) from error
         # Who waits for the end does so without the picture in memory.
-        del message
+        del order
         structlog.contextvars.bind_contextvars(job_id=job.id)
         wait = min(_preferred_wait(request.headers.getlist("Prefer")), int(patience.wait))
         if wait:
@@ -108,10 +115,10 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
         if job.status not in ENDED:
             return Response(answers.accepted(job), 202, {**JSON, "Location": f"/jobs/{job.id}"})
         applied = {"Preference-Applied": f"wait={wait}"}
-        if job.output and _prefers_image(job.output.media_type):
+        if len(job.outputs) == 1 and _prefers_image(job.outputs[0].media_type):
             applied["Content-Location"] = f"/jobs/{job.id}/download"
             with suppress(*NO_ANSWER):
-                return await downloads.whole(job, job.output, applied)
+                return await downloads.whole(job, job.outputs[0], applied)
         return Response(
             answers.job(job), 200, {**JSON, **applied, "Content-Location": f"/jobs/{job.id}"}
         )
@@ -124,8 +131,9 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
 
     @jobs.get("/<job_id>/download")
     async def download(job_id: str) -> Response:
+        words = Members.of_query(request.args.items(multi=True)).only(_DownloadWords)
         structlog.contextvars.bind_contextvars(job_id=job_id)
-        return await downloads.answer(job_id)
+        return await downloads.output(job_id, words.output)
 
     @jobs.post("/<job_id>/cancel")
     async def cancel(job_id: str) -> Response:
@@ -152,6 +160,7 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
                     limit=words.limit,
                     status=words.status,
                     operation=words.operation,
+                    preset=words.preset,
                     created_after=_in_utc(words.created_after),
                     cursor=words.cursor,
                 )

@@ -6,6 +6,7 @@ import functools
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args, get_origin
 
 import msgspec
@@ -21,7 +22,7 @@ T = TypeVar("T")
 MAX_MEMBERS = 64
 MAX_NAME = 64  # characters
 MAX_DEPTH = 16
-WHOLE_NUMBER = re.compile(r"-?[0-9]+")
+WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
 
 
@@ -30,11 +31,13 @@ class Members:
     """The names and values that nobody has taken yet, and what was wrong with the others.
 
     `are_words`: the values came as text, not as JSON, so that `300` is a number.
+    `place` is the pointer to the object that they are members of.
     """
 
     values: dict[str, object] = field(default_factory=dict)
     are_words: bool = False
     faults: list[Fault] = field(default_factory=list)
+    place: str = ""
 
     @classmethod
     def of_query(cls, query: Iterable[tuple[str, str]]) -> Members:
@@ -55,43 +58,86 @@ class Members:
         """Return what a JSON object says. A member that is null is as good as absent.
 
         Raises:
-          Problem: `malformed`, if it is nested too deep, or as `check_names` says.
+          Problem: `malformed`, as `check_names` and `check_nested` say.
         """
         check_names(members)
         values = {name: from_json(raw, object) for name, raw in members.items()}
-        if _depth(values) > MAX_DEPTH:
-            raise Problem("malformed", f"The JSON is nested more than {MAX_DEPTH} deep.")
-        return cls({name: value for name, value in values.items() if value is not None})
+        check_nested(values)
+        return cls(_present(values))
 
     def add_word(self, name: str, value: str) -> None:
         """Note a member that came as text."""
         if name in self.values:
-            self.faults.append(Fault(pointer(name), "is given twice"))
+            self.blame(name, "is given twice")
         self.values[name] = value
 
-    def take(self, kind: type[S]) -> S | None:
-        """Take the members of `kind` out; None if one of them is wrong or missing."""
+    def blame(self, name: str, why: str) -> None:
+        """Note that something is wrong with a member."""
+        self.faults.append(Fault(self.place + pointer(name), why))
+
+    def inside(self, name: str) -> Members | None:
+        """Take out the object of this name, empty if missing; None if it is something else."""
+        return self._inside(self.values.pop(name, {}), pointer(name))
+
+    def objects(self, name: str, *, least: int, most: int) -> list[Members | None]:
+        """Take out the list of objects of this name; None stands for what is something else."""
+        values = self.values.pop(name, None)
+        if not isinstance(values, list) or not least <= len(values) <= most:
+            self.blame(name, f"must be a list of {least} to {most} objects")
+            return [None]
+        place = pointer(name)
+        return [self._inside(value, f"{place}/{n}") for n, value in enumerate(values)]
+
+    def _inside(self, value: object, place: str) -> Members | None:
+        if not isinstance(value, dict):
+            self.faults.append(Fault(self.place + place, "must be an object"))
+            return None
+        return Members(_present(value), faults=self.faults, place=self.place + place)
+
+    def take(self, kind: type[S], renamed: Mapping[str, str] = MappingProxyType({})) -> S | None:
+        """Take the members of `kind` out; None if one of them is wrong or missing.
+
+        Args:
+          renamed: what a field of `kind` is called here, where that is not its own name.
+        """
         members: dict[str, object] = {}
-        sound = True
+        faults_before = len(self.faults)
         for each in _fields(kind):
-            value = self.values.pop(each.name, None)
-            if value is None:
-                if each.required:
-                    self.faults.append(Fault(pointer(each.name), "is missing"))
-                    sound = False
-                continue
-            try:
-                members[each.name] = self._convert(value, each.type)
-            except msgspec.ValidationError as error:
-                why = _choices(each.type) or _sentence(error)
-                self.faults.append(Fault(pointer(each.name), why))
-                sound = False
-        return kind(**members) if sound else None
+            name = renamed.get(each.name, each.name)
+            value = self.values.pop(name, None)
+            if value is not None:
+                members[each.name] = self._taken(name, value, each.type)
+            elif each.required:
+                self.blame(name, "is missing")
+        return kind(**members) if len(self.faults) == faults_before else None
+
+    def _taken(self, name: str, value: object, kind: object) -> object:
+        """Return a value as what `kind` says; of what is wrong with it, note every fault."""
+        struct = _struct(kind)
+        if struct and isinstance(value, dict):
+            inner = Members(_present(value), faults=self.faults, place=self.place + pointer(name))
+            taken = inner.take(struct)
+            inner.refuse_rest("is no parameter here")
+            return taken
+        try:
+            return self._convert(value, kind)
+        except msgspec.ValidationError as error:
+            place, why = _where_and_why(error)
+            if not place:
+                why = _described(kind) or _choices(kind) or why
+            self.faults.append(Fault(self.place + pointer(name) + place, why))
+            return None
 
     def _convert(self, value: object, kind: object) -> object:
+        if self.are_words and WHOLE_NUMBER.fullmatch(str(value)) and _may_be_text(kind):
+            # As text it would be taken for what it is.
+            value = int(str(value))
         member: object = msgspec.convert(value, kind, strict=not self.are_words)
-        if type(member) is int and not WHOLE_NUMBER.fullmatch(str(value)):
-            # Words such as "1e2" or "300.0", which JSON would be refused for as well.
+        if member is None:
+            # The word "null", which is none.
+            raise msgspec.ValidationError("Expected a value")
+        if self.are_words and type(member) is int and not WHOLE_NUMBER.fullmatch(str(value)):
+            # "1e2" or "300.0", which JSON would be refused for as well.
             raise msgspec.ValidationError("Expected `int`, got `float`")
         if isinstance(member, datetime) and not DATE.match(str(value)):
             # Seconds since 1970, which msgspec takes from words.
@@ -100,7 +146,8 @@ class Members:
 
     def refuse_rest(self, why: str) -> None:
         """Note each member that nobody has taken as a fault."""
-        self.faults += [Fault(pointer(name), why) for name in self.values]
+        for name in self.values:
+            self.blame(name, why)
 
     def only(self, kind: type[S]) -> S:
         """Return the members as a `kind`, which must be all there is.
@@ -132,6 +179,26 @@ def check_names(names: Collection[str]) -> None:
         raise Problem("malformed", f"A parameter's name has more than {MAX_NAME} characters.")
 
 
+def check_nested(members: dict[str, object]) -> None:
+    """Check that whatever is in `members` can be looked into, and its names be repeated.
+
+    Raises:
+      Problem: `malformed`, if it is nested too deep, or as `check_names` says.
+    """
+    layer: list[dict[str, object] | list[object]] = [members]
+    for _ in range(MAX_DEPTH):
+        inner: list[object] = []
+        for each in layer:
+            if isinstance(each, dict):
+                check_names(each)
+                inner += each.values()
+            else:
+                inner += each
+        layer = [each for each in inner if isinstance(each, dict | list)]
+    if layer:
+        raise Problem("malformed", f"It is nested more than {MAX_DEPTH} deep.")
+
+
 def from_json(text: bytes | msgspec.Raw, kind: type[T]) -> T:
     """Return what `text` says, as a `kind`.
 
@@ -149,27 +216,50 @@ def pointer(name: str) -> str:
     return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
-def _depth(value: object) -> int:
-    """Return how deep lists and objects are nested."""
-    depth, layer = 0, [value]
-    while outer := [each for each in layer if isinstance(each, dict | list)]:
-        depth += 1
-        layer = [inner for each in outer for inner in _inside(each)]
-    return depth
+def _present(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def _inside(value: dict[str, object] | list[object]) -> Iterable[object]:
-    return value.values() if isinstance(value, dict) else value
-
-
-def _choices(kind: object) -> str | None:
-    """Return which words a literal allows, as a sentence; None if `kind` is no literal."""
-    for each in (kind, *get_args(kind)):
-        if get_origin(each) is Literal:
-            return f"must be one of {', '.join(get_args(each))}"
+@functools.cache
+def _struct(kind: object) -> type[msgspec.Struct] | None:
+    """Return the struct that `kind` allows, if there is one."""
+    for each in _alternatives(kind):
+        if isinstance(each, type) and issubclass(each, msgspec.Struct):
+            return each
     return None
 
 
-def _sentence(error: msgspec.ValidationError) -> str:
-    text = str(error)
-    return text[:1].lower() + text[1:]
+def _described(kind: object) -> str | None:
+    """Return what a value must be, if its type says so in words."""
+    for each in (kind, *get_args(kind)):
+        for note in getattr(each, "__metadata__", ()):
+            if isinstance(note, msgspec.Meta) and note.description:
+                return f"must be {note.description}"
+    return None
+
+
+@functools.cache
+def _may_be_text(kind: object) -> bool:
+    """Whether `kind` allows a number, and some text as well."""
+    alternatives = _alternatives(kind)
+    return int in alternatives and str in alternatives
+
+
+def _alternatives(kind: object) -> set[object]:
+    # Of an annotated type, the first argument is the type itself.
+    inner = get_args(kind)[:1] if hasattr(kind, "__metadata__") else get_args(kind)
+    return {kind} if not inner else {each for one in inner for each in _alternatives(one)}
+
+
+def _choices(kind: object) -> str | None:
+    """Return which words the literals in `kind` allow, as a clause; None if there is no literal."""
+    literals = [each for each in (kind, *get_args(kind)) if get_origin(each) is Literal]
+    words = [word for literal in literals for word in get_args(literal)]
+    return f"must be one of {', '.join(words)}" if words else None
+
+
+def _where_and_why(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Return the pointer to what is wrong inside of a list, and the reason as a clause."""
+    text, _, path = str(error).partition(" - at `$")
+    place = "".join(map(pointer, re.findall(r"\[([0-9]+)\]", path)))
+    return place, text[:1].lower() + text[1:]

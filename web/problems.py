@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import trio
 
-from actors.errors import ActorStopped, BacklogFull, Draining, HandlerCrashed, MailboxFull
+from actors.errors import (
+    ActorStopped,
+    BacklogFull,
+    Draining,
+    HandlerCrashed,
+    MailboxFull,
+    OutputNotFound,
+)
+from actors.imaging.errors import ImageError, ImageTooLarge, ImpossibleRecipe
 from actors.storage.ports import (
     BlobNotFound,
+    ImageNotFound,
     JobNotFound,
     StorageFull,
     StorageUnavailable,
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 RETRY_AFTER = 1  # seconds
+MAX_FAULTS = 100
 
 
 class Kind(NamedTuple):
@@ -102,32 +112,49 @@ class Problem(Exception):
 
 
 def invalid(faults: Sequence[Fault]) -> Problem:
-    """Return the problem of a request that has the right shape and the wrong values."""
-    detail = "; ".join(f"{fault.pointer or 'The request'}: {fault.detail}" for fault in faults)
-    return Problem("invalid", detail, faults=faults)
+    """Return the problem of a request that has the right shape and the wrong values.
+
+    Of very many faults, the first `MAX_FAULTS` are told.
+    """
+    told = faults[:MAX_FAULTS]
+    detail = "; ".join(f"{fault.pointer or 'The request'}: {fault.detail}" for fault in told)
+    return Problem("invalid", detail, faults=told)
 
 
-def problem_of(error: Exception) -> Problem | None:  # noqa: PLR0911  (a table)
+# What a client is told of each expected error; the first that fits counts.
+TOLD: tuple[tuple[type[Exception], str, str], ...] = (
+    (JobNotFound, "not_found", "There is no such job."),
+    (ImageNotFound, "not_found", "There is no such image."),
+    (OutputNotFound, "not_found", "The job has no output of that name."),
+    (BlobNotFound, "gone", "The image is no longer kept."),
+    (BacklogFull, "overloaded", "Too many jobs are pending. Try again later."),
+    (MailboxFull, "overloaded", "The service is busy. Try again later."),
+    (trio.TooSlowError, "overloaded", "The service is busy. Try again later."),
+    (Draining, "draining", "The service is shutting down. Try again later."),
+    (ActorStopped, "storage_unavailable", "The storage does not answer. Try again later."),
+    (StorageUnavailable, "storage_unavailable", "The storage does not answer. Try again later."),
+    (StorageFull, "storage_full", "There is no room left on the disk of the service."),
+    (HandlerCrashed, "internal", "Something went wrong here. It was logged."),
+)
+# What is wrong with an image or its recipe says so itself.
+OF_IMAGES: tuple[tuple[type[ImageError], str], ...] = (
+    (ImpossibleRecipe, "invalid"),
+    (ImageTooLarge, "too_large"),
+    (ImageError, "unsupported_media_type"),
+)
+
+
+def problem_of(error: Exception) -> Problem | None:
     """Return what a client is told of `error`; None if that is a bug and not an expected one."""
-    match error:
-        case Problem():
-            return error
-        case JobNotFound():
-            return Problem("not_found", "There is no such job.")
-        case BlobNotFound():
-            return Problem("gone", "The image is no longer kept.")
-        case WrongStatus(status=status):
-            return Problem("conflict", f"The job is {status}.")
-        case BacklogFull():
-            return Problem("overloaded", "Too many jobs are pending. Try again later.")
-        case MailboxFull() | trio.TooSlowError():
-            return Problem("overloaded", "The service is busy. Try again later.")
-        case Draining():
-            return Problem("draining", "The service is shutting down. Try again later.")
-        case ActorStopped() | StorageUnavailable():
-            return Problem("storage_unavailable", "The storage does not answer. Try again later.")
-        case StorageFull():
-            return Problem("storage_full", "There is no room left on the disk of the service.")
-        case HandlerCrashed():
-            return Problem("internal", "Something went wrong here. It was logged.")
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, WrongStatus):
+        return Problem("conflict", f"The job is {error.status}.")
+    for kind, code, detail in TOLD:
+        if isinstance(error, kind):
+            return Problem(code, detail)
+    for image_kind, code in OF_IMAGES:
+        if isinstance(error, image_kind):
+            faults = [Fault("", str(error))] if code == "invalid" else []
+            return Problem(code, str(error), faults=faults)
     return None

@@ -24,7 +24,10 @@ from web.answers import Answers
 from web.app import create_app
 from web.connections import ConnectionLimits, Server
 from web.downloads import Downloads
+from web.images import images_blueprint
 from web.jobs import Patience, jobs_blueprint
+from web.kitchen import Kitchen
+from web.presets import Presets
 from web.uploads import UploadLimits, Uploads
 from web.watch import Watch
 from web.wire import WireLimits
@@ -69,11 +72,12 @@ class Stopping:
 
 
 async def serve(settings: Settings) -> bool:
-    """Serve until SIGTERM or SIGINT, then stop gracefully.
+    """Serve until SIGTERM or SIGINT, then stop gracefully. At SIGHUP the presets are read again.
 
     Returns whether everything was finished within the grace.
 
     Raises:
+      BadPresets: if the presets cannot be used.
       StorageError: if the storage cannot be opened.
       OSError: if the address cannot be listened on.
       TooManyCrashes: if an actor kept crashing.
@@ -81,6 +85,7 @@ async def serve(settings: Settings) -> bool:
     sys.setswitchinterval(SWITCH_INTERVAL)
     # A connection, and the file in which its body waits.
     _allow_files(2 * settings.max_connections + SPARE_FILES)
+    presets = Presets(settings.presets)
     stopping = Stopping(settings.shutdown_grace)
     health = Health()
     places = Places(settings.db_path, settings.upload_dir, settings.output_dir)
@@ -92,7 +97,9 @@ async def serve(settings: Settings) -> bool:
                 # A second signal must be heard until the last actor has left.
                 stop = partial(_stop_at_signal, signals, system.front_door, health, stopping)
                 nursery.start_soon(stop)  # noqa: ASYNC111
-                await _serve_web(settings, places, system, health, stopping)
+                if settings.presets:
+                    await nursery.start(_reload_at_signal, presets)
+                await _serve_web(settings, places, system, presets, health, stopping)
             nursery.cancel_scope.cancel()
     in_time = stopping.left() > 0
     log.info("stopped", in_time=in_time)
@@ -100,22 +107,30 @@ async def serve(settings: Settings) -> bool:
 
 
 async def _serve_web(
-    settings: Settings, places: Places, system: System, health: Health, stopping: Stopping
+    settings: Settings,
+    places: Places,
+    system: System,
+    presets: Presets,
+    health: Health,
+    stopping: Stopping,
 ) -> None:
     """Put the web in front of the actors, until it is time to stop and requests have ended."""
     dispatcher, patience = system.front_door, settings.ask_timeout
     uploads = Uploads(_upload_limits(settings))
     server = Server(_connection_limits(settings))
     answers = Answers(places.locate_input, places.locate_output)
+    downloads = Downloads(dispatcher, patience)
+    kitchen = Kitchen(WireLimits(settings.max_upload_size, settings.max_json_size), presets)
     app = create_app(
         [
             jobs_blueprint(
                 dispatcher,
                 answers,
-                Downloads(dispatcher, patience),
-                WireLimits(settings.max_upload_size, settings.max_json_size),
+                downloads,
+                kitchen,
                 Patience(ask=patience, wait=settings.max_wait),
             ),
+            images_blueprint(dispatcher, answers, downloads, kitchen, patience),
             health_blueprint(health),
             problems_blueprint(),
             stats_blueprint(
@@ -136,6 +151,13 @@ async def _serve_web(
             partial(stopping.left, REQUESTS_SHARE),
         )
         _announce(settings, listeners[0].socket.getsockname()[1])
+
+
+async def _reload_at_signal(presets: Presets, *, task_status: trio.TaskStatus[None]) -> None:
+    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+        task_status.started()
+        async for _ in signals:
+            await trio.to_thread.run_sync(presets.reload)
 
 
 async def _stop_at_signal(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import sys
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+import click
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from actors.imaging.facts import Limits
+from actors.imaging.facts import Format, Limits
 
 MIB = 1024 * 1024
 
@@ -46,6 +48,10 @@ class Settings(BaseSettings):
     output_dir: Annotated[Path, Field(description="Directory of the images that are made.")] = Path(
         "outputs"
     )
+
+    presets: Annotated[
+        Path | None, Field(description="TOML file of named recipes; read again at SIGHUP.")
+    ] = None
 
     worker_pool_size: Annotated[Count, Field(description="Workers at the start.")] = 10
     max_pool_size: Annotated[
@@ -113,6 +119,10 @@ class Settings(BaseSettings):
         Field(description="Seconds for a graceful stop; two thirds of them for open requests."),
     ] = 30.0
 
+    input_formats: Annotated[
+        str,
+        Field(description="Formats of images that are read, with commas between; tiff is another."),
+    ] = "jpeg,png,webp,gif,avif"
     max_pixels: Annotated[Count, Field(description="Width x height of an image.")] = (
         Limits().max_pixels
     )
@@ -138,6 +148,12 @@ class Settings(BaseSettings):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least level to log.")
     ] = "info"
+
+    @field_validator("input_formats")
+    @classmethod
+    def _formats_are_known(cls, names: str) -> str:
+        _formats(names)
+        return names
 
     @model_validator(mode="after")
     def _stays_on_loopback(self) -> Self:
@@ -170,6 +186,7 @@ class Settings(BaseSettings):
     def image_limits(self) -> Limits:
         """The limits of an image."""
         return Limits(
+            formats=_formats(self.input_formats),
             max_pixels=self.max_pixels,
             max_edge=self.max_edge,
             max_frames=self.max_frames,
@@ -180,6 +197,14 @@ class Settings(BaseSettings):
         )
 
 
+def _formats(names: str) -> frozenset[Format]:
+    known: dict[str, Format] = {name: name for name in get_args(Format)}
+    wanted = [name.strip().lower() for name in names.split(",")]
+    if not known.keys() >= set(wanted):
+        raise ValueError(f"name some of {', '.join(known)}")
+    return frozenset(known[name] for name in wanted)
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
@@ -187,3 +212,16 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def read_settings() -> Settings:
+    """Return the settings, or say what is wrong with them and end the process with 2."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for each in error.errors():
+            name = str(each["loc"][0]).upper() if each["loc"] else ""
+            value = f"={each['input']!r}" if name else ""
+            message = each["msg"].removeprefix("Value error, ")
+            click.echo(f"calotype: {name}{value}: {message}".replace(": : ", ": "), err=True)
+        sys.exit(2)

@@ -16,6 +16,7 @@ from web.client import Client, RequestFailed, Unreachable
 from web.errands import Errand, Outputs, errands_for
 from web.interruption import INTERRUPTED, run_interruptibly
 from web.progress import Board
+from web.recipes import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from web.client import Parameters
 
 FORMATS: Final = get_args(Format)
-SUFFIX_FORMATS: Final = {f".{name}": name for name in FORMATS} | {".jpg": "jpeg"}
+SUFFIX_FORMATS: Final = {
+    **{f".{name}": name for name in FORMATS},
+    ".jpg": "jpeg",
+    ".tif": "tiff",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,34 @@ def _checked_url(_context: click.Context, _parameter: click.Parameter, value: st
     return value
 
 
+def _checked_settings(
+    _context: click.Context, _parameter: click.Parameter, settings: tuple[str, ...]
+) -> dict[str, str]:
+    said: dict[str, str] = {}
+    for setting in settings:
+        name, is_set, value = setting.partition("=")
+        if not name or not is_set:
+            raise click.BadParameter(f"{setting!r} is nothing such as angle=90.")
+        if name in said:
+            raise click.BadParameter(f"{name} is set twice.")
+        said[name] = value
+    return said
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--operation", type=click.Choice(["resize", "thumbnail"]), required=True)
-@click.option("--width", type=click.IntRange(1, 4096), required=True)
-@click.option("--height", type=click.IntRange(1, 4096), required=True)
+@click.option("--operation", type=click.Choice(tuple(OPERATIONS)), metavar="NAME")
+@click.option("--preset", metavar="NAME", help="One of the service's own recipes.")
+@click.option("--width", type=click.IntRange(1))
+@click.option("--height", type=click.IntRange(1))
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_checked_settings,
+    help="Any other parameter, such as angle=90. Can be repeated.",
+)
 @click.option(
     "--format",
     "output_format",
@@ -70,9 +98,11 @@ def _checked_url(_context: click.Context, _parameter: click.Parameter, value: st
 def submit(  # noqa: PLR0913 - one argument for each option
     *,
     paths: tuple[Path, ...],
-    operation: str,
-    width: int,
-    height: int,
+    operation: str | None,
+    preset: str | None,
+    width: int | None,
+    height: int | None,
+    settings: dict[str, str],
     output_format: str | None,
     quality: int | None,
     url: str,
@@ -82,30 +112,38 @@ def submit(  # noqa: PLR0913 - one argument for each option
     """Send pictures to a service, and keep what it makes of them.
 
     Of a directory, all pictures in it and below it are sent, and its tree is kept in the results.
-    The results are named after the pictures and the operation, such as photo.thumbnail.jpg, and
-    their names are printed as they are written. No picture that is sent is ever overwritten.
+    The results are named after the pictures and the operation or the preset, such as
+    photo.thumbnail.jpg, and their names are printed as they are written. No picture that is sent is
+    ever overwritten.
 
     Ends with 1 if a picture failed, and says why.
     """
+    made = operation or preset
+    if made is None or (operation and preset):
+        raise click.UsageError("Name an --operation or a --preset.")
     errands = errands_for(paths)
     if not errands:
         raise click.UsageError("There is no picture in there.")
-    outputs = Outputs(out, operation, errands, alone=len(paths) == 1 and not paths[0].is_dir())
-    if outputs.file is not None:
-        if outputs.is_input(outputs.file):
-            raise click.UsageError(f"{out} is a picture to be sent; it would be overwritten.")
+    outputs = Outputs(out, made, errands, alone=len(paths) == 1 and not paths[0].is_dir())
+    if outputs.file is not None and outputs.is_input(outputs.file):
+        raise click.UsageError(f"{out} is a picture to be sent; it would be overwritten.")
+    if outputs.file is not None and operation and "output_format" not in settings:
         suffix = outputs.file.suffix.lower()
         if suffix and suffix not in SUFFIX_FORMATS and output_format is None:
             raise click.UsageError(f"Nothing is known to make of {out}; name a --format.")
         output_format = output_format or SUFFIX_FORMATS.get(suffix)
     wanted: dict[str, str | int | None] = {
         "operation": operation,
+        "preset": preset,
         "width": width,
         "height": height,
         "output_format": output_format,
         "quality": quality,
     }
     parameters = {name: value for name, value in wanted.items() if value is not None}
+    if twice := parameters.keys() & settings.keys():
+        raise click.UsageError(f"{min(twice)} is given twice.")
+    parameters |= settings
     code = _run(_Batch(url, parameters, errands, outputs, jobs))
     click.get_current_context().exit(code)
 
@@ -147,9 +185,12 @@ async def _send_some(
     for errand in errands:
         with board.under_way(errand.name) as progress:
             try:
-                picture = await client.submit_and_wait(errand.source, batch.parameters, progress)
-                target = batch.outputs.target(errand, picture.suffix)
-                await trio.to_thread.run_sync(_write, target, picture.data)
+                for picture in await client.submit_and_wait_for_all(
+                    errand.source, batch.parameters, progress
+                ):
+                    target = batch.outputs.target(errand, picture)
+                    await trio.to_thread.run_sync(_write, target, picture.data)
+                    board.announce(target)
             except Unreachable:
                 raise
             except RequestFailed as error:
@@ -158,8 +199,6 @@ async def _send_some(
             except OSError as error:
                 board.failed += 1
                 board.complain(f"{errand.name}: {error.strerror}: {error.filename}")
-            else:
-                board.announce(target)
 
 
 def _write(target: Path, data: bytes) -> None:

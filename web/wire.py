@@ -1,13 +1,13 @@
 """HTTP to messages and back; no I/O.
 
 A submission comes in three forms (JSON, multipart, the bare image with a query), and leaves here
-as one `Submit`. What is wrong with its values is found all at once, with a pointer to each fault.
+as one `Order`. What is wrong with its values is found all at once, with a pointer to each fault.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import pybase64
@@ -26,19 +26,20 @@ from werkzeug.sansio.multipart import (
     State,
 )
 
-from actors.imaging.facts import Format
-from actors.imaging.recipe import Operation, Output, Quality, Recipe
 from actors.messages import Submit
 from actors.storage.ports import Priority
-from web.members import Members, check_names, from_json, pointer
+from web.members import MAX_NAME, Members, check_names, from_json, pointer
 from web.problems import Fault, Problem, invalid
+from web.recipes import Named, take_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from actors.imaging.facts import Format
+    from actors.imaging.recipe import Recipe
 
 MAX_PARTS = 32
 MAX_PART_HEAD = 4096  # bytes; Werkzeug takes a second for a megabyte of parameters
-OPERATIONS = {each.__struct_config__.tag: each for each in get_args(Operation)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,34 +58,81 @@ class _Said:
     images: dict[str, bytes] = field(default_factory=dict)
 
 
-def submission(
-    content_type: str, body: bytes, query: Iterable[tuple[str, str]], limits: WireLimits
-) -> Submit:
-    """Return what the client asks for.
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a recipe may refer to: `presets` by name; `accepts` are the formats for `auto`."""
 
-    Raises:
-      Problem: `unsupported_media_type`, `malformed`, `too_large`, or `invalid` with every fault.
-    """
-    kind, options = parse_options_header(content_type)
+    presets: Mapping[str, Recipe] = field(default_factory=dict)
+    accepts: tuple[Format, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request's body, with the query that goes with it."""
+
+    content_type: str
+    data: bytes
+    query: Iterable[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A job that a client asks for. `places` are the pointers to where it names each image."""
+
+    job: Submit
+    places: Mapping[str, str]
+
+    def without(self, image_id: str) -> Problem:
+        """Return the problem that there is no such image."""
+        return invalid([Fault(self.places.get(image_id, ""), "is no image that is there")])
+
+
+# Each of these raises a `Problem`: `unsupported_media_type`, `malformed`, `too_large`, or `invalid`
+# with every fault.
+
+
+def order(body: Body, limits: WireLimits, offer: Offer) -> Order:
+    """Return what the client asks for."""
+    said = _said(body, limits)
+    image, recipe = _image(said, limits), _recipe(said, offer)
+    words = said.members.take(_JobWords)
+    said.members.refuse_rest("is no parameter here")
+    if said.members.faults or recipe is None or words is None:
+        raise invalid(said.members.faults)
+    job = Submit(image, recipe.operation, recipe.recipe, words.priority, recipe.preset)
+    own = {image: "/image_id"} if isinstance(image, str) else {}
+    return Order(job, {**recipe.places, **own})
+
+
+def picture(body: Body, limits: WireLimits) -> bytes:
+    """Return the image, which must be all that the client sends."""
+    said = _said(body, limits)
+    image = _image(said, limits)
+    said.members.refuse_rest("is no parameter here")
+    if said.members.faults or isinstance(image, str):
+        raise invalid(said.members.faults or [Fault("/image_id", "is no image of its own")])
+    return image
+
+
+def _said(body: Body, limits: WireLimits) -> _Said:
+    kind, options = parse_options_header(body.content_type)
     kind = kind.lower()
     if kind == "application/json":
-        said = _from_json(body, limits)
-    elif kind == "multipart/form-data":
-        said = _from_form(body, options.get("boundary", ""), limits)
-    elif kind.startswith("image/") or kind == "application/octet-stream":
-        said = _Said(Members.of_query(query), {"image": body})
-    else:
-        raise Problem(
-            "unsupported_media_type",
-            "Send application/json, multipart/form-data, or the image itself as image/*.",
-        )
-    return _checked(said, limits)
+        return _from_json(body.data, limits)
+    if kind == "multipart/form-data":
+        return _from_form(body.data, options.get("boundary", ""), limits)
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        return _Said(Members.of_query(body.query), {"image": body.data})
+    raise Problem(
+        "unsupported_media_type",
+        "Send application/json, multipart/form-data, or the image itself as image/*.",
+    )
 
 
 # --- The three forms ------------------------------------------------------------------------------
 
 
-class _ImageWords(msgspec.Struct):
+class _LargeWords(msgspec.Struct):
     """The one member that may be large."""
 
     image_data: Raw = Raw(b"null")
@@ -92,7 +140,7 @@ class _ImageWords(msgspec.Struct):
 
 def _from_json(body: bytes, limits: WireLimits) -> _Said:
     # First without the other members: of those, a body could bring millions.
-    image = bytes(from_json(body, _ImageWords).image_data)
+    image = bytes(from_json(body, _LargeWords).image_data)
     if len(body) - len(image) > limits.json:
         raise Problem("too_large", f"The JSON besides the image has more than {limits.json} bytes.")
     members = from_json(body, dict[str, Raw])
@@ -193,54 +241,38 @@ def _text(data: bytes) -> str:
 # --- The checks -----------------------------------------------------------------------------------
 
 
-def _checked(said: _Said, limits: WireLimits) -> Submit:
-    members = said.members
-    data = _image(said, limits)
-    operation = members.values.pop("operation", None)
-    kind = OPERATIONS.get(operation) if isinstance(operation, str) else None
-    if kind is None:
-        members.faults.append(Fault("/operation", f"must be one of {', '.join(OPERATIONS)}"))
-    if members.values.get("output_format") == "jpg":
-        members.values["output_format"] = "jpeg"
-    step = members.take(kind) if kind else None
-    output = members.take(_OutputWords)
-    submit = members.take(_JobWords)
-    if kind:
-        members.refuse_rest(f"is no parameter of {operation}")
-    if members.faults or step is None or output is None or submit is None:
-        raise invalid(members.faults)
-    recipe = Recipe((step,), Output(format=output.output_format, quality=output.quality))
-    return Submit(data, str(operation), recipe, submit.priority)
-
-
-class _OutputWords(msgspec.Struct):
-    """The members of `Output`, under the names that the short form has for them."""
-
-    output_format: Format | None = None
-    quality: Quality = Output().quality
-
-
 class _JobWords(msgspec.Struct):
     """What a request says of the job and not of the image."""
 
     priority: Priority = "normal"
 
 
-def _image(said: _Said, limits: WireLimits) -> bytes:
-    values, faults = said.members.values, said.members.faults
-    for name in ("image_url", "image_id"):
-        if values.pop(name, None) is not None:
-            faults.append(Fault(f"/{name}", "is not supported by this version"))
-    if len(said.images) > 1:
-        faults.append(Fault("", f"must have one image, not {' and '.join(said.images)}"))
+class _ImageWords(msgspec.Struct):
+    image_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)] | None = None
+
+
+def _recipe(said: _Said, offer: Offer) -> Named | None:
+    return take_recipe(said.members, offer.presets, offer.accepts)
+
+
+def _image(said: _Said, limits: WireLimits) -> bytes | str:
+    members, faults = said.members, said.members.faults
+    if members.values.pop("image_url", None) is not None:
+        members.blame("image_url", "is not supported by this version")
+    words = members.take(_ImageWords)
+    ids = [words.image_id] if words and words.image_id else []
+    names = [*said.images, *("image_id" for _ in ids)]
+    if len(names) > 1:
+        faults.append(Fault("", f"must have one image, not {' and '.join(names)}"))
+    if ids:
+        return ids[0]
     if not said.images:
         if not faults:
-            name = "image" if said.members.are_words else "image_data"
-            faults.append(Fault(f"/{name}", "is missing"))
+            members.blame("image" if members.are_words else "image_data", "is missing")
         return b""
     name, data = next(iter(said.images.items()))
     if not data:
-        faults.append(Fault(f"/{name}", "is empty"))
+        members.blame(name, "is empty")
     if len(data) > limits.image:
         raise Problem("too_large", f"The image has more than {limits.image} bytes.")
     return data

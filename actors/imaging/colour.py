@@ -6,6 +6,7 @@ import io
 from PIL import Image, ImageChops, ImageCms
 
 from actors.imaging.facts import MAX_PROFILE
+from actors.imaging.step import rgba
 
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 # What nearly every program writes, and means sRGB by it.
@@ -114,10 +115,13 @@ def _converted(image: Image.Image, profile: bytes) -> Image.Image:
     return shown
 
 
-def flatten(image: Image.Image) -> Image.Image:
-    """Return `image` without transparency, on white."""
+def flatten(image: Image.Image, background: str = "white") -> Image.Image:
+    """Return `image` without transparency, on `background`; what is seen through that is white."""
     if image.mode not in {"LA", "RGBA"}:
         return image
-    ground = Image.new(image.mode[:-1], image.size, "white")
-    ground.paste(image.convert(ground.mode), mask=image.getchannel("A"))
+    *colour, alpha = rgba(background)
+    solid = tuple((level * alpha + 255 * (255 - alpha) + 127) // 255 for level in colour)
+    mode = "L" if image.mode == "LA" and len(set(solid)) == 1 else "RGB"
+    ground = Image.new(mode, image.size, solid[: len(mode)])
+    ground.paste(image.convert(mode), mask=image.getchannel("A"))
     return ground

@@ -1,4 +1,4 @@
-"""From the bytes of a file to the pixels of its first picture, no more of them than are needed."""
+"""From the bytes of a file to pixels, no more of them than are needed."""
 
 import io
 import warnings
@@ -7,23 +7,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from PIL import Image, ImageFile, PngImagePlugin
+from PIL import AvifImagePlugin, Image, ImageFile, PngImagePlugin
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from actors.imaging.animation import Disposal, Patch, play
+from actors.imaging.avif import avif_without_metadata
 from actors.imaging.colour import plain, with_gamma
-from actors.imaging.errors import ImageTooLarge, NotAnImage
+from actors.imaging.errors import ImageError, ImageTooLarge, NotAnImage
 from actors.imaging.facts import Facts, Format, Size
 from actors.imaging.geometry import Box
+from actors.imaging.gif import gif_frames
 from actors.imaging.jpeg import jpeg_without_metadata
-from actors.imaging.png import png_gamma, png_profile, png_without_metadata
+from actors.imaging.metadata import profile
+from actors.imaging.png import png_frames, png_gamma, png_without_metadata
+from actors.imaging.tiff import tiff_without_metadata
 
 # `inspect` has measured the image before Pillow sees it, by limits that Pillow knows nothing of.
 Image.MAX_IMAGE_PIXELS = None
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 PngImagePlugin.MAX_TEXT_MEMORY = 4 * 1024 * 1024
+# There are as many renders as cores, so that more threads for one of them would be in the way.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 # Pillow warns of faults in metadata, which are dropped anyway.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -35,7 +44,8 @@ _OPENERS: Mapping[Format, Callable[[bytes], ImageFile.ImageFile]] = MappingProxy
         "jpeg": lambda data: JpegImageFile(io.BytesIO(jpeg_without_metadata(data))),
         "png": lambda data: PngImageFile(io.BytesIO(png_without_metadata(data))),
         "webp": lambda data: WebPImageFile(io.BytesIO(data)),
-        "gif": lambda data: GifImageFile(io.BytesIO(data)),
+        "avif": lambda data: AvifImageFile(io.BytesIO(avif_without_metadata(data))),
+        "tiff": lambda data: TiffImageFile(io.BytesIO(tiff_without_metadata(data))),
     }
 )
 
@@ -43,6 +53,11 @@ _OPENERS: Mapping[Format, Callable[[bytes], ImageFile.ImageFile]] = MappingProxy
 # resample away must be enough to hide that the fraction was not the wanted one.
 _DRAFTS = (8, 4, 2)
 _LEAST_SURPLUS = 1.2
+
+# As these formats number what happens to a frame's place after it was shown. Some programs write a
+# 4 in GIF where they mean 3.
+_DISPOSALS_OF_GIF: Mapping[int, Disposal] = {2: "clear", 3: "restore", 4: "restore"}
+_DISPOSALS_OF_PNG: Mapping[int, Disposal] = {1: "clear", 2: "restore"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +85,152 @@ def decode(data: bytes, facts: Facts, wanted: Size | None) -> Decoded:
       ImageTooLarge: if there is no memory for it.
     """
     with _codec():
-        image = _OPENERS[facts.format](data)
-        if image.size != (facts.width, facts.height):
-            raise NotAnImage("The image is broken: its parts disagree about its size.")
-        # In one piece: a decoder fed in small ones fights for the interpreter at each of them.
-        image.decodermaxblock = len(data)
-        box = _draft(image, wanted)
-        extent = image.tile[0].extents if image.tile else None
-        image.load()
-        profile = image.info.get("icc_profile")
-        decoded = plain(image, facts.depth)
-        if facts.format == "gif" and extent is not None:
-            decoded = _on_canvas(decoded, extent)
+        if facts.format == "gif":
+            whole = 0.0, 0.0, float(facts.width), float(facts.height)
+            return Decoded(_still_gif(data, facts), whole, None)
+        image = _opened(data, facts)
+        box = _draft(image, facts, wanted)
+        decoded = _whole(image, facts.depth)
         if facts.format == "png":
-            profile = png_profile(data)
             decoded = with_gamma(decoded, png_gamma(data))
-        return Decoded(decoded, box, profile if isinstance(profile, bytes) else None)
+        return Decoded(decoded, box, profile(data, facts))
+
+
+def draft_of(facts: Facts, wanted: Size | None) -> int:
+    """Return by how much each edge is divided when it is decoded for `wanted`, as in `decode`."""
+    if facts.format != "jpeg" or wanted is None:
+        return 1
+    width, height = (edge * _LEAST_SURPLUS for edge in wanted)
+    fitting = (
+        step for step in _DRAFTS if facts.width >= step * width and facts.height >= step * height
+    )
+    return next(fitting, 1)
+
+
+def mode_as_stored(data: bytes, facts: Facts) -> str:
+    """Return Pillow's name for the way in which the pixels in `data` are stored.
+
+    Raises:
+      NotAnImage: if it cannot be decoded.
+      ImageTooLarge: if there is no memory for it.
+    """
+    if facts.format == "gif":
+        return "P"
+    with _codec():
+        return _OPENERS[facts.format](data).mode
+
+
+def frames(data: bytes, facts: Facts) -> Iterator[tuple[Image.Image, int]]:
+    """Yield what a viewer sees of each frame, and for how many milliseconds, one after the other.
+
+    Each picture is of the size of the canvas, not yet turned, and in one of the modes that `plain`
+    promises, the same for all. The durations are as they are written: browsers show for 100
+    milliseconds what a GIF says to show for 10 or less. A picture without frames is its only one.
+    They must not be changed, for what follows is put upon them.
+
+    Raises:
+      NotAnImage: if one of them cannot be decoded.
+      ImageTooLarge: if there is no memory for it.
+    """
+    if facts.frames == 1:
+        yield decode(data, facts, None).image, 0
+        return
+    with _codec():
+        yield from _PLAYERS[facts.format](data, facts)
+
+
+def _still_gif(data: bytes, facts: Facts) -> Image.Image:
+    """Return the first frame, transparent where it does not cover the canvas."""
+    frame = next(gif_frames(data))
+    image = _whole(GifImageFile(io.BytesIO(frame.data)))
+    if image.size == (facts.width, facts.height):
+        return image
+    canvas = Image.new("RGBA", (facts.width, facts.height), (0, 0, 0, 0))
+    canvas.paste(image.convert("RGBA"), frame.box[:2])
+    return canvas
+
+
+def _play_gif(data: bytes, facts: Facts) -> Iterator[tuple[Image.Image, int]]:
+    size = facts.width, facts.height
+    first = next(gif_frames(data))
+    # What is transparent later shows what is there already.
+    is_opaque = (
+        first.box == (0, 0, *size)
+        and not first.is_transparent
+        and _DISPOSALS_OF_GIF.get(first.disposal) is None
+        and not any(_DISPOSALS_OF_GIF.get(frame.disposal) == "clear" for frame in gif_frames(data))
+    )
+    patches = (
+        Patch(
+            _whole(GifImageFile(io.BytesIO(frame.data))),
+            frame.box[:2],
+            frame.duration,
+            _DISPOSALS_OF_GIF.get(frame.disposal, "keep"),
+        )
+        for frame in gif_frames(data)
+    )
+    return play(size, "RGB" if is_opaque else "RGBA", patches)
+
+
+def _play_png(data: bytes, facts: Facts) -> Iterator[tuple[Image.Image, int]]:
+    gamma = png_gamma(data)
+    patches = (
+        Patch(
+            with_gamma(_whole(PngImageFile(io.BytesIO(frame.data)), facts.depth), gamma),
+            frame.box[:2],
+            frame.duration,
+            _DISPOSALS_OF_PNG.get(frame.disposal, "keep"),
+            replaces=frame.blend == 0,
+        )
+        for frame in png_frames(data)
+    )
+    return play((facts.width, facts.height), "RGBA", patches)
+
+
+def _play_stream(data: bytes, facts: Facts) -> Iterator[tuple[Image.Image, int]]:
+    """Yield the frames of a format whose decoder puts them together by itself."""
+    image = _opened(data, facts)
+    if getattr(image, "n_frames", 1) != facts.frames:
+        raise NotAnImage("The image is broken: its parts disagree about its frames.")
+    for number in range(facts.frames):
+        image.seek(number)
+        frame = _whole(image, facts.depth)
+        # The next one is to have pixels of its own.
+        image._im = None  # noqa: SLF001 - a copy is the only other way
+        yield frame, image.info["duration"]
+
+
+_PLAYERS: Mapping[Format, Callable[[bytes, Facts], Iterator[tuple[Image.Image, int]]]] = (
+    MappingProxyType(
+        {"gif": _play_gif, "png": _play_png, "webp": _play_stream, "avif": _play_stream}
+    )
+)
+
+
+def _opened(data: bytes, facts: Facts) -> ImageFile.ImageFile:
+    image = _OPENERS[facts.format](data)
+    if image.size != (facts.width, facts.height):
+        raise NotAnImage("The image is broken: its parts disagree about its size.")
+    # In one piece: a decoder fed in small ones fights for the interpreter at each of them.
+    image.decodermaxblock = len(data)
+    return image
+
+
+def _whole(image: ImageFile.ImageFile, depth: int = 8) -> Image.Image:
+    image.load()
+    # Only what has been decoded: the object of the file would keep its decoder for as long, which
+    # for WebP and AVIF has more pixels than the picture.
+    pixels = image._new(image.im)  # noqa: SLF001 - a copy is the only other way
+    if pixels.mode == "I;16B":
+        pixels = Image.frombytes("I;16", pixels.size, pixels.tobytes(), "raw", "I;16B")
+    return plain(pixels, depth)
 
 
 @contextmanager
 def _codec() -> Iterator[None]:
     try:
         yield
-    except NotAnImage:
+    except ImageError:
         raise
     except MemoryError as error:
         raise ImageTooLarge("The image needs more memory than there is.") from error
@@ -100,23 +238,8 @@ def _codec() -> Iterator[None]:
         raise NotAnImage("The image is broken: it cannot be decoded.") from error
 
 
-def _draft(image: ImageFile.ImageFile, wanted: Size | None) -> Box:
-    width, height = image.size
-    if isinstance(image, JpegImageFile) and wanted is not None:
-        for step in _DRAFTS:
-            if (
-                width >= step * wanted[0] * _LEAST_SURPLUS
-                and height >= step * wanted[1] * _LEAST_SURPLUS
-            ):
-                image.draft(None, (width // step, height // step))
-                return 0.0, 0.0, width / step, height / step
-    return 0.0, 0.0, float(width), float(height)
-
-
-def _on_canvas(image: Image.Image, extent: tuple[int, int, int, int]) -> Image.Image:
-    """Return `image` with what its frame does not cover made transparent."""
-    if extent == (0, 0, *image.size):
-        return image
-    canvas = Image.new("RGBA", image.size, (0, 0, 0, 0))
-    canvas.paste(image.crop(extent).convert("RGBA"), extent)
-    return canvas
+def _draft(image: ImageFile.ImageFile, facts: Facts, wanted: Size | None) -> Box:
+    step = draft_of(facts, wanted)
+    if step > 1:
+        image.draft(None, (facts.width // step, facts.height // step))
+    return 0.0, 0.0, facts.width / step, facts.height / step

@@ -1,5 +1,7 @@
 """Sizes, and the two ways to change the one of a picture: scaling and turning."""
 
+import math
+
 from PIL import Image
 
 from actors.imaging.facts import Size
@@ -36,6 +38,19 @@ def fit_inside(size: Size, box: Size, *, enlarge: bool) -> Size:
     return max(1, (2 * width * down + height) // (2 * height)), down
 
 
+def fit_outside(size: Size, box: Size, *, enlarge: bool) -> Size:
+    """Return the smallest size that covers `box` with the proportions of `size`.
+
+    Unless it may `enlarge`, no edge grows.
+    """
+    (width, height), (across, down) = size, box
+    if not enlarge and (width <= across or height <= down):
+        return size
+    if width * down <= height * across:
+        return across, (2 * height * across + width) // (2 * width)
+    return (2 * width * down + height) // (2 * height), down
+
+
 def scale(image: Image.Image, size: Size, box: Box | None = None) -> Image.Image:
     """Return the part of `image` in `box`, by default all of it, at exactly `size`."""
     whole = (0.0, 0.0, float(image.width), float(image.height))
@@ -44,12 +59,64 @@ def scale(image: Image.Image, size: Size, box: Box | None = None) -> Image.Image
     mode = image.mode
     # What is transparent has a colour too. Premultiplied, it cannot bleed into its neighbours.
     # (Pillow would see to that by itself, but then ignores the gap.)
-    image = image.convert(_PREMULTIPLIED.get(mode, mode))
+    image = _in_mode(image, _PREMULTIPLIED.get(mode, mode))
     left, top, right, bottom = box or whole
     factor = max((right - left) / size[0], (bottom - top) / size[1])
     gap = max(_REDUCING_GAP, factor / _MOST_AVERAGED)
     scaled = image.resize(size, Image.Resampling.LANCZOS, box, gap)
-    return scaled.convert(mode)
+    return _in_mode(scaled, mode)
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    # Pillow copies what is in the mode already.
+    return image if image.mode == mode else image.convert(mode)
+
+
+def cut(image: Image.Image, box: Box) -> Image.Image:
+    """Return the pixels of `image` that are in `box`, be it in part; itself if all of them are."""
+    left, top = math.floor(box[0]), math.floor(box[1])
+    right, bottom = math.ceil(box[2]), math.ceil(box[3])
+    if (left, top, right, bottom) == (0, 0, *image.size):
+        return image
+    return image.crop((left, top, right, bottom))
+
+
+def confined(image: Image.Image, whole: Box, within: Box, box: Box) -> tuple[Image.Image, Box]:
+    """Return `image` without what is not `within`, and where the `box` inside of that is in it.
+
+    A pixel that is only in part within is left out where there are others, and what is left is
+    stretched by as much: such a pixel shows what is beyond.
+
+    Args:
+      whole: where the picture is in `image`; what is at its edge is within as far as it goes.
+    """
+    (left, right), across = _inside(within[0], within[2], whole[2])
+    (top, bottom), down = _inside(within[1], within[3], whole[3])
+    return cut(image, (left, top, right, bottom)), (
+        (box[0] - within[0]) * across,
+        (box[1] - within[1]) * down,
+        (box[2] - within[0]) * across,
+        (box[3] - within[1]) * down,
+    )
+
+
+def _inside(start: float, end: float, whole: float) -> tuple[tuple[int, float], float]:
+    """Return the pixels between `start` and `end`, and by how much they are stretched."""
+    first, last = math.ceil(start), float(math.floor(end)) if end < whole else whole
+    if first >= last:
+        first, last = math.floor(start), min(math.ceil(end), whole)
+    return (first, last), (last - first) / (end - start)
+
+
+def unturned(box: Box, size: Size, orientation: int) -> Box:
+    """Return where `box` of an upright picture of `size` is in the picture as it is stored."""
+    left, top, right, bottom = box
+    width, height = size
+    if orientation in {2, 3, 6, 7}:
+        left, right = width - right, width - left
+    if orientation in {3, 4, 7, 8}:
+        top, bottom = height - bottom, height - top
+    return (top, left, bottom, right) if orientation >= 5 else (left, top, right, bottom)
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:

@@ -3,32 +3,74 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from actors.imaging.errors import ImageTooLarge, NotAnImage, UnsupportedFormat
+from actors.imaging.avif import is_avif, read_avif
+from actors.imaging.errors import NotAnImage, UnsupportedFormat
 from actors.imaging.facts import DEFAULT_LIMITS, Facts, Format, Limits
 from actors.imaging.gif import read_gif
 from actors.imaging.jpeg import read_jpeg
 from actors.imaging.png import SIGNATURE, read_png
+from actors.imaging.sizes import check_frames
+from actors.imaging.tiff import is_tiff, read_tiff
 from actors.imaging.webp import read_webp
 
 __all__ = ["MEDIA_TYPES", "SUFFIXES", "Facts", "Format", "Limits", "inspect", "sniff"]
 
 SUFFIXES: Mapping[Format, str] = MappingProxyType(
-    {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "gif": ".gif"}
+    {
+        "jpeg": ".jpg",
+        "png": ".png",
+        "webp": ".webp",
+        "gif": ".gif",
+        "avif": ".avif",
+        "tiff": ".tif",
+    }
 )
 MEDIA_TYPES: Mapping[Format, str] = MappingProxyType(
-    {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif"}
+    {
+        "jpeg": "image/jpeg",
+        "png": "image/png",
+        "webp": "image/webp",
+        "gif": "image/gif",
+        "avif": "image/avif",
+        "tiff": "image/tiff",
+    }
 )
 
+_NAMES: Mapping[Format, str] = MappingProxyType(
+    {
+        "jpeg": "JPEG",
+        "png": "PNG",
+        "webp": "WebP",
+        "gif": "GIF",
+        "avif": "AVIF",
+        "tiff": "TIFF",
+    }
+)
+_BEGINNINGS: Mapping[Format, Callable[[bytes], bool]] = MappingProxyType(
+    {
+        "jpeg": lambda data: data.startswith(b"\xff\xd8\xff"),
+        "png": lambda data: data.startswith(SIGNATURE),
+        "webp": lambda data: data.startswith(b"RIFF") and data[8:12] == b"WEBP",
+        "gif": lambda data: data.startswith((b"GIF87a", b"GIF89a")),
+        "avif": is_avif,
+        "tiff": is_tiff,
+    }
+)
 _READERS: Mapping[Format, Callable[[bytes, Limits], Facts]] = MappingProxyType(
-    {"jpeg": read_jpeg, "png": read_png, "webp": read_webp, "gif": read_gif}
+    {
+        "jpeg": read_jpeg,
+        "png": read_png,
+        "webp": read_webp,
+        "gif": read_gif,
+        "avif": read_avif,
+        "tiff": read_tiff,
+    }
 )
 
 # Formats that are known, but not read here: the start of the file, and a name for the client.
 _UNSUPPORTED = (
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"II+\0", "TIFF"),
-    (b"MM\0+", "TIFF"),
+    (b"II+\0", "BigTIFF"),
+    (b"MM\0+", "BigTIFF"),
     (b"8BPS", "PSD"),
     (b"%!PS", "EPS"),
     (b"\xc5\xd0\xd3\xc6", "EPS"),
@@ -47,22 +89,12 @@ _UNSUPPORTED = (
     (b"SIMPLE  =", "FITS"),
     (b"icns", "ICNS"),
 )
-_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
-    (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIF"
-)
+_HEIF = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
 
 
 def sniff(data: bytes) -> Format | None:
     """Return the format that `data` begins like, or None if it is not one that is read here."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if data.startswith(SIGNATURE):
-        return "png"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "gif"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "webp"
-    return None
+    return next((kind for kind, begins in _BEGINNINGS.items() if begins(data)), None)
 
 
 def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Facts:
@@ -72,24 +104,26 @@ def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Facts:
 
     Raises:
       NotAnImage: if the bytes are no image, or a truncated or broken one.
-      UnsupportedFormat: if they are an image that is not read here.
+      UnsupportedFormat: if they are an image that is not read here, or not by these limits.
       ImageTooLarge: if it has more pixels, frames or parts than `limits` allow.
     """
     kind = sniff(data)
-    if kind is None:
-        raise _refusal(data)
+    if kind is None or kind not in limits.formats:
+        raise _refusal(data, kind, limits)
     facts = _READERS[kind](data, limits)
-    _check(facts, limits)
+    check_frames((facts.width, facts.height), facts.frames, limits)
     return facts
 
 
-def _refusal(data: bytes) -> NotAnImage | UnsupportedFormat:
-    name = _name_of_unsupported(data)
-    if name is not None:
-        return UnsupportedFormat(f"{name} is not supported; send JPEG, PNG, WebP or GIF.")
+def _refusal(data: bytes, kind: Format | None, limits: Limits) -> NotAnImage | UnsupportedFormat:
     if not data:
         return NotAnImage("There is no image: it is 0 bytes long.")
-    return NotAnImage("This is not an image; send JPEG, PNG, WebP or GIF.")
+    *others, last = [name for kind, name in _NAMES.items() if kind in limits.formats]
+    advice = f"send {', '.join(others)} or {last}" if others else f"send {last}"
+    name = _NAMES[kind] if kind is not None else _name_of_unsupported(data)
+    if name is not None:
+        return UnsupportedFormat(f"{name} is not supported; {advice}.")
+    return NotAnImage(f"This is not an image; {advice}.")
 
 
 def _name_of_unsupported(data: bytes) -> str | None:
@@ -98,29 +132,9 @@ def _name_of_unsupported(data: bytes) -> str | None:
             return name
     if data.startswith(b"BM") and data[6:10] == b"\0\0\0\0":
         return "BMP"
-    if data[4:8] == b"ftyp":
-        return _BRANDS.get(data[8:12])
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
+        return "HEIF"
     text = data[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(b"<") and b"<svg" in text:
         return "SVG"
     return None
-
-
-def _check(facts: Facts, limits: Limits) -> None:
-    width, height, frames = facts.width, facts.height, facts.frames
-    if not width or not height:
-        raise NotAnImage(f"The image has no area: it is {width} x {height} pixels.")
-    size = f"The image is {width:,} x {height:,} pixels"
-    if max(width, height) > limits.max_edge:
-        raise ImageTooLarge(f"{size}; an edge of at most {limits.max_edge:,} is allowed.")
-    if width * height > limits.max_pixels:
-        raise ImageTooLarge(f"{size}; at most {limits.max_pixels:,} in all are allowed.")
-    if frames > limits.max_frames:
-        raise ImageTooLarge(
-            f"The image has {frames:,} frames; at most {limits.max_frames:,} are allowed."
-        )
-    if width * height * frames > limits.max_total_pixels:
-        raise ImageTooLarge(
-            f"{size} in {frames:,} frames; "
-            f"at most {limits.max_total_pixels:,} in all frames are allowed."
-        )

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from actors.imaging.errors import ImageTooLarge, NotAnImage
 from actors.imaging.exif import orientation
@@ -13,7 +14,26 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _DATA = frozenset({b"IDAT", b"fdAT"})
 _PIXELS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 _BETTER_THAN_GAMMA = frozenset({b"iCCP", b"sRGB", b"cICP"})
-_HEADER = struct.Struct(">IIB")
+_HEADER = struct.Struct(">IIBB")
+_INDEXED = 3
+_PALETTES = range(1, 257)
+# How many bytes a transparent colour takes, by the kind of colour.
+_TRANSPARENT = {0: 2, 2: 6}
+_CONTROL = struct.Struct(">IIIIHHBB")
+
+
+@dataclass(frozen=True, slots=True)
+class PngFrame:
+    """One frame: where it lies on the canvas, and a PNG that has nothing but it.
+
+    `disposal` and `blend` are as the format numbers them, `duration` is in milliseconds.
+    """
+
+    box: tuple[int, int, int, int]
+    data: bytes
+    disposal: int
+    blend: int
+    duration: int
 
 
 def read_png(data: bytes, limits: Limits) -> Facts:
@@ -23,7 +43,7 @@ def read_png(data: bytes, limits: Limits) -> Facts:
       NotAnImage: if the structure is broken, or ends too early.
       ImageTooLarge: if it has too many chunks.
     """
-    exif, frames, promised, chunks, data_chunks = b"", 0, 0, 0, 0
+    exif, frames, promised, plays, chunks, data_chunks, colours = b"", 0, 0, 1, 0, 0, 0.0
     for kind, start, end in _chunks(data):
         if kind in _DATA:
             data_chunks += 1
@@ -38,20 +58,74 @@ def read_png(data: bytes, limits: Limits) -> Facts:
             frames += 1
         elif kind == b"acTL" and not data_chunks:
             promised = int.from_bytes(data[start + 8 : start + 12], "big")
+            plays = int.from_bytes(data[start + 12 : start + 16], "big")
         elif kind == b"eXIf" and not exif:
             exif = data[start + 8 : end - 4]
+        elif kind == b"PLTE" and not data_chunks:
+            colours = (end - start - 12) / 3
     if not data_chunks:
         raise NotAnImage("The PNG has no picture in it.")
-    width, height, depth = _HEADER.unpack_from(data, 16)
+    width, height, depth, colour = _HEADER.unpack_from(data, 16)
+    if colour == _INDEXED and colours not in _PALETTES:
+        raise NotAnImage("The PNG is broken: it has no palette, or one of a wrong size.")
     frames = max(frames, promised) if promised else 1
-    return Facts("png", width, height, frames, orientation(exif), depth=depth)
+    loops = plays if frames > 1 else 1
+    return Facts("png", width, height, frames, orientation(exif), depth=depth, loops=loops)
 
 
 def png_without_metadata(data: bytes) -> bytes:
     """Return a PNG that `read_png` has accepted, with no more than its first picture's pixels."""
-    return SIGNATURE + b"".join(
-        data[start:end] for kind, start, end in _chunks(data) if kind in _PIXELS
-    )
+    # Chunks that follow each other are taken as one, and a file of no others as it is.
+    kept, begin = [], 0
+    last = len(SIGNATURE)
+    for kind, start, end in _chunks_of_pixels(data):
+        if kind in _PIXELS:
+            if start != last:
+                kept.append(data[begin:last])
+                begin = start
+            last = end
+    kept.append(data[begin:last])
+    return kept[0] if len(kept) == 1 else b"".join(kept)
+
+
+def png_frames(data: bytes) -> Iterator[PngFrame]:
+    """Yield the frames of an animated PNG that `read_png` has accepted.
+
+    Raises:
+      NotAnImage: if one of them is beyond the canvas, or not there.
+    """
+    chunks = [(kind, data[start + 8 : end - 4]) for kind, start, end in _chunks_of_pixels(data)]
+    size = _HEADER.unpack_from(data, 16)[:2]
+    shared = [(kind, body) for kind, body in chunks if kind in {b"PLTE", b"tRNS"}]
+    header = chunks[0][1][8:]
+    starts = [place for place, (kind, _) in enumerate(chunks) if kind == b"fcTL"]
+    if len(starts) != int.from_bytes(_preface(data)[b"acTL"][:4], "big"):
+        raise NotAnImage("The PNG is broken: it has not as many frames as it says.")
+    for place, following in zip(starts, [*starts[1:], len(chunks)], strict=True):
+        control = chunks[place][1].ljust(26, b"\0")
+        width, height, left, top, delay, unit, disposal, blend = _CONTROL.unpack_from(control, 4)
+        if left + width > size[0] or top + height > size[1]:
+            raise NotAnImage("The PNG is broken: it has a frame beyond its canvas.")
+        pixels = b"".join(
+            body if kind == b"IDAT" else body[4:]
+            for kind, body in chunks[place:following]
+            if kind in _DATA
+        )
+        parts = [(b"IHDR", struct.pack(">II", width, height) + header), *shared]
+        parts += [(b"IDAT", pixels), (b"IEND", b"")]
+        yield PngFrame(
+            (left, top, left + width, top + height),
+            SIGNATURE + b"".join(_chunk(kind, body) for kind, body in parts),
+            disposal,
+            blend,
+            1000 * delay // (unit or 100),
+        )
+
+
+def png_exif(data: bytes) -> bytes:
+    """Return the EXIF in a PNG that `read_png` has accepted, or nothing."""
+    found = (data[start + 8 : end - 4] for kind, start, end in _chunks(data) if kind == b"eXIf")
+    return next(found, b"")
 
 
 def png_profile(data: bytes) -> bytes | None:
@@ -67,6 +141,20 @@ def png_gamma(data: bytes) -> float | None:
     return gamma / 100_000 if gamma and not preface.keys() & _BETTER_THAN_GAMMA else None
 
 
+def _chunks_of_pixels(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the chunks of a PNG, but for a transparency that makes no sense, as browsers do."""
+    colour, colours = data[25], 0
+    for kind, start, end in _chunks(data):
+        length = end - start - 12
+        if kind == b"PLTE":
+            colours = length // 3
+        is_sound = (
+            0 < length <= colours if colour == _INDEXED else length == _TRANSPARENT.get(colour)
+        )
+        if kind != b"tRNS" or is_sound:
+            yield kind, start, end
+
+
 def _preface(data: bytes) -> dict[bytes, bytes]:
     """Return what comes before the pixels: the first chunk of each kind."""
     preface: dict[bytes, bytes] = {}
@@ -75,6 +163,10 @@ def _preface(data: bytes) -> dict[bytes, bytes]:
             break
         preface.setdefault(kind, data[start + 8 : end - 4])
     return preface
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def _unpacked(packed: bytes) -> bytes | None:

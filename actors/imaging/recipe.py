@@ -1,52 +1,167 @@
 """What a client can ask to be made of an image.
 
-An operation is one struct here and one function in `operations.py`.
 The structs are also the JSON that clients send and the catalogue keeps.
 """
 
-from typing import Annotated, TypeAlias
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct, json
 
+from actors.imaging.expect import Expect
 from actors.imaging.facts import Format
+from actors.imaging.operations.covering import Background, Border, Redact, Round
+from actors.imaging.operations.filters import Blur, Pixelate, Sharpen
+from actors.imaging.operations.framing import Autorotate, Crop, Flip, Flop, Pad, Rotate, Trim
+from actors.imaging.operations.scaling import Resize, Scale, Thumbnail
+from actors.imaging.operations.tones import (
+    Autocontrast,
+    Brightness,
+    Contrast,
+    Duotone,
+    Equalize,
+    Gamma,
+    Grayscale,
+    Hue,
+    Invert,
+    Opacity,
+    Posterize,
+    Saturation,
+    Sepia,
+    Tint,
+)
+from actors.imaging.operations.watermark import Watermark
+from actors.imaging.step import END, Color, Fault
 
-Dimension: TypeAlias = Annotated[int, Meta(ge=1, le=4096)]
+Operation: TypeAlias = (
+    Resize
+    | Thumbnail
+    | Scale
+    | Crop
+    | Trim
+    | Pad
+    | Rotate
+    | Autorotate
+    | Flip
+    | Flop
+    | Blur
+    | Sharpen
+    | Pixelate
+    | Grayscale
+    | Sepia
+    | Invert
+    | Autocontrast
+    | Equalize
+    | Brightness
+    | Contrast
+    | Saturation
+    | Hue
+    | Gamma
+    | Tint
+    | Duotone
+    | Posterize
+    | Opacity
+    | Round
+    | Border
+    | Background
+    | Redact
+    | Watermark
+)
+
 Quality: TypeAlias = Annotated[int, Meta(ge=1, le=100)]
+Name: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[a-z0-9][a-z0-9_-]{{0,31}}{END}",
+        description="up to 32 of a-z, 0-9, - and _, with none of the last two in front",
+    ),
+]
+
+MAX_OPERATIONS = 32
+MAX_OUTPUTS = 16
+MAX_OTHERS = 8  # images that a recipe names besides; a Worker has them all in memory
 
 
-class Resize(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="resize"):
-    """Make it exactly `width` x `height`, distorted if need be."""
+class Encoding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a result is written. What a format does not know is ignored.
 
-    width: Dimension
-    height: Dimension
+    `format` is that of the original unless it is given. `auto` is the one that suits the picture
+    best of those that the client accepts. `json` is no picture, but the facts about it.
 
+    `quality` is 90 for JPEG and WebP and 75 for AVIF unless it is given. `lossless` is for WebP;
+    PNG and TIFF lose nothing anyhow, and an AVIF cannot be made so. `progressive` is for JPEG,
+    `subsampling` (of the colours, 4:2:0 unless it is given) for JPEG and AVIF. With more `effort`
+    files are smaller and take longer. With `colors` a PNG or a GIF gets a palette of at most so
+    many. `dpi` is noted in JPEG, PNG and TIFF, and changes no pixel.
 
-class Thumbnail(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="thumbnail"):
-    """Make it as large as fits into `width` x `height` with its proportions kept.
+    `max_bytes` takes the best quality that fits, and `min_ssim` the lowest one at which the picture
+    still has that likeness to what was to be written, where 1 is the same. Neither takes more than
+    `quality`, if that is given; if no quality will do, the job fails.
 
-    With `enlarge` false, what is smaller already stays as it is.
+    `background` lies under what is transparent, where a format has no transparency. Of the
+    `metadata`, `copyright` keeps the names of the artist and of who holds the rights, and `all` the
+    EXIF with the place, but never pictures within it. `profile` says what becomes of the colours
+    that a profile explains: `srgb` converts them, `keep` leaves them as they are with their
+    profile, `strip` without it. Of an `animation`, `first` is the first frame. What is in `expect`
+    is checked of the finished file.
     """
 
-    width: Dimension
-    height: Dimension
-    enlarge: bool = True
+    format: Format | Literal["auto", "json"] | None = None
+    quality: Quality | None = None
+    lossless: bool = False
+    progressive: bool = False
+    effort: Annotated[int, Meta(ge=1, le=9)] | None = None
+    max_bytes: Annotated[int, Meta(ge=1, le=10**9)] | None = None
+    min_ssim: Annotated[float, Meta(gt=0, le=1)] | None = None
+    subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] | None = None
+    colors: Annotated[int, Meta(ge=2, le=256)] | None = None
+    dpi: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    background: Color = "white"
+    metadata: Literal["none", "copyright", "all"] = "none"
+    profile: Literal["srgb", "keep", "strip"] = "srgb"
+    animation: Literal["keep", "first"] = "keep"
+    expect: Expect | None = None
+
+    def faults(self) -> Iterable[Fault]:
+        """Return what is wrong with members that are right by themselves: which one, and why."""
+        if self.format == "json" and self.expect is not None:
+            yield "expect", "goes with no json"
 
 
-Operation: TypeAlias = Resize | Thumbnail
+class Output(Encoding, frozen=True, kw_only=True):
+    """One result: its `name`, what is done for it, in this order, and how it is written.
 
+    `accepts` is what `auto` may choose from.
+    """
 
-class Output(Struct, frozen=True, forbid_unknown_fields=True):
-    """How the result is written. Without a `format` it is written in the format of the original."""
-
-    format: Format | None = None
-    quality: Quality = 90
+    name: Name = "output"
+    accepts: tuple[Format, ...] = ()
+    operations: Annotated[tuple[Operation, ...], Meta(max_length=MAX_OPERATIONS)] = ()
 
 
 class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
-    """What to make of an image: `operations`, in this order, and the `output`."""
+    """What to make of an image: one or more `outputs`, each from the original.
 
-    operations: Annotated[tuple[Operation, ...], Meta(max_length=32)]
-    output: Output = Output()
+    Unless `autorotate` is false it is turned upright first, as its EXIF says.
+    """
+
+    outputs: Annotated[tuple[Output, ...], Meta(min_length=1, max_length=MAX_OUTPUTS)]
+    autorotate: bool = True
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The ids of the other images that its operations need, each once."""
+        named = (
+            name for output in self.outputs for step in output.operations for name in step.needs()
+        )
+        return tuple(dict.fromkeys(named))
+
+
+# Made once, and now: what msgspec must know of a type, it finds out when it first decodes one, and
+# the process dies if two threads do that at the same moment.
+_DECODER = json.Decoder(Recipe)
 
 
 def encode_recipe(recipe: Recipe) -> str:
@@ -60,4 +175,4 @@ def decode_recipe(text: str) -> Recipe:
     Raises:
       msgspec.DecodeError: if it is not JSON, or, as its subclass `ValidationError`, no recipe.
     """
-    return json.decode(text, type=Recipe)
+    return _DECODER.decode(text)

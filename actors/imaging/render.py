@@ -1,29 +1,58 @@
 """Make of an image what a recipe says."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal, cast
 
 from PIL import Image
 
 from actors.imaging.colour import to_srgb
-from actors.imaging.decode import decode
-from actors.imaging.encode import encode
-from actors.imaging.errors import ImageTooLarge, ImpossibleRecipe, RenderStopped
+from actors.imaging.course import Course, Stopped, go_on
+from actors.imaging.decode import Decoded
+from actors.imaging.encode import ANIMATED, Timing, encode
+from actors.imaging.errors import ImageTooLarge, ImpossibleRecipe
+from actors.imaging.expect import check
 from actors.imaging.facts import DEFAULT_LIMITS, Facts, Format, Limits, Size, as_turned
-from actors.imaging.geometry import scale, upright
+from actors.imaging.geometry import Box, confined, cut, scale, unturned, upright
 from actors.imaging.inspect import inspect
-from actors.imaging.operations import SCALING, perform, size_after
-from actors.imaging.recipe import Operation, Recipe
+from actors.imaging.operations.scaling import Thumbnail
+from actors.imaging.portrait import describe, is_opaque
+from actors.imaging.recipe import Output, Recipe
+from actors.imaging.source import Source
+from actors.imaging.step import Others, Step
+
+# What `auto` prefers, if the client takes it: for what moves, for what one can see through, and for
+# all else.
+_MOVING: tuple[Format, ...] = ("webp", "avif", "gif")
+_CLEAR: tuple[Format, ...] = ("avif", "webp", "png")
+_OPAQUE: tuple[Format, ...] = ("avif", "webp", "jpeg")
+
+_COLOURED = {"L": "RGB", "LA": "RGBA"}
+
+# Facts are told of a small copy.
+_DESCRIBED = Thumbnail(512, 512, enlarge=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A finished picture: the bytes of a file, and what they are."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """One finished output: the bytes of a file, what they are, and how they came about.
 
+    `operations` are those that were done, in whole pixels.
+    `quality` is that of a format that has one; `ssim` is told where it was measured.
+    """
+
+    name: str
     data: bytes
-    format: Format
+    format: Format | Literal["json"]
     width: int
     height: int
+    frames: int = 1
+    quality: int | None = None
+    ssim: float | None = None
+    operations: tuple[Step, ...] = ()
 
 
 def keep_memory(renders: int) -> None:
@@ -45,15 +74,16 @@ def render(
     original: bytes,
     recipe: Recipe,
     limits: Limits = DEFAULT_LIMITS,
-    stopped: Callable[[], bool] = never,
-) -> Rendered:
-    """Return `original` as `recipe` wants it: upright, in sRGB and without metadata.
+    stopped: Stopped = never,
+    others: Others = MappingProxyType({}),
+) -> tuple[Made, ...]:
+    """Return what `recipe` wants of `original`: its outputs, in their order.
 
-    Of an animation, the first frame is taken.
     The same arguments give the same bytes, with the same versions of the codecs.
 
     Args:
       stopped: asked between the steps; when it returns True, the work is given up.
+      others: the other images that the recipe names, by their names.
 
     Raises:
       NotAnImage: if the bytes cannot be decoded.
@@ -63,66 +93,187 @@ def render(
       RenderStopped: if `stopped` said so.
     """
     facts = inspect(original, limits)
-    kind = recipe.output.format or facts.format
+    if not recipe.autorotate:
+        facts = replace(facts, orientation=1)
+    works = [_Work(output, facts, limits, others, stopped) for output in recipe.outputs]
+    source = Source(original, facts, [work.wanted for work in works if not work.moves])
     try:
-        image = _perform_all(original, facts, recipe.operations, limits, stopped)
-        _go_on(stopped)
-        data = encode(image, kind, recipe.output.quality)
+        return tuple(work.finish(source) for work in works)
     except MemoryError as error:
         raise ImageTooLarge("The image needs more memory than there is.") from error
-    return Rendered(data, kind, image.width, image.height)
 
 
-def _perform_all(
-    original: bytes,
-    facts: Facts,
-    operations: tuple[Operation, ...],
-    limits: Limits,
-    stopped: Callable[[], bool],
-) -> Image.Image:
-    image, rest = _start(original, facts, operations, limits, stopped)
-    for operation in rest:
-        _go_on(stopped)
-        _check(size_after(operation, image.size), limits)
-        image = perform(operation, image)
-    return image
+def moves(output: Output, facts: Facts) -> bool:
+    """Whether `output` of an image keeps every frame."""
+    formats = output.accepts if output.format == "auto" else (output.format,)
+    return (
+        facts.frames > 1
+        and output.animation == "keep"
+        and any((each or facts.format) in ANIMATED for each in formats)
+    )
 
 
-def _start(
-    original: bytes,
-    facts: Facts,
-    operations: tuple[Operation, ...],
-    limits: Limits,
-    stopped: Callable[[], bool],
-) -> tuple[Image.Image, tuple[Operation, ...]]:
-    """Return the picture, upright and in sRGB, and the operations that are still to be performed.
+class _Work:
+    """One output in the making."""
 
-    Where scaling comes first it is done at once: before turning and before converting colours,
-    both of which cost less when the picture is small.
-    """
-    wanted: Size | None = None
-    if operations and isinstance(operations[0], SCALING):
-        size = size_after(operations[0], facts.size_as_shown)
-        _check(size, limits)
-        wanted, operations = as_turned(size, facts.orientation), operations[1:]
-    _go_on(stopped)
-    decoded = decode(original, facts, wanted)
-    _go_on(stopped)
-    image = decoded.image
-    if wanted is not None:
-        image = scale(image, wanted, decoded.box)
-    return to_srgb(upright(image, facts.orientation), decoded.profile), operations
+    def __init__(
+        self, output: Output, facts: Facts, limits: Limits, others: Others, stopped: Stopped
+    ) -> None:
+        operations = output.operations
+        if output.format == "json":
+            operations = (*operations, _DESCRIBED)
+        self._output = output
+        self._facts = facts
+        self._limits = limits
+        self._stopped = stopped
+        self._was_cmyk = False
+        self._course = Course(operations, facts.size_as_shown, limits, others)
 
+    @property
+    def moves(self) -> bool:
+        """Whether every frame is kept."""
+        return moves(self._output, self._facts)
 
-def _go_on(stopped: Callable[[], bool]) -> None:
-    if stopped():
-        raise RenderStopped
-
-
-def _check(size: Size, limits: Limits) -> None:
-    width, height = size
-    if width * height > limits.max_pixels:
-        raise ImpossibleRecipe(
-            f"The picture would be {width:,} x {height:,} pixels; "
-            f"at most {limits.max_pixels:,} in all are allowed."
+    @property
+    def wanted(self) -> Size | None:
+        """The size of the whole original, as stored, from which the window can be taken."""
+        window = self._course.window
+        if window.scaled is None:
+            return None
+        left, top, right, bottom = window.box
+        width, height = self._facts.size_as_shown
+        needed = (
+            math.ceil(window.size[0] * width / (right - left)),
+            math.ceil(window.size[1] * height / (bottom - top)),
         )
+        return as_turned(needed, self._facts.orientation)
+
+    def finish(self, source: Source) -> Made:
+        """Return the finished output."""
+        go_on(self._stopped)
+        if self.moves:
+            frames, durations = self._frames(source)
+            timing = Timing(tuple(durations), self._facts.loops)
+        else:
+            seen = self._seen(source.still_for(self.wanted))
+            frames, timing = [self._course.begin(seen, self._stopped)], None
+        go_on(self._stopped)
+        if self._output.format == "json":
+            return self._described(source, frames[0])
+        return self._written(source, frames, timing)
+
+    def _described(self, source: Source, image: Image.Image) -> Made:
+        # That a small copy is described is nobody's wish.
+        operations = tuple(self._course.resolved[:-1])
+        size = self._facts.size_as_shown
+        for step in operations:
+            size = step.size_after(size)
+        return Made(
+            name=self._output.name,
+            data=describe(source.data, self._facts, image),
+            format="json",
+            width=size[0],
+            height=size[1],
+            operations=operations,
+        )
+
+    def _written(self, source: Source, frames: list[Image.Image], timing: Timing | None) -> Made:
+        first = frames[0]
+        kind, expect = self._kind(first), self._output.expect
+        icc = source.profile(self._output) if self._keeps_colours else None
+        if icc is not None:
+            frames, icc = _explained(frames, icc)
+        try:
+            encoded = encode(
+                frames,
+                kind,
+                self._output,
+                timing=timing,
+                icc=icc,
+                exif=source.exif(self._output),
+                measured=expect is not None and expect.min_ssim is not None,
+                stopped=self._stopped,
+            )
+            if expect is not None:
+                check(expect, self._facts, encoded.data, encoded.ssim)
+        except ImpossibleRecipe as error:
+            raise ImpossibleRecipe(f"Output {self._output.name}: {error}.") from error
+        return Made(
+            name=self._output.name,
+            data=encoded.data,
+            format=kind,
+            width=first.width,
+            height=first.height,
+            frames=len(frames),
+            quality=encoded.quality,
+            ssim=encoded.ssim,
+            operations=tuple(self._course.resolved),
+        )
+
+    @property
+    def _keeps_colours(self) -> bool:
+        """Whether the numbers of the original stay as they are, so that its profile fits them."""
+        return self._output.profile != "srgb" and not self._was_cmyk
+
+    def _frames(self, source: Source) -> tuple[list[Image.Image], list[int]]:
+        """Return every frame, and for how many milliseconds each is shown."""
+        images: list[Image.Image] = []
+        durations: list[int] = []
+        for decoded, duration in source.frames():
+            go_on(self._stopped)
+            image = self._seen(decoded)
+            if images:
+                image = self._course.repeat(image, self._stopped)
+            else:
+                image = self._course.begin(image, self._stopped)
+                self._check_frames(image.size)
+            images.append(image)
+            durations.append(duration)
+        return images, durations
+
+    def _check_frames(self, size: Size) -> None:
+        pixels = size[0] * size[1] * self._facts.frames
+        if pixels > self._limits.max_total_pixels:
+            raise ImpossibleRecipe(
+                f"Output {self._output.name}: {self._facts.frames} frames would have {pixels:,} "
+                f"pixels; at most {self._limits.max_total_pixels:,} in all are allowed."
+            )
+
+    def _seen(self, decoded: Decoded) -> Image.Image:
+        """Return what can be seen of a frame through the window: upright and in its colours."""
+        window, orientation = self._course.window, self._facts.orientation
+        image, box = decoded.image, self._stored(window.box, decoded)
+        if window.scaled is None:
+            image = cut(image, box)
+        else:
+            scaled = self._stored(window.scaled, decoded)
+            image, box = confined(image, decoded.box, scaled, box)
+            image = scale(image, as_turned(window.size, orientation), box)
+        image = upright(image, orientation)
+        self._was_cmyk = image.mode == "CMYK"
+        return image if self._keeps_colours else to_srgb(image, decoded.profile)
+
+    def _stored(self, box: Box, decoded: Decoded) -> Box:
+        """Return where in `decoded` a part of the upright original is."""
+        facts = self._facts
+        left, top, right, bottom = unturned(box, facts.size_as_shown, facts.orientation)
+        # It may have been decoded at less than its size.
+        across, down = decoded.box[2] / facts.width, decoded.box[3] / facts.height
+        return left * across, top * down, right * across, bottom * down
+
+    def _kind(self, image: Image.Image) -> Format:
+        if self._output.format != "auto":
+            return cast("Format", self._output.format or self._facts.format)
+        liked = _MOVING if self.moves else _OPAQUE if is_opaque(image) else _CLEAR
+        accepted = set(self._output.accepts)
+        if self._output.lossless:
+            accepted.discard("avif")  # It never quite is, through Pillow.
+        return next((each for each in liked if each in accepted), liked[-1])
+
+
+def _explained(frames: list[Image.Image], icc: bytes) -> tuple[list[Image.Image], bytes | None]:
+    """Return `frames` in modes that the profile can explain, and it; None if there is no such."""
+    space = icc[16:20]
+    if space == b"RGB ":
+        return [frame.convert(_COLOURED.get(frame.mode, frame.mode)) for frame in frames], icc
+    return frames, icc if space == b"GRAY" and frames[0].mode in _COLOURED else None

@@ -5,6 +5,7 @@ import random
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from actors.imaging.encode import encode
+from actors.imaging.recipe import Encoding
 
 # Cells along the longer edge, and how much of each layer is seen: light, shapes, surfaces.
 _LAYERS = ((5, 1.0), (24, 0.35), (160, 0.18))
@@ -24,7 +25,7 @@ def photo(width: int, height: int, seed: int) -> bytes:
     for cells, weight in _LAYERS:
         image = Image.blend(image, _gradients(dice, (width, height), cells), weight)
     image = ImageChops.blend(image, _shapes(dice, image), 0.5)
-    return encode(_noisy(dice, image), "jpeg", _QUALITY)
+    return encode([_noisy(dice, image)], "jpeg", Encoding(quality=_QUALITY)).data
 
 
 def _gradients(dice: random.Random, size: tuple[int, int], cells: int) -> Image.Image:

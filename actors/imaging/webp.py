@@ -1,12 +1,14 @@
 """The structure of a WebP: its RIFF chunks."""
 
 import struct
+from collections.abc import Iterator
 
 from actors.imaging.errors import ImageTooLarge, NotAnImage
 from actors.imaging.exif import orientation
-from actors.imaging.facts import Facts, Limits, Size
+from actors.imaging.facts import MAX_PROFILE, Facts, Limits, Size
 
 _HEADER = 12
+_EXIF = b"Exif\0\0"
 
 
 def read_webp(data: bytes, limits: Limits) -> Facts:
@@ -16,26 +18,20 @@ def read_webp(data: bytes, limits: Limits) -> Facts:
       NotAnImage: if the structure is broken, or ends too early.
       ImageTooLarge: if it has too many chunks or frames.
     """
-    end = 8 + int.from_bytes(data[4:8], "little")
-    if end > len(data):
-        raise NotAnImage("The WebP is truncated.")
     canvas: Size | None = None
     picture: Size | None = None
-    exif, frames, chunks, position = b"", 0, 0, _HEADER
-    while position + 8 <= end:
-        kind, length = struct.unpack_from("<4sI", data, position)
-        start, position = position + 8, position + 8 + length + (length & 1)
-        if start + length > end:
-            raise NotAnImage("The WebP is truncated.")
-        chunks += 1
+    exif, frames, loops = b"", 0, 1
+    for chunks, (kind, start, end) in enumerate(_chunks(data), start=1):
         if kind == b"ANMF":
             frames += 1
+        elif kind == b"ANIM":
+            loops = int.from_bytes(data[start + 4 : min(start + 6, end)], "little")
         elif kind == b"VP8X" and chunks == 1:
-            canvas = _canvas(data[start : start + min(length, 10)])
+            canvas = _canvas(data[start : min(start + 10, end)])
         elif kind in _SIZES and picture is None:
-            picture = _SIZES[kind](data[start : start + min(length, 10)])
+            picture = _SIZES[kind](data[start : min(start + 10, end)])
         elif kind == b"EXIF" and not exif:
-            exif = data[start : start + length].removeprefix(b"Exif\0\0")
+            exif = data[start:end].removeprefix(_EXIF)
         if frames > limits.max_frames:
             raise ImageTooLarge(f"The WebP has more than {limits.max_frames:,} frames.")
         if chunks > limits.max_chunks:
@@ -45,7 +41,38 @@ def read_webp(data: bytes, limits: Limits) -> Facts:
         raise NotAnImage("The WebP has no picture in it.")
     if size != picture and not frames:
         raise NotAnImage("The WebP is broken: its parts disagree about its size.")
-    return Facts("webp", *size, max(1, frames), orientation(exif))
+    return Facts("webp", *size, max(1, frames), orientation(exif), loops=loops if frames else 1)
+
+
+def webp_exif(data: bytes) -> bytes:
+    """Return the EXIF in a WebP that `read_webp` has accepted, or nothing."""
+    return _first(data, b"EXIF", len(data)).removeprefix(_EXIF)
+
+
+def webp_profile(data: bytes) -> bytes | None:
+    """Return the colour profile in a WebP that `read_webp` has accepted, if there is one."""
+    return _first(data, b"ICCP", MAX_PROFILE) or None
+
+
+def _first(data: bytes, wanted: bytes, most: int) -> bytes:
+    """Return the first chunk of a kind, or nothing if there is none or it is too long."""
+    for kind, start, end in _chunks(data):
+        if kind == wanted:
+            return data[start:end] if end - start <= most else b""
+    return b""
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind of each chunk, and from where to where its data are."""
+    length_of_all, position = 8 + int.from_bytes(data[4:8], "little"), _HEADER
+    if length_of_all > len(data):
+        raise NotAnImage("The WebP is truncated.")
+    while position + 8 <= length_of_all:
+        kind, length = struct.unpack_from("<4sI", data, position)
+        start, position = position + 8, position + 8 + length + (length & 1)
+        if start + length > length_of_all:
+            raise NotAnImage("The WebP is truncated.")
+        yield kind, start, start + length
 
 
 def _canvas(header: bytes) -> Size:

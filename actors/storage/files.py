@@ -25,12 +25,17 @@ SHARDS = tuple(f"{number:02x}" for number in range(256))
 
 
 class Files:
-    """Blobs under one directory, which is made if need be. One process owns it at a time."""
+    """Blobs under one directory, which is made if need be. One process owns it at a time.
 
-    def __init__(self, directory: Path) -> None:
+    With `to_look` the directory stays as it is, for whoever only gets.
+    """
+
+    def __init__(self, directory: Path, *, to_look: bool = False) -> None:
         self._directory = directory
         self._partial = directory / ".partial"
         self._numbers = itertools.count()
+        if to_look:
+            return
         with _named_errors():
             make_directory(directory)
             for name in (".partial", *SHARDS):

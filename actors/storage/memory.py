@@ -5,19 +5,23 @@ from __future__ import annotations
 import copy
 import hashlib
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from actors.storage.ports import (
     PRIORITIES,
     STATUSES,
     BlobNotFound,
+    ImageNotFound,
+    ImageRecord,
     Job,
     JobNotFound,
+    NewImage,
     NewJob,
     Output,
     Page,
     Query,
+    Removed,
     StaleClaim,
     StorageError,
     Tally,
@@ -38,37 +42,50 @@ class _Entry:
     job: Job
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    image: ImageRecord
+    deleted: bool
+
+
 class MemoryCatalogue:
     """A catalogue as long as the process lives."""
 
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
+        self._images: dict[str, _Kept] = {}
         self._numbers = 0
         self._positions = 0
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
         """See `Catalogue.batch`."""
-        results: list[object] = []
-        for call in calls:
-            before = copy.copy(self._entries)
-            try:
-                results.append(call(self))
-            except StorageError as error:
-                self._entries = before
-                results.append(error)
-        return results
+        return [self._attempt(call) for call in calls]
+
+    def _attempt(self, call: Callable[[Catalogue], object]) -> object:
+        before = copy.copy(self._entries), copy.copy(self._images)
+        try:
+            return call(self)
+        except StorageError as error:
+            self._entries, self._images = before
+            return error
 
     def add(self, new: NewJob, now: datetime) -> Job:
         """See `Catalogue.add`."""
+        taken = self.find_image(new.input) if isinstance(new.input, str) else new.input
         job = Job(
             id=new.id,
             status="pending",
             priority=new.priority,
             operation=new.operation,
+            preset=new.preset,
             recipe=new.recipe,
-            input_key=new.input_key,
-            input_size=new.input_size,
-            output=None,
+            input_key=taken.key,
+            input_size=taken.size_bytes,
+            input_sha256=taken.sha256,
+            image_id=taken.id if isinstance(taken, ImageRecord) else None,
+            others={image_id: self.find_image(image_id).key for image_id in new.other_images},
+            outputs=(),
+            receipt=None,
             error_code=None,
             error=None,
             attempts=0,
@@ -130,10 +147,16 @@ class MemoryCatalogue:
             )
         )
 
-    def complete(self, job_id: str, attempt: int, output: Output, now: datetime) -> Job:
+    def complete(
+        self, job_id: str, attempt: int, outputs: Sequence[Output], receipt: str, now: datetime
+    ) -> Job:
         """See `Catalogue.complete`."""
         job = self._claimed(job_id, attempt)
-        return self._put(replace(job, status="completed", output=output, updated_at=now))
+        return self._put(
+            replace(
+                job, status="completed", outputs=tuple(outputs), receipt=receipt, updated_at=now
+            )
+        )
 
     def fail(self, job_id: str, attempt: int, code: str, error: str, now: datetime) -> Job:
         """See `Catalogue.fail`."""
@@ -171,11 +194,14 @@ class MemoryCatalogue:
             )
         )
 
-    def delete(self, job_id: str) -> Job:
+    def delete(self, job_id: str) -> Removed:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
         del self._entries[job_id]
-        return job
+        inputs = [] if job.image_id else [job.input_key]
+        for image_id in job.images:
+            inputs += self._unneeded(image_id)
+        return Removed(job, tuple(inputs), tuple(output.key for output in job.outputs))
 
     def processing(self) -> list[Job]:
         """See `Catalogue.processing`."""
@@ -188,6 +214,7 @@ class MemoryCatalogue:
             for entry in reversed(self._entries.values())
             if (query.status is None or entry.job.status == query.status)
             and (query.operation is None or entry.job.operation == query.operation)
+            and (query.preset is None or entry.job.preset == query.preset)
             and (query.created_after is None or entry.job.created_at > query.created_after)
             and (query.cursor is None or entry.number < query.cursor)
         ]
@@ -207,10 +234,30 @@ class MemoryCatalogue:
         heads = [self._first_pending([priority]) for priority in PRIORITIES]
         return Tally(counts, min((job.created_at for job in heads if job), default=None))
 
-    def keys(self, job_ids: Collection[str]) -> set[str]:
-        """See `Catalogue.keys`."""
-        jobs = [self._entries[job_id].job for job_id in job_ids if job_id in self._entries]
-        return {job.input_key for job in jobs} | {job.output.key for job in jobs if job.output}
+    def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
+        """See `Catalogue.add_image`."""
+        image = ImageRecord(**asdict(new), created_at=now)
+        self._images[image.id] = _Kept(image, deleted=False)
+        return image
+
+    def find_image(self, image_id: str) -> ImageRecord:
+        """See `Catalogue.find_image`."""
+        kept = self._images.get(image_id)
+        if kept is None or kept.deleted:
+            raise ImageNotFound(image_id)
+        return kept.image
+
+    def delete_image(self, image_id: str) -> tuple[str, ...]:
+        """See `Catalogue.delete_image`."""
+        self._images[image_id] = _Kept(self.find_image(image_id), deleted=True)
+        return self._unneeded(image_id)
+
+    def known(self, keys: Collection[str]) -> set[str]:
+        """See `Catalogue.known`."""
+        needed = {kept.image.key for kept in self._images.values()}
+        for entry in self._entries.values():
+            needed |= {entry.job.input_key, *(output.key for output in entry.job.outputs)}
+        return needed.intersection(keys)
 
     def close(self) -> None:
         """See `Catalogue.close`."""
@@ -226,6 +273,12 @@ class MemoryCatalogue:
         if job.status != "processing" or job.attempts != attempt:
             raise StaleClaim(job_id)
         return job
+
+    def _unneeded(self, image_id: str) -> tuple[str, ...]:
+        used = any(image_id in entry.job.images for entry in self._entries.values())
+        if used or not self._images[image_id].deleted:
+            return ()
+        return (self._images.pop(image_id).image.key,)
 
     def _first_pending(self, turn: Sequence[Priority]) -> Job | None:
         for priority in turn:

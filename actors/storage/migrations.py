@@ -96,7 +96,79 @@ def count_spared(db: Database) -> None:
     table.create_index(["status", "operation", "number"])
 
 
-STEPS = {"0001_jobs": make_jobs, "0002_spared": count_spared}
+def keep_outputs(db: Database) -> None:
+    """Let a job have several outputs and a receipt, and say every recipe in the new way."""
+    table = db.table("jobs")
+    table.add_column("outputs", str)
+    table.add_column("receipt", str)
+    db.execute(
+        """
+        update jobs set outputs = json_array(json_object(
+            'name', 'output', 'key', output_key, 'media_type', output_type,
+            'width', output_width, 'height', output_height, 'size_bytes', output_size,
+            'sha256', output_sha256, 'details', '{}'
+        )) where output_key is not null
+        """
+    )
+    # Only `case` has an order: what is no JSON must not be asked for its parts.
+    db.execute(
+        """
+        update jobs set recipe = json_object('outputs', json_array(json_object(
+            'name', 'output', 'operations', json_extract(recipe, '$.operations'),
+            'format', json_extract(recipe, '$.output.format'),
+            'quality', json_extract(recipe, '$.output.quality')
+        ))) where case when json_valid(recipe) then json_type(recipe, '$.operations') = 'array' end
+        """
+    )
+    for column in ("key", "type", "width", "height", "size", "sha256"):
+        db.execute(f"alter table jobs drop column output_{column}")
+
+
+def keep_images(db: Database) -> None:
+    """Make the table of images and that of their uses by jobs, and list jobs by preset."""
+    jobs = db.table("jobs")
+    jobs.add_column("preset", str)
+    jobs.create_index(["preset", "number"])
+    jobs.add_column("input_sha256", str)
+    jobs.add_column("image_id", str)
+    jobs.add_column("others", str, not_null_default="{}")
+
+    images = {
+        "id": str,
+        "key": str,
+        "format": str,
+        "width": int,
+        "height": int,
+        "frames": int,
+        "size_bytes": int,
+        "sha256": str,
+        "facts": str,
+        "created_at": str,
+        "deleted": int,
+    }
+    db.table("images").create(
+        images, pk="id", not_null=images.keys() - {"id"}, defaults={"deleted": 0}, strict=True
+    )
+    db.table("uses").create(
+        {"job": int, "image": str},
+        pk=("job", "image"),
+        foreign_keys=[("job", "jobs", "number"), ("image", "images", "id")],
+        strict=True,
+    )
+    db.table("uses").create_index(["image"])
+    # By a trigger, because the number of a deleted job may be given to another.
+    db.execute(
+        "create trigger jobs_unused after delete on jobs "
+        "begin delete from uses where job = old.number; end"
+    )
+
+
+STEPS = {
+    "0001_jobs": make_jobs,
+    "0002_spared": count_spared,
+    "0003_outputs": keep_outputs,
+    "0004_images": keep_images,
+}
 
 for name, step in STEPS.items():
     migrations(name=name)(step)

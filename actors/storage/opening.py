@@ -61,6 +61,22 @@ def open_storage(places: Places) -> Iterator[Storage]:
 
 
 @contextmanager
+def view_storage(places: Places) -> Iterator[Storage]:
+    """Open the storage to look into it, beside the service that may have it open.
+
+    Raises:
+      StorageUnavailable: if there is none, or one of another version.
+    """
+    catalogue = SqliteCatalogue(places.catalogue, to_look=True)
+    try:
+        yield Storage(
+            catalogue, Files(places.inputs, to_look=True), Files(places.outputs, to_look=True)
+        )
+    finally:
+        catalogue.close()
+
+
+@contextmanager
 def _locked(path: Path) -> Iterator[IO[str]]:
     """Hold a lock on `path`; the system lets go of it when the process ends, however it does."""
     try:

@@ -1,17 +1,18 @@
 """The two ports of storage, the records that pass through them, and what can go wrong.
 
-A `Catalogue` keeps the records of jobs and is the queue; `Blobs` keeps bytes.
+A `Catalogue` keeps the records of jobs and images, and is the queue; `Blobs` keeps bytes.
 Both block, and neither is called by two threads at the same moment unless it says otherwise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
@@ -37,6 +38,10 @@ class JobNotFound(StorageError):
     """There is no job of that id."""
 
 
+class ImageNotFound(StorageError):
+    """There is no image of that id, or no more; nothing was changed."""
+
+
 class BlobNotFound(StorageError):
     """There are no bytes under that key."""
 
@@ -58,37 +63,85 @@ class WrongStatus(StorageError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewImage:
+    """What is known of an image that was uploaded to be used in many jobs.
+
+    `key` is made of `id` (`keys.key_of`). `facts` is JSON, and opaque here.
+    """
+
+    id: str
+    key: str
+    format: str
+    width: int
+    height: int
+    frames: int
+    size_bytes: int
+    sha256: str
+    facts: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord(NewImage):
+    """The record of an image."""
+
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewInput:
+    """The file that was sent with a job, and is its alone. `key` is made of the job's id."""
+
+    key: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
     """What is known of a job when it is accepted.
 
-    `recipe` is JSON, and opaque here. `operation` is its short name, to list by.
+    `input` is the file that was sent with it, or the id of an image.
+    `other_images` are the ids of what its recipe needs besides, such as a watermark.
+    `recipe` is JSON, and opaque here. `operation` is its short name and `preset` the name it was
+    asked for by, to list by.
     `max_attempts` is how often it may be begun before a crash is final.
     """
 
     id: str
     priority: Priority
     operation: str
+    preset: str | None = None
     recipe: str
-    input_key: str
-    input_size: int
+    input: NewInput | str
+    other_images: tuple[str, ...] = ()
     max_attempts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """One finished picture: where its bytes are, and what a client is told of them."""
+    """One finished picture: where its bytes are, and what a client is told of them.
 
+    `key` is made of the job's id. `details` is JSON, and opaque here: what was done for it.
+    """
+
+    name: str
     key: str
     media_type: str
     width: int
     height: int
     size_bytes: int
     sha256: str
+    details: str = "{}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """The record of a job.
+
+    `image_id` is the image that it was made of; None if its input was sent with it.
+    `others` are the keys of the other images that its recipe needs, by their ids.
+    `outputs` and `receipt` are there when it is completed; the receipt is JSON, and opaque here:
+    what the outputs were made with. Jobs of older versions have neither receipt nor `input_sha256`.
 
     `attempts` counts how often it was begun. It is also the fencing token: a claim hands it out,
     and a result that names an older attempt is refused (Kleppmann, "How to do distributed
@@ -100,10 +153,15 @@ class Job:
     status: Status
     priority: Priority
     operation: str
+    preset: str | None
     recipe: str
     input_key: str
     input_size: int
-    output: Output | None
+    input_sha256: str | None
+    image_id: str | None
+    others: Mapping[str, str]
+    outputs: tuple[Output, ...]
+    receipt: str | None
     error_code: str | None
     error: str | None
     attempts: int
@@ -112,6 +170,21 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     updated_at: datetime
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The ids of all images that it needs, each once."""
+        own = () if self.image_id is None else (self.image_id,)
+        return tuple(dict.fromkeys((*own, *self.others)))
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A job that was deleted, and the keys of the files that nobody needs any more."""
+
+    job: Job
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +197,7 @@ class Query:
     limit: int
     status: Status | None = None
     operation: str | None = None
+    preset: str | None = None
     created_after: datetime | None = None
     cursor: int | None = None
 
@@ -149,11 +223,14 @@ class Tally:
 
 
 class Catalogue(Protocol):
-    """The records of jobs, and the queue of those that are pending.
+    """The records of jobs and images, and the queue of the jobs that are pending.
 
     Within a priority, pending jobs come out in the order they went in.
     Each method that changes something is one atomic change; `batch` makes many durable at once.
     Times are the caller's, so that one clock rules.
+
+    A job keeps the images that it needs: if a client deletes one, it is gone for all clients, and
+    cannot be used in other jobs; but its file is needed until the last of its jobs is deleted.
     """
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
@@ -167,7 +244,7 @@ class Catalogue(Protocol):
         """
 
     def add(self, new: NewJob, now: datetime) -> Job:
-        """Accept a job as pending, last in its priority."""
+        """Accept a job as pending, last in its priority. Raises: ImageNotFound."""
 
     def find(self, job_id: str) -> Job:
         """Return a job. Raises: JobNotFound."""
@@ -195,7 +272,9 @@ class Catalogue(Protocol):
         Raises: JobNotFound, StaleClaim.
         """
 
-    def complete(self, job_id: str, attempt: int, output: Output, now: datetime) -> Job:
+    def complete(
+        self, job_id: str, attempt: int, outputs: Sequence[Output], receipt: str, now: datetime
+    ) -> Job:
         """End a job well. Raises: JobNotFound, StaleClaim."""
 
     def fail(self, job_id: str, attempt: int, code: str, error: str, now: datetime) -> Job:
@@ -213,8 +292,11 @@ class Catalogue(Protocol):
         Raises: JobNotFound, WrongStatus.
         """
 
-    def delete(self, job_id: str) -> Job:
-        """Forget a job, and return it as it was. Raises: JobNotFound."""
+    def delete(self, job_id: str) -> Removed:
+        """Forget a job; the files that nobody needs any more are the caller's to delete.
+
+        Raises: JobNotFound.
+        """
 
     def processing(self) -> list[Job]:
         """Return every job that is being processed."""
@@ -228,8 +310,23 @@ class Catalogue(Protocol):
     def tally(self) -> Tally:
         """Return the counts; they cost the same however many jobs there are."""
 
-    def keys(self, job_ids: Collection[str]) -> set[str]:
-        """Return the keys of the inputs and outputs of these jobs (at most 1,000)."""
+    def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
+        """Accept an image."""
+
+    def find_image(self, image_id: str) -> ImageRecord:
+        """Return an image. Raises: ImageNotFound."""
+
+    def delete_image(self, image_id: str) -> tuple[str, ...]:
+        """Forget an image, as far as clients can see.
+
+        Returns the keys of the files that nobody needs any more, which are the caller's to delete:
+        none while a job needs it, and then it is the deletion of the last one that returns them.
+
+        Raises: ImageNotFound.
+        """
+
+    def known(self, keys: Collection[str]) -> set[str]:
+        """Return which of these keys (at most 1,000) are of files that a job or an image needs."""
 
     def close(self) -> None:
         """Close what is open."""
@@ -238,8 +335,8 @@ class Catalogue(Protocol):
 class Blobs(Protocol):
     """Bytes under keys. Every method may be called by several threads at once.
 
-    A key is made by us: two hexadecimal digits, a slash, and a name (`3f/3f2a….jpg`).
-    The digits fan the names out over 256 shards.
+    A key is made by us (`keys.key_of`): two hexadecimal digits, a slash, and a name
+    (`3f/3f2a….jpg`). The digits fan the names out over 256 shards.
     """
 
     def put(self, key: str, data: bytes) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,15 +17,20 @@ import msgspec
 from sqlite_utils import Database
 
 from actors.storage.directories import make_directory
+from actors.storage.keys import owner_of
 from actors.storage.migrations import STEPS, migrations
 from actors.storage.ports import (
+    ImageNotFound,
+    ImageRecord,
     Job,
     JobNotFound,
+    NewImage,
     NewJob,
     Output,
     Page,
     Priority,
     Query,
+    Removed,
     StaleClaim,
     Status,
     StorageError,
@@ -41,36 +47,45 @@ if TYPE_CHECKING:
     from actors.storage.ports import Catalogue
 
 Value = str | int | None
+Row = dict[str, object]
 
 LAST = "(select coalesce(max(position), 0) + 1 from jobs)"
 FIRST_PENDING = (
     "select number from jobs where status = 'pending' and priority = :priority "
     "order by position limit 1"
 )
+OUTPUTS = msgspec.json.Decoder(tuple[Output, ...])
 
 
 class SqliteCatalogue:
     """One connection to one database file, made and migrated if need be.
 
     Used by one thread at a time, not always the same one.
+    With `to_look` the file stays as it is, and whoever has it open is not disturbed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, to_look: bool = False) -> None:
         with _named_errors():
-            make_directory(path.parent)
-            self._db = Database(sqlite3.connect(path, check_same_thread=False))
+            if not to_look:
+                make_directory(path.parent)
+            address = f"{path.absolute().as_uri()}?mode={'ro' if to_look else 'rwc'}"
+            self._db = Database(sqlite3.connect(address, uri=True, check_same_thread=False))
             try:
-                self._db.enable_wal()
-                self._db.execute("pragma synchronous = full")
-                self._migrate()
+                self._prepare(to_look=to_look)
             except BaseException:
                 self._db.close()
                 raise
 
-    def _migrate(self) -> None:
-        unknown = {step.name for step in migrations.applied(self._db)} - STEPS.keys()
-        if unknown:
+    def _prepare(self, *, to_look: bool) -> None:
+        applied = {step.name for step in migrations.applied(self._db)}
+        if applied - STEPS.keys():
             raise StorageUnavailable("the catalogue was made by a newer version of Calotype")
+        if to_look:
+            if STEPS.keys() - applied:
+                raise StorageUnavailable("the catalogue was made by an older version of Calotype")
+            return
+        self._db.enable_wal()
+        self._db.execute("pragma synchronous = full")
         migrations.apply(self._db)
 
     @property
@@ -94,25 +109,39 @@ class SqliteCatalogue:
 
     def add(self, new: NewJob, now: datetime) -> Job:
         """See `Catalogue.add`."""
-        return self._one(
+        taken = self.find_image(new.input) if isinstance(new.input, str) else new.input
+        others = {image_id: self.find_image(image_id).key for image_id in new.other_images}
+        job = self._one(
             f"""
-            insert into jobs (id, status, priority, position, operation, recipe, input_key,
-                input_size, attempts, attempts_allowed, created_at, updated_at)
-            values (:id, 'pending', :priority, {LAST}, :operation, :recipe, :input_key,
-                :input_size, 0, :max_attempts, :now, :now)
+            insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
+                input_size, input_sha256, image_id, others, attempts, attempts_allowed,
+                created_at, updated_at)
+            values (:id, 'pending', :priority, {LAST}, :operation, :preset, :recipe, :input_key,
+                :input_size, :input_sha256, :image_id, :others, 0, :max_attempts,
+                :now, :now)
             returning *
             """,
             {
                 "id": new.id,
                 "priority": new.priority,
                 "operation": new.operation,
+                "preset": new.preset,
                 "recipe": new.recipe,
-                "input_key": new.input_key,
-                "input_size": new.input_size,
+                "input_key": taken.key,
+                "input_size": taken.size_bytes,
+                "input_sha256": taken.sha256,
+                "image_id": taken.id if isinstance(taken, ImageRecord) else None,
+                "others": _json(others),
                 "max_attempts": new.max_attempts,
                 "now": _text(now),
             },
         )
+        for image_id in job.images:
+            self._db.execute(
+                "insert into uses (job, image) select number, :image from jobs where id = :id",
+                {"id": job.id, "image": image_id},
+            )
+        return job
 
     def find(self, job_id: str) -> Job:
         """See `Catalogue.find`."""
@@ -163,26 +192,15 @@ class SqliteCatalogue:
             {"id": job_id, "spare": int(spare), "now": _text(now)},
         )
 
-    def complete(self, job_id: str, attempt: int, output: Output, now: datetime) -> Job:
+    def complete(
+        self, job_id: str, attempt: int, outputs: Sequence[Output], receipt: str, now: datetime
+    ) -> Job:
         """See `Catalogue.complete`."""
         self._claimed(job_id, attempt)
         return self._one(
-            """
-            update jobs set status = 'completed', updated_at = :now, output_key = :key,
-                output_type = :media_type, output_width = :width, output_height = :height,
-                output_size = :size_bytes, output_sha256 = :sha256
-            where id = :id returning *
-            """,
-            {
-                "id": job_id,
-                "now": _text(now),
-                "key": output.key,
-                "media_type": output.media_type,
-                "width": output.width,
-                "height": output.height,
-                "size_bytes": output.size_bytes,
-                "sha256": output.sha256,
-            },
+            "update jobs set status = 'completed', outputs = :outputs, receipt = :receipt, "
+            "updated_at = :now where id = :id returning *",
+            {"id": job_id, "outputs": _json(outputs), "receipt": receipt, "now": _text(now)},
         )
 
     def fail(self, job_id: str, attempt: int, code: str, error: str, now: datetime) -> Job:
@@ -221,11 +239,14 @@ class SqliteCatalogue:
             {"id": job_id, "max_attempts": max_attempts, "now": _text(now)},
         )
 
-    def delete(self, job_id: str) -> Job:
+    def delete(self, job_id: str) -> Removed:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
         self._db.execute("delete from jobs where id = :id", {"id": job_id})
-        return job
+        inputs = [] if job.image_id else [job.input_key]
+        for image_id in job.images:
+            inputs += self._unneeded(image_id)
+        return Removed(job, tuple(inputs), tuple(output.key for output in job.outputs))
 
     def processing(self) -> list[Job]:
         """See `Catalogue.processing`."""
@@ -237,6 +258,7 @@ class SqliteCatalogue:
         filters = (
             ("status = :status", query.status),
             ("operation = :operation", query.operation),
+            ("preset = :preset", query.preset),
             ("number < :cursor", query.cursor),
             ("created_at > :after", after),
             # By number as well, so that a page ends where the answer ends and not where the
@@ -249,6 +271,7 @@ class SqliteCatalogue:
             {
                 "status": query.status,
                 "operation": query.operation,
+                "preset": query.preset,
                 "cursor": query.cursor,
                 "after": after,
                 "limit": query.limit + 1,
@@ -256,7 +279,8 @@ class SqliteCatalogue:
         )
         shown = rows[: query.limit]
         more = len(rows) > query.limit
-        return Page(tuple(row.job() for row in shown), shown[-1].number if more else None)
+        cursor = msgspec.convert(shown[-1]["number"], int) if more else None
+        return Page(tuple(_job(row) for row in shown), cursor)
 
     def pending(self) -> int:
         """See `Catalogue.pending`."""
@@ -282,13 +306,43 @@ class SqliteCatalogue:
         ).fetchone()
         return Tally(counts, None if oldest is None else datetime.fromisoformat(oldest))
 
-    def keys(self, job_ids: Collection[str]) -> set[str]:
-        """See `Catalogue.keys`."""
-        marks = ", ".join("?" * len(job_ids))
-        rows = self._db.execute(
-            f"select input_key, output_key from jobs where id in ({marks})", list(job_ids)
+    def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
+        """See `Catalogue.add_image`."""
+        return self._image(
+            """
+            insert into images (id, key, format, width, height, frames, size_bytes, sha256,
+                facts, created_at)
+            values (:id, :key, :format, :width, :height, :frames, :size_bytes, :sha256,
+                :facts, :now)
+            returning *
+            """,
+            {**asdict(new), "now": _text(now)},
         )
-        return {key for row in rows.fetchall() for key in row if key is not None}
+
+    def find_image(self, image_id: str) -> ImageRecord:
+        """See `Catalogue.find_image`."""
+        return self._image("select * from images where id = :id and not deleted", {"id": image_id})
+
+    def delete_image(self, image_id: str) -> tuple[str, ...]:
+        """See `Catalogue.delete_image`."""
+        self._image(
+            "update images set deleted = 1 where id = :id and not deleted returning *",
+            {"id": image_id},
+        )
+        return self._unneeded(image_id)
+
+    def known(self, keys: Collection[str]) -> set[str]:
+        """See `Catalogue.known`."""
+        owners = list({owner for key in keys if (owner := owner_of(key))})
+        marks = ", ".join("?" * len(owners))
+        images = self._db.execute(f"select key from images where id in ({marks})", owners)
+        jobs = self._db.execute(
+            f"select input_key, outputs from jobs where id in ({marks})", owners
+        )
+        needed = {key for (key,) in images}
+        for input_key, outputs in jobs:
+            needed |= {input_key, *(output.key for output in OUTPUTS.decode(outputs or "[]"))}
+        return needed.intersection(keys)
 
     def close(self) -> None:
         """See `Catalogue.close`."""
@@ -300,77 +354,48 @@ class SqliteCatalogue:
             raise StaleClaim(job_id)
         return job
 
+    def _unneeded(self, image_id: str) -> tuple[str, ...]:
+        """Forget an image that is deleted and has no use left; return the key of its file."""
+        rows = self._rows(
+            "delete from images where id = :id and deleted "
+            "and not exists (select 1 from uses where image = :id) returning key",
+            {"id": image_id},
+        )
+        return tuple(str(row["key"]) for row in rows)
+
+    def _image(self, sql: str, values: Mapping[str, Value]) -> ImageRecord:
+        rows = self._rows(sql, values)
+        if not rows:
+            raise ImageNotFound(values["id"])
+        return msgspec.convert(rows[0], ImageRecord)
+
     def _one(self, sql: str, values: Mapping[str, Value]) -> Job:
         (job,) = self._jobs(sql, values)
         return job
 
     def _jobs(self, sql: str, values: Mapping[str, Value]) -> list[Job]:
-        return [row.job() for row in self._rows(sql, values)]
+        return [_job(row) for row in self._rows(sql, values)]
 
-    def _rows(self, sql: str, values: Mapping[str, Value]) -> list[_Row]:
+    def _rows(self, sql: str, values: Mapping[str, Value]) -> list[Row]:
         cursor = self._db.execute(sql, dict(values))
         names = [column[0] for column in cursor.description]
-        rows = [dict(zip(names, row, strict=True)) for row in cursor]
-        return msgspec.convert(rows, list[_Row])
+        return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
-class _Row(msgspec.Struct):
-    """A row of the table `jobs`."""
+def _job(row: Row) -> Job:
+    """Return the job that is in this row of `jobs`."""
+    return msgspec.convert(
+        {
+            **row,
+            "others": msgspec.json.decode(str(row["others"])),
+            "outputs": OUTPUTS.decode(str(row["outputs"] or "[]")),
+        },
+        Job,
+    )
 
-    number: int
-    id: str
-    status: Status
-    priority: Priority
-    operation: str
-    recipe: str
-    input_key: str
-    input_size: int
-    output_key: str | None
-    output_type: str | None
-    output_width: int | None
-    output_height: int | None
-    output_size: int | None
-    output_sha256: str | None
-    error_code: str | None
-    error: str | None
-    attempts: int
-    attempts_allowed: int
-    spared: int
-    created_at: datetime
-    started_at: datetime | None
-    updated_at: datetime
 
-    def job(self) -> Job:
-        return Job(
-            id=self.id,
-            status=self.status,
-            priority=self.priority,
-            operation=self.operation,
-            recipe=self.recipe,
-            input_key=self.input_key,
-            input_size=self.input_size,
-            output=self._output(),
-            error_code=self.error_code,
-            error=self.error,
-            attempts=self.attempts,
-            attempts_allowed=self.attempts_allowed,
-            spared=self.spared,
-            created_at=self.created_at,
-            started_at=self.started_at,
-            updated_at=self.updated_at,
-        )
-
-    def _output(self) -> Output | None:
-        if self.output_key is None:
-            return None
-        return Output(
-            key=self.output_key,
-            media_type=self.output_type or "",
-            width=self.output_width or 0,
-            height=self.output_height or 0,
-            size_bytes=self.output_size or 0,
-            sha256=self.output_sha256 or "",
-        )
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _text(moment: datetime) -> str:

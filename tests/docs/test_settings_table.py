@@ -16,6 +16,8 @@ def default_of(name: str) -> str:
             return f"`{int(default)}`"
         case float():
             return f"`{default:g}`"
+        case None:
+            return "none"
         case _:
             return COMPUTED.get(name) or f"`{default}`"
 

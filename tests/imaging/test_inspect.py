@@ -5,12 +5,24 @@ import itertools
 import struct
 import time
 import zlib
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
 from actors.imaging.errors import ImageError, ImageTooLarge, NotAnImage, UnsupportedFormat
 from actors.imaging.inspect import MEDIA_TYPES, SUFFIXES, Limits, inspect, sniff
+from tests.imaging.containers import (
+    avif,
+    box,
+    coded,
+    edits,
+    grid,
+    ispe,
+    plain_tiff,
+    reference,
+    sequence,
+)
 from tests.imaging.pictures import (
     PNG,
     chunk,
@@ -25,7 +37,8 @@ from tests.imaging.pictures import (
     written,
 )
 
-FORMATS = ["jpeg", "png", "webp", "gif"]
+FORMATS = ["jpeg", "png", "webp", "gif", "avif", "tiff"]
+EVERY = Limits(formats=frozenset(SUFFIXES))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +54,7 @@ def jpeg(files):
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_file_is_known_by_its_first_bytes_and_measured(files, kind):
-    facts = inspect(files[kind])
+    facts = inspect(files[kind], EVERY)
 
     assert sniff(files[kind]) == facts.format == kind
     assert (facts.width, facts.height, facts.frames) == (60, 40, 1)
@@ -51,7 +64,26 @@ def test_every_format_has_a_suffix_and_a_media_type():
     assert list(SUFFIXES) == list(MEDIA_TYPES) == FORMATS
 
 
-@pytest.mark.parametrize("kind", ["png", "webp", "gif"])
+def test_a_format_that_is_turned_off_is_refused_by_name(files):
+    without = Limits(formats=frozenset({"png", "webp"}))
+
+    with pytest.raises(UnsupportedFormat) as refusal:
+        inspect(files["jpeg"], without)
+
+    assert str(refusal.value) == "JPEG is not supported; send PNG or WebP."
+    assert inspect(files["png"], without).width == 60
+    with pytest.raises(NotAnImage, match="send PNG or WebP"):
+        inspect(b"hello", without)
+
+
+def test_all_but_tiff_are_read_unless_something_else_is_said(files):
+    with pytest.raises(UnsupportedFormat, match="TIFF is not supported; send JPEG, PNG, WebP, GIF"):
+        inspect(files["tiff"])
+
+    assert [kind for kind in FORMATS[:-1] if inspect(files[kind]).format != kind] == []
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "gif", "avif"])
 def test_the_frames_of_an_animation_are_counted(kind):
     frames = [photograph(20, 10, seed) for seed in range(5)]
     data = written(frames[0], kind, save_all=True, append_images=frames[1:])
@@ -116,14 +148,14 @@ def test_broken_exif_is_as_good_as_none(jpeg, body):
 @pytest.mark.parametrize(
     ("start", "name"),
     [
-        (b"II*\0", "TIFF"),
-        (b"MM\0*", "TIFF"),
+        (b"II+\0", "BigTIFF"),
+        (b"MM\0+", "BigTIFF"),
         (b"BM\x36\0\0\0\0\0\0\0", "BMP"),
         (b"8BPS\0\1", "PSD"),
         (b"%!PS-Adobe-3.0 EPSF-3.0", "EPS"),
         (b"%PDF-1.7", "PDF"),
         (b"\0\0\1\0\1\0", "ICO"),
-        (b"\0\0\0\x1cftypavif", "AVIF"),
+        (b"\0\0\0\x1cftypmif1", "HEIF"),
         (b"\0\0\0\x1cftypheic", "HEIF"),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg">', "SVG"),
         (b"  <svg/>", "SVG"),
@@ -152,13 +184,13 @@ def test_a_file_that_ends_too_early_is_refused_wherever_it_ends(files, kind):
 
     for end in ends:
         with pytest.raises(NotAnImage):
-            inspect(data[:end])
+            inspect(data[:end], EVERY)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_what_follows_the_image_does_not_matter(files, kind):
     for rubbish in (b"\0" * 1000, b"PK\3\4" + b"\xff\xda" * 1000, files[kind], b"<script>"):
-        assert inspect(files[kind] + rubbish) == inspect(files[kind])
+        assert inspect(files[kind] + rubbish, EVERY) == inspect(files[kind], EVERY)
 
 
 @pytest.mark.parametrize(
@@ -276,6 +308,16 @@ def test_rubbish_before_the_picture_of_a_jpeg_is_tolerated_in_small_amounts(jpeg
         inspect(jpeg[:2] + b"\xff" * 10_000 + jpeg[2:])
 
 
+def test_scans_of_a_large_jpeg_are_limited_in_all_their_pixels():
+    progressive = written(photograph(64, 64), "jpeg", progressive=True)
+    scans = inspect(progressive).scans
+    enough = -(-scans * 64 * 64 // 10)
+
+    assert inspect(progressive, Limits(max_total_pixels=enough)).scans == scans
+    with pytest.raises(ImageTooLarge, match="in 10 scans"):
+        inspect(progressive, Limits(max_total_pixels=enough - 1))
+
+
 def test_a_png_in_pieces_of_8_kilobytes_is_no_flood():
     pieces = chunk(b"IDAT", bytes(8192)) * 1300
 
@@ -315,6 +357,11 @@ def test_a_jpeg_of_12_bits_is_unsupported():
         riff((b"VP8 ", bytes(10))),
         riff((b"VP8X", bytes(9))),
         riff((b"VP8X", bytes(10)), (b"VP8L", lossless_header(2, 2))),
+        png(1, 1, bytes(2), colour=3),
+        png(1, 1, bytes(2), colour=3, before=chunk(b"PLTE")),
+        png(1, 1, bytes(2), colour=3, before=chunk(b"PLTE", bytes(4))),
+        png(1, 1, bytes(2), colour=3, before=chunk(b"PLTE", bytes(3 * 257))),
+        png(1, 1, bytes(2), colour=3, after=chunk(b"PLTE", bytes(3))),
     ],
 )
 def test_a_broken_structure_is_no_image(broken):
@@ -354,3 +401,135 @@ def test_equal_facts_are_equal_values(files):
     for one, other in itertools.pairwise([inspect(files["png"]), inspect(bytes(files["png"]))]):
         assert one == other
         assert hash(one) == hash(other)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_of_an_avif_is_what_its_boxes_say(orientation):
+    said = Image.Exif()
+    said[0x0112] = orientation
+
+    facts = inspect(written(photograph(60, 40), "avif", exif=said))
+
+    assert facts.orientation == orientation
+    assert (facts.width, facts.height) == (60, 40)
+
+
+@pytest.mark.parametrize(
+    ("turn", "mirror", "expected"),
+    [
+        (0, None, 1), (1, None, 8), (2, None, 3), (3, None, 6),
+        (None, 0, 4), (None, 1, 2), (1, 1, 7), (3, 1, 5), (1, 0, 5), (2, 0, 2),
+    ],
+)  # fmt: skip
+def test_turning_comes_before_mirroring(turn, mirror, expected):
+    stream, config = coded(photograph(64, 64))
+    boxes = [ispe(64, 64), config]
+    boxes += [box(b"irot", bytes((turn,)))] if turn is not None else []
+    boxes += [box(b"imir", bytes((mirror,)))] if mirror is not None else []
+
+    data = avif([(b"av01", stream)], boxes, {1: [*range(1, len(boxes) + 1)]})
+
+    assert inspect(data).orientation == expected
+
+
+def test_what_exif_says_of_orientation_in_an_avif_does_not_matter():
+    stream, config = coded(photograph(64, 64))
+
+    data = avif(
+        [(b"av01", stream), (b"Exif", bytes(4) + exif(6))],
+        [ispe(64, 64), config],
+        {1: [1, 2]},
+        references=reference(b"cdsc", 2, 1),
+    )
+
+    assert inspect(data).orientation == 1
+
+
+def test_an_avif_of_tiles_is_as_large_as_all_of_them():
+    stream, config = coded(photograph(64, 64))
+    data = avif(
+        [(b"grid", grid(3, 2, 180, 120)), *[(b"av01", stream)] * 6],
+        [ispe(180, 120), ispe(64, 64), config],
+        {1: [1]} | {number: [2, 3] for number in range(2, 8)},
+        references=reference(b"dimg", 1, *range(2, 8)),
+    )
+
+    facts = inspect(data)
+
+    assert (facts.width, facts.height, facts.frames) == (180, 120, 1)
+
+
+@pytest.mark.parametrize("subsampling", ["4:2:0", "4:4:4", "4:0:0"])
+def test_an_avif_with_alpha_is_measured(subsampling):
+    clear = photograph(33, 21).convert("RGBA")
+    clear.putalpha(photograph(33, 21, 2).convert("L"))
+
+    facts = inspect(written(clear, "avif", subsampling=subsampling))
+
+    assert (facts.width, facts.height, facts.depth) == (33, 21, 8)
+
+
+def test_an_avif_that_holds_another_size_than_it_says_is_broken():
+    stream, config = coded(photograph(64, 64))
+
+    for said in ((64, 63), (65, 64), (128, 128)):
+        with pytest.raises(NotAnImage, match="disagree about its size"):
+            inspect(avif([(b"av01", stream)], [ispe(*said), config], {1: [1, 2]}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "loops"),
+    [
+        ("gif", {}, 1), ("gif", {"loop": 0}, 0), ("gif", {"loop": 1}, 2), ("gif", {"loop": 5}, 6),
+        ("webp", {}, 0), ("webp", {"loop": 0}, 0), ("webp", {"loop": 3}, 3),
+        ("png", {}, 0), ("png", {"loop": 3}, 3),
+        ("avif", {}, 0),
+    ],
+)  # fmt: skip
+def test_how_often_an_animation_plays_in_all_is_told(kind, options, loops):
+    frames = [photograph(20, 10, seed) for seed in range(2)]
+
+    data = written(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+
+    assert inspect(data).loops == loops
+
+
+@pytest.mark.parametrize(
+    ("edit", "duration", "loops"),
+    [
+        (b"", 300, 0),
+        (edits(300), 2**32 - 1, 0),
+        (edits(300), 900, 3),
+        (edits(300), 700, 3),
+        (edits(300), 0, 1),
+        (edits(300, repeated=False), 300, 1),
+    ],
+)
+def test_how_often_an_avif_plays_is_told_by_its_edits(edit, duration, loops):
+    stream, config = coded(photograph(64, 64))
+
+    data = sequence([stream] * 3, config, (64, 64), edits=edit, duration=duration)
+
+    assert (inspect(data).frames, inspect(data).loops) == (3, loops)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_still_plays_once(files, kind):
+    assert inspect(files[kind], EVERY).loops == 1
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("orientation", [1, 3, 8])
+def test_a_tiff_says_its_orientation_in_its_own_directory(order, orientation):
+    facts = inspect(plain_tiff(4, 3, order=order, t274=(3, orientation)), EVERY)
+
+    assert (facts.width, facts.height, facts.orientation) == (4, 3, orientation)
+
+
+def test_of_a_tiff_only_the_first_page_is_looked_at():
+    pages = [photograph(20, 10), photograph(4000, 10)]
+
+    data = written(pages[0], "tiff", save_all=True, append_images=pages[1:])
+
+    assert inspect(data, EVERY).frames == 1
+    assert inspect(data, replace(EVERY, max_edge=20)).width == 20

@@ -19,8 +19,9 @@ from actors.imaging.errors import (
     RenderStopped,
     UnsupportedFormat,
 )
-from actors.imaging.inspect import Limits, inspect, sniff
-from actors.imaging.recipe import Output, Recipe, Resize, Thumbnail
+from actors.imaging.facts import Limits
+from actors.imaging.inspect import inspect, sniff
+from actors.imaging.operations.scaling import Resize, Thumbnail
 from actors.imaging.render import keep_memory, render
 from tests.imaging.pictures import (
     BLUE,
@@ -41,10 +42,9 @@ from tests.imaging.pictures import (
     with_segments,
     written,
 )
+from tests.imaging.rendering import made, recipe_of
 
-FORMATS = ["jpeg", "png", "webp", "gif"]
-AS_PNG = Output("png")
-UNCHANGED = Recipe((), AS_PNG)
+FORMATS = ["jpeg", "png", "webp", "gif", "avif"]
 
 # The primaries of sRGB under D50, as XYZ.
 SRGB_RED, SRGB_GREEN, SRGB_BLUE = (
@@ -56,7 +56,7 @@ SRGB_RED, SRGB_GREEN, SRGB_BLUE = (
 
 def shown(data: bytes, mode="RGBA"):
     """The pixels of `data` as `render` shows them, without any operation."""
-    return pixels(render(data, UNCHANGED).data, mode)
+    return pixels(made(data, format="png").data, mode)
 
 
 def corners(image, inset=3):
@@ -72,7 +72,7 @@ def corners(image, inset=3):
 def test_any_format_can_be_made_of_any_other(kind, target):
     original = written(quarters(64, 48), kind)
 
-    rendered = render(original, Recipe((Resize(30, 20),), Output(target)))
+    rendered = made(original, Resize(30, 20), format=target)
 
     image = Image.open(io.BytesIO(rendered.data))
     assert sniff(rendered.data) == rendered.format == target
@@ -82,7 +82,7 @@ def test_any_format_can_be_made_of_any_other(kind, target):
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_without_a_format_the_result_is_what_the_original_was(kind):
-    rendered = render(written(quarters(8, 8), kind), Recipe((Resize(4, 4),)))
+    rendered = made(written(quarters(8, 8), kind), Resize(4, 4))
 
     assert rendered.format == sniff(rendered.data) == kind
 
@@ -90,7 +90,7 @@ def test_without_a_format_the_result_is_what_the_original_was(kind):
 @pytest.mark.parametrize("size", [(1, 1), (800, 600), (600, 800), (1, 500), (500, 1), (90, 61)])
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
 def test_resize_gives_exactly_the_size_that_was_asked_for(kind, size):
-    rendered = render(written(photograph(400, 300), kind), Recipe((Resize(*size),)))
+    rendered = made(written(photograph(400, 300), kind), Resize(*size))
 
     assert (rendered.width, rendered.height) == inspect(rendered.data).size_as_shown == size
 
@@ -112,7 +112,7 @@ def test_resize_gives_exactly_the_size_that_was_asked_for(kind, size):
 def test_a_thumbnail_is_the_largest_that_fits_and_keeps_its_proportions(kind, size, box, expected):
     original = written(Image.new("RGB", size), kind)
 
-    rendered = render(original, Recipe((Thumbnail(*box),)))
+    rendered = made(original, Thumbnail(*box))
 
     assert (rendered.width, rendered.height) == expected
 
@@ -120,7 +120,7 @@ def test_a_thumbnail_is_the_largest_that_fits_and_keeps_its_proportions(kind, si
 def test_a_thumbnail_that_may_not_enlarge_leaves_what_is_small_alone():
     original = written(photograph(40, 30), "png")
 
-    rendered = render(original, Recipe((Thumbnail(400, 400, enlarge=False),)))
+    rendered = made(original, Thumbnail(400, 400, enlarge=False))
 
     assert (pixels(rendered.data) == pixels(original)).all()
 
@@ -128,8 +128,8 @@ def test_a_thumbnail_that_may_not_enlarge_leaves_what_is_small_alone():
 def test_operations_run_in_their_order():
     original = written(photograph(200, 100), "jpeg")
 
-    rendered = render(original, Recipe((Resize(50, 80), Thumbnail(40, 40), Resize(33, 44))))
-    other = render(original, Recipe((Resize(50, 80), Thumbnail(40, 40))))
+    rendered = made(original, Resize(50, 80), Thumbnail(40, 40), Resize(33, 44))
+    other = made(original, Resize(50, 80), Thumbnail(40, 40))
 
     assert (rendered.width, rendered.height) == (33, 44)
     assert (other.width, other.height) == (25, 40)
@@ -141,7 +141,7 @@ def test_a_reduced_picture_is_the_average_of_what_it_covers(kind):
     exact = np.asarray(photo).astype(float).reshape(60, 8, 80, 8, 3).mean(axis=(1, 3))
 
     options = {"png": {}}.get(kind, {"quality": 95})
-    rendered = render(written(photo, kind, **options), Recipe((Resize(80, 60),), AS_PNG))
+    rendered = made(written(photo, kind, **options), Resize(80, 60), format="png")
 
     difference = np.abs(pixels(rendered.data, "RGB") - exact)
     assert difference.mean() < 4
@@ -153,7 +153,7 @@ def test_a_jpeg_that_was_decoded_small_is_not_shifted():
     ramp = np.tile(np.linspace(0, 255, 41), (41, 1)).astype(np.uint8)
     original = written(Image.fromarray(ramp), "jpeg", quality=95)
 
-    rendered = render(original, Recipe((Resize(4, 4),), AS_PNG))
+    rendered = made(original, Resize(4, 4), format="png")
 
     expected = (np.arange(4) + 0.5) / 4 * 255
     assert np.abs(pixels(rendered.data, "L") - expected).max() < 10
@@ -179,7 +179,7 @@ def test_a_jpeg_that_was_decoded_small_is_not_shifted():
 def test_the_picture_is_turned_upright_before_anything_else(kind, orientation, expected):
     original = written(quarters(320, 160), kind, exif=b"Exif\0\0" + exif(orientation))
 
-    rendered = render(original, Recipe((Thumbnail(40, 40),), AS_PNG))
+    rendered = made(original, Thumbnail(40, 40), format="png")
 
     assert (rendered.width, rendered.height) == ((20, 40) if orientation >= 5 else (40, 20))
     assert np.abs(corners(pixels(rendered.data, "RGB")) - expected).max() < 12
@@ -257,7 +257,7 @@ def test_a_grey_picture_with_alpha_keeps_both():
 def test_a_cmyk_photograph_is_not_shown_as_its_negative(inks, expected):
     original = written(Image.new("CMYK", (64, 64), inks), "jpeg", quality=95)
 
-    rendered = render(original, Recipe((Resize(8, 8),)))
+    rendered = made(original, Resize(8, 8))
 
     assert np.abs(pixels(rendered.data, "RGB") - expected).max() <= 3
 
@@ -266,7 +266,7 @@ def test_what_is_transparent_does_not_bleed_into_what_is_not():
     image = Image.new("RGBA", (64, 64), (*GREEN, 0))
     image.paste((*RED, 255), (0, 0, 32, 64))
 
-    rendered = render(written(image, "png"), Recipe((Resize(15, 15),)))
+    rendered = made(written(image, "png"), Resize(15, 15))
 
     visible = pixels(rendered.data).reshape(-1, 4)
     assert visible[visible[:, 3] > 8][:, 1].max() <= 8
@@ -278,7 +278,7 @@ def test_a_jpeg_of_a_transparent_picture_lies_on_white(kind):
     image = Image.new("RGBA", (16, 16), (0, 0, 0, 0))
     options = {"webp": {"lossless": True}}.get(kind, {})
 
-    rendered = render(written(image, kind, **options), Recipe((Resize(8, 8),), Output("jpeg")))
+    rendered = made(written(image, kind, **options), Resize(8, 8), format="jpeg")
 
     assert (pixels(rendered.data, "RGB") == 255).all()
 
@@ -288,7 +288,7 @@ def test_half_transparent_grey_and_colour_are_mixed_with_white():
     colour = Image.new("RGBA", (8, 8), (*RED, 128))
 
     on_white = [
-        pixels(render(written(image, "png"), Recipe((), Output("jpeg"))).data, "RGB")[4, 4]
+        pixels(made(written(image, "png"), format="jpeg").data, "RGB")[4, 4]
         for image in (grey, colour)
     ]
 
@@ -300,7 +300,7 @@ def test_a_gif_keeps_what_is_transparent_and_what_is_not():
     image = Image.new("RGBA", (16, 16), (*RED, 255))
     image.paste((0, 0, 0, 0), (0, 0, 8, 16))
 
-    result = pixels(render(written(image, "png"), Recipe((), Output("gif"))).data)
+    result = pixels(made(written(image, "png"), format="gif").data)
 
     assert (result[:, :8, 3] == 0).all()
     assert (result[:, 8:] == (*RED, 255)).all()
@@ -313,25 +313,26 @@ def test_what_the_first_frame_of_a_gif_does_not_cover_is_transparent():
     assert result[:, :, 3].sum() == 255
 
 
-@pytest.mark.parametrize("kind", ["png", "webp", "gif"])
-def test_of_an_animation_the_first_frame_is_taken(kind):
+@pytest.mark.parametrize("kind", ["png", "webp", "gif", "avif"])
+def test_of_an_animation_the_first_frame_is_taken_where_no_more_is_wanted(kind):
     frames = [Image.new("RGB", (16, 16), colour) for colour in (RED, GREEN, BLUE)]
-    original = written(frames[0], kind, save_all=True, append_images=frames[1:], lossless=True)
+    original = written(frames[0], kind, save_all=True, append_images=frames[1:])
 
-    rendered = render(original, Recipe((Resize(8, 8),)))
+    rendered = made(original, Resize(8, 8), animation="first")
 
     assert inspect(original).frames == 3
+    assert rendered.frames == 1
     assert inspect(rendered.data).frames == 1
     assert np.abs(pixels(rendered.data, "RGB") - RED).max() < 8
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
-@pytest.mark.parametrize("recipe", [UNCHANGED, Recipe((Resize(8, 8),), AS_PNG)])
-def test_colours_are_converted_when_a_profile_gives_them_another_meaning(kind, recipe):
+@pytest.mark.parametrize("operations", [(), (Resize(8, 8),)])
+def test_colours_are_converted_when_a_profile_gives_them_another_meaning(kind, operations):
     swapped = colour_profile(SRGB_GREEN, SRGB_RED, SRGB_BLUE)
     original = written(Image.new("RGB", (32, 32), RED), kind, icc_profile=swapped)
 
-    rendered = render(original, recipe)
+    rendered = made(original, *operations, format="png")
 
     assert np.abs(pixels(rendered.data, "RGB") - GREEN).max() <= 6
     assert "icc_profile" not in Image.open(io.BytesIO(rendered.data)).info
@@ -341,7 +342,7 @@ def test_converted_colours_keep_their_transparency():
     swapped = colour_profile(SRGB_GREEN, SRGB_RED, SRGB_BLUE)
     original = written(Image.new("RGBA", (4, 4), (*RED, 77)), "png", icc_profile=swapped)
 
-    result = pixels(render(original, UNCHANGED).data)
+    result = pixels(made(original, format="png").data)
 
     assert np.abs(result - (*GREEN, 77)).max() <= 6
 
@@ -389,7 +390,7 @@ def test_a_comment_in_a_gif_is_left_out():
     original = written(Image.new("L", (8, 8)), "gif", comment=b"52 degrees north")
 
     assert b"52 degrees" in original
-    assert b"52 degrees" not in render(original, Recipe(())).data
+    assert b"52 degrees" not in made(original).data
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
@@ -402,8 +403,8 @@ def test_nothing_of_the_metadata_is_left(kind):
         original = original[:33] + chunk(b"tEXt", b"a\0" + secret) + original[33:]
     assert secret in original
 
-    for recipe in (Recipe(()), Recipe((Resize(32, 32),))):
-        rendered = render(original, recipe).data
+    for operations in ((), (Resize(32, 32),)):
+        rendered = made(original, *operations).data
 
         assert secret not in rendered
         info = Image.open(io.BytesIO(rendered)).info
@@ -414,13 +415,13 @@ def test_nothing_of_the_metadata_is_left(kind):
 def test_what_follows_the_original_does_not_reach_the_result(kind):
     original = written(photograph(64, 64), kind)
 
-    assert render(original + b"PK\3\4<script>", Recipe(())) == render(original, Recipe(()))
+    assert made(original + b"PK\3\4<script>") == made(original)
 
 
 @pytest.mark.parametrize("target", FORMATS)
 def test_the_same_original_and_recipe_give_the_same_bytes(target):
     original = written(photograph(200, 100), "jpeg")
-    recipe = Recipe((Resize(90, 70),), Output(target))
+    recipe = recipe_of(Resize(90, 70), format=target)
 
     first = render(original, recipe)
     results = [first]
@@ -439,16 +440,14 @@ def test_the_same_original_and_recipe_give_the_same_bytes(target):
 def test_quality_costs_bytes(target):
     original = written(photograph(200, 200), "png")
 
-    sizes = [
-        len(render(original, Recipe((), Output(target, quality))).data) for quality in (20, 90)
-    ]
+    sizes = [len(made(original, format=target, quality=quality).data) for quality in (20, 90)]
 
     assert sizes[0] < sizes[1] / 2
 
 
 @pytest.mark.parametrize("image", [photograph(300, 300), quarters(300, 300)])
 def test_a_png_loses_nothing(image):
-    rendered = render(written(image, "png"), UNCHANGED)
+    rendered = made(written(image, "png"), format="png")
 
     assert (pixels(rendered.data, "RGB") == np.asarray(image)).all()
 
@@ -459,7 +458,7 @@ def test_a_png_of_a_drawing_is_small_although_photographs_are_written_in_a_hurry
         drawing.paste(BLUE, (place, 0, place + 5, 400))
         drawing.paste(RED, (0, place, 400, place + 3))
 
-    rendered = render(written(drawing, "png"), Recipe((Resize(300, 290),)))
+    rendered = made(written(drawing, "png"), Resize(300, 290))
 
     smooth = Image.open(io.BytesIO(rendered.data))
     assert len(rendered.data) < 0.5 * len(written(smooth, "png", compress_type=zlib.Z_RLE))
@@ -471,7 +470,7 @@ def test_a_photograph_with_a_second_picture_behind_it_is_a_jpeg():
     first.save(file, "MPO", save_all=True, append_images=[second])
     assert Image.open(io.BytesIO(file.getvalue())).format == "MPO"
 
-    rendered = render(file.getvalue(), Recipe((Resize(20, 20),)))
+    rendered = made(file.getvalue(), Resize(20, 20))
 
     assert rendered.format == "jpeg"
     assert np.abs(corners(pixels(rendered.data, "RGB")) - [RED, GREEN, BLUE, WHITE]).max() < 12
@@ -482,7 +481,7 @@ def test_a_photograph_with_a_second_picture_behind_it_is_a_jpeg():
 
 def test_the_caller_can_stop_a_render_at_every_step():
     original = written(photograph(64, 64), "jpeg")
-    recipe = Recipe((Resize(32, 32), Resize(16, 16)))
+    recipe = recipe_of(Resize(32, 32), Resize(16, 16))
     questions = itertools.count()
     render(original, recipe, stopped=lambda: next(questions) < 0)
     steps = next(questions)
@@ -499,11 +498,11 @@ def test_the_caller_can_stop_a_render_at_every_step():
 
 def test_what_inspection_refuses_is_not_rendered():
     with pytest.raises(ImageTooLarge):
-        render(written(Image.new("L", (30, 20)), "png"), UNCHANGED, Limits(max_pixels=599))
+        made(written(Image.new("L", (30, 20)), "png"), limits=Limits(max_pixels=599))
     with pytest.raises(UnsupportedFormat):
-        render(written(Image.new("L", (30, 20)), "tiff"), UNCHANGED)
+        made(written(Image.new("L", (30, 20)), "tiff"), format="png")
     with pytest.raises(NotAnImage):
-        render(b"", UNCHANGED)
+        made(b"", format="png")
 
 
 @pytest.mark.parametrize("operations", [(Resize(31, 20),), (Resize(1, 1), Thumbnail(25, 25))])
@@ -511,21 +510,21 @@ def test_no_step_may_make_a_picture_larger_than_the_limit(operations):
     original = written(Image.new("L", (30, 20)), "png")
 
     with pytest.raises(ImpossibleRecipe, match="at most 600"):
-        render(original, Recipe(operations), Limits(max_pixels=600))
+        made(original, *operations, limits=Limits(max_pixels=600))
 
 
 def test_a_picture_too_long_for_webp_is_an_impossible_recipe():
     original = written(Image.new("L", (16_384, 1)), "png")
 
     with pytest.raises(ImpossibleRecipe, match="16,383"):
-        render(original, Recipe((), Output("webp")))
+        made(original, format="webp")
 
 
 def test_more_text_than_memory_should_hold_does_not_matter():
     bomb = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000)))
     profile = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(50_000_000)))
 
-    rendered = render(png(1, 1, b"\0\1\2\3", before=profile + bomb * 900), UNCHANGED)
+    rendered = made(png(1, 1, b"\0\1\2\3", before=profile + bomb * 900), format="png")
 
     assert pixels(rendered.data, "RGB")[0, 0].tolist() == [1, 2, 3]
 
@@ -533,7 +532,7 @@ def test_more_text_than_memory_should_hold_does_not_matter():
 def outcome_of(data: bytes):
     """What rendering `data` comes to: a picture, or an error that has a name."""
     try:
-        return render(data, Recipe((Thumbnail(16, 16),), AS_PNG), Limits(max_pixels=1_000_000))
+        return made(data, Thumbnail(16, 16), limits=Limits(max_pixels=1_000_000), format="png")
     except ImageError as error:
         return error
 
@@ -562,13 +561,13 @@ def test_a_file_that_ends_too_early_makes_no_picture(kind):
 
     for end in range(1, len(data), max(1, len(data) // 60)):
         with pytest.raises(NotAnImage):
-            render(data[:end], UNCHANGED)
+            made(data[:end], format="png")
 
 
 def test_a_jpeg_that_ends_too_early_but_says_it_does_not_is_no_crash():
     data = written(photograph(64, 64), "jpeg")
 
-    rendered = render(data[: len(data) // 2] + b"\xff\xd9", Recipe((Resize(8, 8),)))
+    rendered = made(data[: len(data) // 2] + b"\xff\xd9", Resize(8, 8))
 
     assert rendered.format == "jpeg"
 

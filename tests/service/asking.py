@@ -80,7 +80,8 @@ class Api:
         **recipe: object,
     ) -> httpx2.Response:
         """Submit `picture`, by default for a small thumbnail, and return the answer."""
-        recipe = {"operation": "thumbnail", "width": 64, "height": 64} | recipe
+        if not recipe.keys() & {"operations", "outputs", "preset"}:
+            recipe = {"operation": "thumbnail", "width": 64, "height": 64} | recipe
         words = {name: str(value) for name, value in recipe.items()}
         match form:
             case "json":
@@ -133,9 +134,23 @@ class Api:
 
         await until(has_it)
 
-    async def download(self, job_id: str) -> httpx2.Response:
-        """Return the answer with the result."""
-        return await self.http.get(f"/jobs/{job_id}/download")
+    async def download(self, job_id: str, output: str | None = None) -> httpx2.Response:
+        """Return the answer with the result, or with the one of this name."""
+        query = {"output": output} if output else None
+        return await self.http.get(f"/jobs/{job_id}/download", params=query)
+
+    async def upload(self, picture: bytes) -> str:
+        """Upload an image, and return its id."""
+        told = {"Content-Type": "application/octet-stream"}
+        response = await self.http.post("/images", content=picture, headers=told)
+        assert response.status_code == 201, response.text
+        return str(response.json()["image_id"])
+
+    async def submit_json(self, **said: object) -> str:
+        """Submit a job that is said in JSON, and return its id."""
+        response = await self.http.post("/jobs", json=said)
+        assert response.status_code == 202, response.text
+        return str(response.json()["job_id"])
 
     async def post(self, path: str) -> httpx2.Response:
         """Return the answer to a POST of nothing."""

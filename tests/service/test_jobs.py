@@ -60,7 +60,7 @@ async def test_fifty_photographs_at_once_all_come_out_right(api, album):
         assert response.status_code == 200
         assert response.headers["Content-Type"] == f"image/{kind}"
         assert photo.is_whole_in(response.content, kind, box, exact=exact), (photo.name, wanted)
-        assert hashlib.sha256(response.content).hexdigest() == job["output"]["sha256"]
+        assert hashlib.sha256(response.content).hexdigest() == job["outputs"][0]["sha256"]
         assert stored(job, "input") == photo.data
         assert stored(job, "output") == response.content
 

@@ -36,10 +36,16 @@ def found_processing(server):
     return found
 
 
+def resize(box, name):
+    """An operation that makes a picture just so large; `name` is what its name is called."""
+    return {name: "resize", "width": box[0], "height": box[1]}
+
+
 class Crowd:
     """Clients that submit one picture after another and note what was promised to them.
 
-    `promised` is what each job was asked to make of which photograph.
+    `promised` is what each job was asked to make of which photograph: sizes, by the names of its
+    outputs.
     """
 
     def __init__(self, photos, server):
@@ -69,11 +75,19 @@ class Crowd:
 
     async def _submit(self, api, chance):
         photo = chance.choice(self._photos)
-        box = chance.randint(16, 400), chance.randint(16, 400)
-        wanted = {"operation": "resize", "width": box[0], "height": box[1]}
-        response = await api.send(photo.data, form=chance.choice(FORMS), **wanted)
+        names = chance.choice([("output",), ("large", "small", "smallest")])
+        boxes = {name: (chance.randint(16, 400), chance.randint(16, 400)) for name in names}
+        if len(boxes) == 1:
+            response = await api.send(
+                photo.data, form=chance.choice(FORMS), **resize(boxes["output"], "operation")
+            )
+        else:
+            outputs = [
+                {"name": name, "operations": [resize(box, "op")]} for name, box in boxes.items()
+            ]
+            response = await api.send(photo.data, form="json", outputs=outputs)
         assert response.status_code == 202, response.text
-        self.promised[response.json()["job_id"]] = photo, box
+        self.promised[response.json()["job_id"]] = photo, boxes
         self.more.set()
         self.more = trio.Event()
 
@@ -102,6 +116,8 @@ async def test_every_promise_is_kept_whenever_it_is_killed(start_server, album):
                 crowd.server_is_down()
                 found.update(found_processing(server))
                 await trio.to_thread.run_sync(server.start)
+                async with open_api(server) as api:
+                    check_files(await api.jobs())
             clients.cancel_scope.cancel()
 
         assert found, "it was never killed with a job in hand: this has proved nothing"
@@ -125,21 +141,36 @@ async def test_every_promise_is_kept_whenever_it_is_killed(start_server, album):
         server.stop()
         # There is one file for each input and each output, and nothing else.
         assert files_of(server) == {
-            Path(job[name]) for job in jobs.values() for name in ("input_path", "output_path")
+            Path(path)
+            for job in jobs.values()
+            for path in (job["input_path"], *(output["path"] for output in job["outputs"]))
         }
+
+
+def check_files(jobs):
+    """No job is completed without all its files."""
+    for job in jobs:
+        assert (job["status"] == "completed") == ("outputs" in job)
+        for output in job.get("outputs", ()):
+            data = Path(output["path"]).read_bytes()
+            assert hashlib.sha256(data).hexdigest() == output["sha256"]
 
 
 async def check_results(api, jobs, promised):
     """Every promised job is completed, and is what was asked for."""
     assert promised.keys() <= jobs.keys()
     assert {job["status"] for job in jobs.values()} == {"completed"}
-    for job_id, (photo, box) in promised.items():
-        response = await api.download(job_id)
-        sha256 = hashlib.sha256(response.content).hexdigest()
-        assert photo.is_whole_in(response.content, photo.format, box, exact=True)
-        assert response.headers["ETag"] == f'"{sha256}"'
-        assert jobs[job_id]["output"]["sha256"] == sha256
-        assert jobs[job_id]["output"]["size_bytes"] == len(response.content)
+    assert {len(boxes) for _, boxes in promised.values()} == {1, 3}
+    for job_id, (photo, boxes) in promised.items():
+        outputs = {output["name"]: output for output in jobs[job_id]["outputs"]}
+        assert outputs.keys() == boxes.keys()
+        for name, box in boxes.items():
+            response = await api.download(job_id, name)
+            sha256 = hashlib.sha256(response.content).hexdigest()
+            assert photo.is_whole_in(response.content, photo.format, box, exact=True)
+            assert response.headers["ETag"] == f'"{sha256}"'
+            assert outputs[name]["sha256"] == sha256
+            assert outputs[name]["size_bytes"] == len(response.content)
 
 
 def files_of(server):

@@ -139,7 +139,28 @@ async def test_a_result_without_room_fails_its_job_and_leaves_nothing(start_serv
             assert small["status"] == "completed"
             assert left == [Path(small["output_path"])]
             assert again["status"] == "completed"
-            assert again["output"]["size_bytes"] > MIB
+            assert again["outputs"][0]["size_bytes"] > MIB
+
+
+async def test_of_several_results_none_is_kept_if_one_has_no_room(start_server, hubble):
+    outputs = [
+        {"name": name, "operations": [{"op": "resize", "width": size, "height": size}],
+         "format": "png"}
+        for name, size in (("first", 50), ("large", 1500), ("last", 50))
+    ]  # fmt: skip
+    with start_server() as server:
+        async with open_api(server) as api:
+            with no_file_larger_than(server, MIB):
+                failed = await api.ended(await api.submit(hubble, form="json", outputs=outputs))
+            left = files_in(server.dir / "outputs")
+            assert (await api.post(f"/jobs/{failed['id']}/retry")).status_code == 202
+            again = await api.ended(failed["id"])
+
+            assert (failed["status"], failed["error_code"]) == ("failed", "out_of_space")
+            assert "outputs" not in failed
+            assert left == []
+            assert again["status"] == "completed"
+            assert len(files_in(server.dir / "outputs")) == 3
 
 
 @pytest.fixture

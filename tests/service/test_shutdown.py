@@ -111,7 +111,7 @@ async def test_a_client_that_never_reads_does_not_hold_it_up(start_server, hubbl
             assert code == 0
             assert head.startswith(b"HTTP/1.1 200")
             # It had not been sent whole: something was in the way of the end.
-            assert len(await read_all(client)) < job["output"]["size_bytes"]
+            assert len(await read_all(client)) < job["outputs"][0]["size_bytes"]
 
 
 UPLOAD = b"POST /jobs?operation=thumbnail&width=9&height=9 HTTP/1.1\r\nHost: x\r\n"

@@ -7,6 +7,8 @@ import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,11 +25,16 @@ from actors.storage.ports import (
     BlobNotFound,
     Blobs,
     Catalogue,
+    ImageNotFound,
+    ImageRecord,
     Job,
     JobNotFound,
+    NewImage,
+    NewInput,
     NewJob,
     Output,
     Query,
+    Removed,
     StaleClaim,
     StorageError,
     WrongStatus,
@@ -45,8 +52,15 @@ BLOBS: dict[str, Callable[[Path], Blobs]] = {
 }
 ANY = ("high", "normal", "low")
 OUTPUT = Output(
-    key="ab/result.png", media_type="image/png", width=2, height=1, size_bytes=9, sha256="5f"
+    name="output",
+    key="ab/result.png",
+    media_type="image/png",
+    width=2,
+    height=1,
+    size_bytes=9,
+    sha256="5f",
 )
+RECEIPT = '{"pillow": "13.0"}'
 
 
 class Each:
@@ -69,16 +83,47 @@ def minute(number: int):
     return NOON + timedelta(minutes=number)
 
 
-def new_job(name: str, priority="normal", operation="resize", max_attempts=3) -> NewJob:
+def new_job(
+    name: str,
+    priority="normal",
+    operation="resize",
+    max_attempts=3,
+    image=None,
+    others=(),
+    preset=None,
+) -> NewJob:
     return NewJob(
         id=name,
         priority=priority,
         operation=operation,
-        recipe='{"operations": []}',
-        input_key=f"ab/{name}.jpg",
-        input_size=123,
+        preset=preset,
+        recipe='{"outputs": []}',
+        input=image or NewInput(key=f"ab/{name}.jpg", size_bytes=123, sha256="1a"),
+        other_images=others,
         max_attempts=max_attempts,
     )
+
+
+def new_image(name: str) -> NewImage:
+    return NewImage(
+        id=name,
+        key=f"cd/{name}.gif",
+        format="gif",
+        width=64,
+        height=48,
+        frames=3,
+        size_bytes=456,
+        sha256="2b",
+        facts='{"colour":\t"größer 🖼"}',
+    )
+
+
+def some_id(number: int) -> str:
+    return f"{number:08x}-0000-4000-8000-000000000000"
+
+
+def output_of(job_id: str, attempt: int, number: int) -> Output:
+    return replace(OUTPUT, name=f"n{number}", key=f"ab/{job_id}-{attempt}-{number:08x}.png")
 
 
 @pytest.fixture(params=CATALOGUES)
@@ -112,17 +157,22 @@ def names(jobs) -> list[str]:
 
 
 def test_an_added_job_is_pending_and_has_not_been_begun(each):
-    job = each.add(new_job("a", "high", "thumbnail", max_attempts=2), minute(0))
+    job = each.add(new_job("a", "high", "thumbnail", max_attempts=2, preset="card"), minute(0))
 
     assert job == Job(
         id="a",
         status="pending",
         priority="high",
         operation="thumbnail",
-        recipe='{"operations": []}',
+        preset="card",
+        recipe='{"outputs": []}',
         input_key="ab/a.jpg",
         input_size=123,
-        output=None,
+        input_sha256="1a",
+        image_id=None,
+        others={},
+        outputs=(),
+        receipt=None,
         error_code=None,
         error=None,
         attempts=0,
@@ -141,16 +191,17 @@ def test_text_and_times_come_back_as_they_went_in(each):
         id="a",
         priority="low",
         operation="größer 🖼 '\"; --",
+        preset="größer 🖼 '\"; --",
         recipe="{}\n\t\0",
-        input_key="ab/a",
-        input_size=2**40,
+        input=NewInput(key="ab/a", size_bytes=2**40, sha256="1a"),
         max_attempts=1,
     )
 
     job = each.add(new, moment)
 
     assert each.find("a") == job
-    assert (job.operation, job.recipe, job.input_size) == (new.operation, new.recipe, 2**40)
+    assert (job.operation, job.preset) == (new.operation, new.preset)
+    assert (job.recipe, job.input_size) == (new.recipe, 2**40)
     assert job.created_at == moment
 
 
@@ -159,7 +210,7 @@ def test_text_and_times_come_back_as_they_went_in(each):
     [
         lambda it: it.find("x"),
         lambda it: it.release("x", 1, "", NOON),
-        lambda it: it.complete("x", 1, OUTPUT, NOON),
+        lambda it: it.complete("x", 1, [OUTPUT], RECEIPT, NOON),
         lambda it: it.fail("x", 1, "code", "", NOON),
         lambda it: it.cancel("x", NOON),
         lambda it: it.retry("x", 3, NOON),
@@ -298,14 +349,19 @@ def test_a_claim_ends_with_the_first_turn_that_finds_nothing(each, add):
 # --- The end of an attempt ------------------------------------------------------------------------
 
 
-def test_a_completed_job_knows_its_output(each, add):
+def test_a_completed_job_knows_its_outputs_in_their_order_and_how_they_were_made(each, add):
+    outputs = (
+        replace(OUTPUT, name="wide", key="ab/wide.png", details='{"said": "größer \\"🖼\\""}\n'),
+        replace(OUTPUT, name="small", key="ab/small.png", size_bytes=2**40),
+    )
+    receipt = '{"pillow":\t"13.0 🖼"}'
     add("a")
     each.claim([ANY], minute(1))
 
-    job = each.complete("a", 1, OUTPUT, minute(2))
+    job = each.complete("a", 1, outputs, receipt, minute(2))
 
-    assert (job.status, job.output, job.updated_at) == ("completed", OUTPUT, minute(2))
-    assert (job.started_at, job.attempts) == (minute(1), 1)
+    assert (job.status, job.outputs, job.receipt) == ("completed", outputs, receipt)
+    assert (job.started_at, job.updated_at, job.attempts) == (minute(1), minute(2), 1)
     assert each.find("a") == job
 
 
@@ -324,7 +380,7 @@ def test_a_failed_job_knows_why(each, add):
 @pytest.mark.parametrize(
     "end",
     [
-        lambda it, attempt: it.complete("a", attempt, OUTPUT, minute(5)),
+        lambda it, attempt: it.complete("a", attempt, [OUTPUT], RECEIPT, minute(5)),
         lambda it, attempt: it.fail("a", attempt, "code", "error", minute(5)),
         lambda it, attempt: it.release("a", attempt, "error", minute(5)),
     ],
@@ -347,7 +403,7 @@ def test_a_result_of_another_attempt_is_refused_and_changes_nothing(each, add, e
 @pytest.mark.parametrize(
     "end",
     [
-        lambda it, job: it.complete("a", job.attempts, OUTPUT, minute(5)),
+        lambda it, job: it.complete("a", job.attempts, [OUTPUT], RECEIPT, minute(5)),
         lambda it, job: it.fail("a", job.attempts, "code", "error", minute(5)),
         lambda it, job: it.release("a", job.attempts, "error", minute(5)),
     ],
@@ -360,7 +416,7 @@ def test_only_a_job_that_is_processing_can_be_ended_by_a_result(each, add, end, 
         case "pending":
             before = each.release("a", 1, "", minute(2))
         case "completed":
-            before = each.complete("a", 1, OUTPUT, minute(2))
+            before = each.complete("a", 1, [OUTPUT], RECEIPT, minute(2))
         case "failed":
             before = each.fail("a", 1, "code", "error", minute(2))
         case _:
@@ -482,7 +538,7 @@ def test_a_job_that_has_ended_by_itself_cannot_be_cancelled(each, add, status):
     add("a")
     each.claim([ANY], minute(1))
     if status == "completed":
-        before = each.complete("a", 1, OUTPUT, minute(2))
+        before = each.complete("a", 1, [OUTPUT], RECEIPT, minute(2))
     else:
         before = each.fail("a", 1, "code", "error", minute(2))
 
@@ -518,7 +574,7 @@ def test_attempts_only_grow_so_that_an_old_result_stays_refused_after_a_retry(ea
     (second,) = each.claim([ANY], minute(4))
 
     with pytest.raises(StaleClaim):
-        each.complete("a", 1, OUTPUT, minute(5))
+        each.complete("a", 1, [OUTPUT], RECEIPT, minute(5))
     released = each.release("a", 2, "", minute(6))
     each.claim([ANY], minute(7))
     crashed = each.release("a", 3, "", minute(8))
@@ -534,7 +590,7 @@ def test_only_a_failed_or_cancelled_job_can_be_retried(each, add, status):
     if status != "pending":
         each.claim([ANY], minute(1))
     if status == "completed":
-        each.complete("a", 1, OUTPUT, minute(2))
+        each.complete("a", 1, [OUTPUT], RECEIPT, minute(2))
     before = each.find("a")
 
     with pytest.raises(WrongStatus) as caught:
@@ -548,11 +604,11 @@ def test_a_deleted_job_is_returned_as_it_was_and_then_unknown(each, add):
     add("a")
     add("b")
     each.claim([ANY], minute(1))
-    completed = each.complete("a", 1, OUTPUT, minute(2))
+    completed = each.complete("a", 1, [OUTPUT], RECEIPT, minute(2))
 
-    deleted = each.delete("a")
+    removed = each.delete("a")
 
-    assert deleted == completed
+    assert removed.job == completed
     with pytest.raises(JobNotFound):
         each.find("a")
     with pytest.raises(JobNotFound):
@@ -578,7 +634,7 @@ def test_all_that_is_processing_is_listed(each, add):
     for name in "abcd":
         add(name)
     each.claim([ANY] * 3, minute(5))
-    each.complete("b", 1, OUTPUT, minute(6))
+    each.complete("b", 1, [OUTPUT], RECEIPT, minute(6))
 
     assert sorted(names(each.processing())) == ["a", "c"]
 
@@ -646,6 +702,14 @@ def test_pages_are_filtered_by_operation(each, add):
     assert walk(each, limit=2, operation="blur") == [[]]
 
 
+def test_pages_are_filtered_by_preset(each, add):
+    for name, preset in zip("abcde", ["card", None, "avatar", "card", "card"], strict=True):
+        add(name, preset=preset)
+
+    assert walk(each, limit=2, preset="card") == [["e", "d"], ["a"]]
+    assert walk(each, limit=2, preset="hero") == [[]]
+
+
 def test_pages_are_filtered_by_the_time_of_acceptance_and_its_border_is_outside(each, add):
     for name in "abcd":
         add(name)
@@ -667,12 +731,18 @@ def test_the_time_filter_holds_though_the_clock_was_set_back(each):
 
 def test_filters_hold_together(each, add):
     for number in range(8):
-        add(str(number), operation="crop" if number % 2 else "resize")
+        add(
+            str(number),
+            operation="crop" if number % 2 else "resize",
+            preset="card" if number % 3 else None,
+        )
     each.claim([ANY] * 4, minute(9))
 
     pages = walk(each, limit=1, status="pending", operation="crop", created_after=minute(4))
+    of_preset = walk(each, limit=1, status="pending", operation="resize", preset="card")
 
     assert pages == [["7"], ["5"]]
+    assert of_preset == [["4"]]
 
 
 # --- Tallies --------------------------------------------------------------------------------------
@@ -696,7 +766,7 @@ def test_the_tally_is_what_a_recount_finds_after_every_kind_of_change(each, add)
         agreed.append(agree())
     changes = [
         lambda: each.claim([ANY] * 6, minute(20)),
-        lambda: each.complete("0", 1, OUTPUT, minute(21)),
+        lambda: each.complete("0", 1, [OUTPUT], RECEIPT, minute(21)),
         lambda: each.fail("3", 1, "code", "error", minute(21)),
         lambda: each.unclaim("6", 1, minute(21)),
         lambda: each.release("9", 1, "", minute(21)),
@@ -726,25 +796,231 @@ def test_the_tally_tells_since_when_the_oldest_pending_job_waits(each, add):
     assert each.tally().oldest_pending == minute(1)
 
 
+# --- Images ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def add_image(each):
+    def add_one(name):
+        return each.add_image(new_image(name), NOON)
+
+    return add_one
+
+
+def test_an_image_is_found_as_it_was_added(each):
+    image = each.add_image(new_image("i"), minute(1))
+
+    assert image == ImageRecord(
+        id="i",
+        key="cd/i.gif",
+        format="gif",
+        width=64,
+        height=48,
+        frames=3,
+        size_bytes=456,
+        sha256="2b",
+        facts='{"colour":\t"größer 🖼"}',
+        created_at=minute(1),
+    )
+    assert each.find_image("i") == image
+
+
+USES: dict[str, Callable[[str], NewJob]] = {
+    "input": lambda image: new_job("b", image=image),
+    "other": lambda image: new_job("b", others=(image,)),
+}
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["unknown", "deleted"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda it: it.find_image("i"),
+        lambda it: it.delete_image("i"),
+        *[lambda it, use=use: it.add(use("i"), NOON) for use in USES.values()],
+    ],
+    ids=["find", "delete", *USES],
+)
+def test_what_is_asked_of_an_image_that_is_not_there_names_it(each, add, add_image, call, gone):
+    add_image("j")
+    if gone:
+        add_image("i")
+        each.add(new_job("a", image="i"), NOON)  # So that it is still needed.
+        each.delete_image("i")
+    before = each.page(Query(limit=9)), each.tally()
+
+    with pytest.raises(ImageNotFound, match="i"):
+        call(each)
+
+    assert (each.page(Query(limit=9)), each.tally()) == before
+
+
+def test_a_job_that_is_refused_for_one_of_its_images_does_not_use_the_rest(each, add_image):
+    add_image("i")
+    with pytest.raises(ImageNotFound, match="nowhere"):
+        each.add(new_job("a", image="i", others=("nowhere",)), NOON)
+
+    assert each.delete_image("i") == ("cd/i.gif",)
+
+
+def test_a_job_of_an_image_has_its_file_and_its_digest(each, add_image):
+    image = add_image("i")
+
+    job = each.add(new_job("a", image="i"), NOON)
+
+    assert (job.input_key, job.input_size, job.input_sha256) == ("cd/i.gif", 456, "2b")
+    assert (job.image_id, job.others, job.images) == ("i", {}, ("i",))
+    assert each.find("a") == job
+    assert each.find_image("i") == image
+
+
+def test_a_job_knows_the_files_of_the_other_images_it_needs(each, add_image):
+    for name in ("i", 'größer "🖼"'):
+        add_image(name)
+
+    job = each.add(new_job("a", others=("i", 'größer "🖼"')), NOON)
+
+    assert job.others == {"i": "cd/i.gif", 'größer "🖼"': 'cd/größer "🖼".gif'}
+    assert (job.input_key, job.input_sha256, job.image_id) == ("ab/a.jpg", "1a", None)
+    assert each.find("a") == job
+    assert each.claim([ANY], minute(1))[0].others == job.others
+
+
+def test_an_image_that_nobody_uses_goes_with_its_file(each, add_image):
+    add_image("i")
+    add_image("j")
+
+    assert each.delete_image("i") == ("cd/i.gif",)
+    assert each.delete_image("j") == ("cd/j.gif",)
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_a_deleted_image_keeps_its_file_until_its_last_job_is_deleted(each, add_image, use):
+    add_image("i")
+    each.add(use("i"), NOON)
+    each.add(new_job("c", image="i"), NOON)
+
+    with_the_image = each.delete_image("i")
+    with_the_first = each.delete("c")
+    with_the_last = each.delete("b")
+
+    assert with_the_image == with_the_first.inputs == ()
+    assert "cd/i.gif" in with_the_last.inputs
+
+
+def test_an_image_that_was_not_deleted_outlives_its_jobs(each, add_image):
+    image = add_image("i")
+    each.add(new_job("a", image="i"), NOON)
+
+    assert each.delete("a").inputs == ()
+    assert each.find_image("i") == image
+    assert each.delete_image("i") == ("cd/i.gif",)
+
+
+def test_an_image_that_a_job_needs_more_than_once_is_handed_back_once(each, add_image):
+    add_image("i")
+    each.add(new_job("a", image="i", others=("i", "i")), NOON)
+    each.delete_image("i")
+
+    assert each.delete("a").inputs == ("cd/i.gif",)
+
+
+def test_a_deleted_job_hands_back_all_that_only_it_needed(each, add, add_image):
+    for name in "ijkl":
+        add_image(name)
+    each.add(new_job("a", others=("i", "j", "k")), NOON)
+    add("b", others=("j",))
+    for name in "ijl":
+        each.delete_image(name)
+    each.claim([ANY], minute(1))
+    outputs = [output_of("a", 1, number) for number in range(3)]
+    completed = each.complete("a", 1, outputs, RECEIPT, minute(2))
+
+    removed = each.delete("a")
+
+    assert removed.job == completed
+    assert sorted(removed.inputs) == ["ab/a.jpg", "cd/i.gif"]
+    assert removed.outputs == tuple(output.key for output in outputs)
+
+
+def test_a_retried_job_still_has_its_images_though_they_were_deleted(each, add_image):
+    add_image("i")
+    add_image("j")
+    each.add(new_job("a", image="i", others=("j",)), NOON)
+    each.cancel("a", minute(1))
+    handed_back = [*each.delete_image("i"), *each.delete_image("j")]
+
+    each.retry("a", 3, minute(2))
+    (job,) = each.claim([ANY], minute(3))
+
+    assert handed_back == []
+    assert (job.input_key, job.image_id, job.others) == ("cd/i.gif", "i", {"j": "cd/j.gif"})
+    assert each.delete("a").inputs == ("cd/i.gif", "cd/j.gif")
+
+
+def test_the_next_job_does_not_use_the_images_of_one_that_was_deleted(each, add, add_image):
+    add_image("i")
+    each.add(new_job("a", image="i"), NOON)
+    each.delete("a")
+    add("b")
+
+    assert each.delete_image("i") == ("cd/i.gif",)
+
+
+def test_a_failing_call_takes_back_what_it_did_to_images(catalogue, each, add_image):
+    def change_then_fail(it):
+        it.delete("a")
+        it.delete_image("i")
+        it.add_image(new_image("j"), NOON)
+        it.find("nowhere")
+
+    image = add_image("i")
+    each.add(new_job("a", image="i"), NOON)
+
+    (error,) = catalogue.batch([change_then_fail])
+
+    assert isinstance(error, JobNotFound)
+    assert each.find_image("i") == image
+    assert each.delete_image("i") == ()
+    with pytest.raises(ImageNotFound):
+        each.find_image("j")
+
+
 # --- Keys -----------------------------------------------------------------------------------------
 
 
-def test_the_keys_of_jobs_are_those_of_their_inputs_and_outputs(each, add):
-    for name in "abc":
-        add(name)
+def test_the_keys_that_are_known_are_those_of_files_that_somebody_needs(each, add):
+    jobs, images = [some_id(number) for number in range(3)], [some_id(number) for number in (8, 9)]
+    each.add_image(new_image(images[0]), NOON)
+    each.add_image(new_image(images[1]), NOON)
+    add(jobs[0])
+    add(jobs[1], image=images[0], others=(images[1],))
     each.claim([ANY], minute(4))
-    each.complete("a", 1, OUTPUT, minute(5))
+    outputs = [output_of(jobs[0], 1, number) for number in range(2)]
+    each.complete(jobs[0], 1, outputs, RECEIPT, minute(5))
+    each.delete_image(images[0])
+    needed = {
+        *(f"ab/{jobs[0]}.jpg", f"cd/{images[0]}.gif", f"cd/{images[1]}.gif"),
+        *(output.key for output in outputs),
+    }
+    others = {
+        # The like of these is there, but not they.
+        *(f"ab/{jobs[0]}.png", f"ab/{jobs[1]}.jpg", f"cd/{images[0]}.png"),
+        *(output_of(jobs[0], 1, 2).key, output_of(jobs[1], 1, 0).key),
+        *(f"ab/{jobs[2]}.jpg", "ab/readme.txt", ""),
+    }
 
-    assert each.keys({"a", "b", "nowhere"}) == {"ab/a.jpg", OUTPUT.key, "ab/b.jpg"}
-    assert each.keys(set()) == set()
-    assert each.keys({"nowhere"}) == set()
+    assert each.known(needed | others) == needed
+    assert each.known(others) == each.known(set()) == set()
+    assert each.known([outputs[1].key]) == {outputs[1].key}
 
 
-def test_the_keys_of_a_thousand_jobs_can_be_asked_for(catalogue, each):
-    jobs = [new_job(str(number)) for number in range(1_000)]
-    catalogue.batch([lambda it, job=job: it.add(job, NOON) for job in jobs])
+def test_a_thousand_keys_can_be_asked_for(catalogue, each):
+    names = [some_id(number) for number in range(1_000)]
+    catalogue.batch([lambda it, name=name: it.add(new_job(name), NOON) for name in names])
+    keys = {f"ab/{name}.jpg" for name in names}
 
-    assert each.keys({job.id for job in jobs}) == {job.input_key for job in jobs}
+    assert each.known(keys) == keys
 
 
 # --- Blobs ----------------------------------------------------------------------------------------
@@ -861,27 +1137,70 @@ def test_several_threads_may_put_and_get_at_once(blobs):
 # --- The verified fake ----------------------------------------------------------------------------
 
 JOBS = st.integers(0, 6)
+IMAGES = st.integers(0, 4)
 ATTEMPTS = st.integers(0, 3)
-CALLS = st.one_of(
-    st.tuples(
-        st.just("add"),
-        st.sampled_from(PRIORITIES),
-        st.sampled_from(("resize", "crop")),
-        st.integers(1, 2),
-    ),
-    st.tuples(st.just("claim"), st.lists(st.permutations(PRIORITIES), min_size=1, max_size=3)),
-    st.tuples(st.sampled_from(("find", "cancel", "delete")), JOBS),
-    st.tuples(st.just("retry"), JOBS, st.integers(1, 2)),
-    st.tuples(st.sampled_from(("unclaim", "complete", "fail")), JOBS, ATTEMPTS),
-    st.tuples(st.just("release"), JOBS, ATTEMPTS, st.booleans()),
+ADD = st.tuples(
+    st.just("add"),
+    st.sampled_from(PRIORITIES),
+    st.sampled_from(("resize", "crop")),
+    st.integers(1, 2),
+    st.none() | IMAGES,
+    st.lists(IMAGES, max_size=2),
+    st.sampled_from((None, "card")),
 )
+ADD_IMAGE = st.tuples(st.just("add_image"))
+DELETE = st.tuples(st.just("delete"), JOBS)
+DELETE_IMAGE = st.tuples(st.just("delete_image"), IMAGES)
+CALLS = st.one_of(
+    ADD,
+    st.tuples(st.just("claim"), st.lists(st.permutations(PRIORITIES), min_size=1, max_size=3)),
+    st.tuples(st.sampled_from(("find", "cancel")), JOBS),
+    st.tuples(st.just("retry"), JOBS, st.integers(1, 2)),
+    st.tuples(st.sampled_from(("unclaim", "fail")), JOBS, ATTEMPTS),
+    st.tuples(st.just("complete"), JOBS, ATTEMPTS, st.integers(1, 3)),
+    st.tuples(st.just("release"), JOBS, ATTEMPTS, st.booleans()),
+    DELETE,
+    ADD_IMAGE,
+    st.tuples(st.just("find_image"), IMAGES),
+    DELETE_IMAGE,
+)
+# Among all calls these would seldom meet.
+CALLS_ABOUT_FILES = st.one_of(ADD, DELETE, ADD_IMAGE, DELETE_IMAGE)
 QUERIES: st.SearchStrategy[dict[str, object]] = st.builds(
     dict,
     limit=st.integers(1, 4),
     status=st.sampled_from((None, *STATUSES)),
     operation=st.sampled_from((None, "resize", "crop")),
+    preset=st.sampled_from((None, "card")),
     created_after=st.none() | st.integers(-5, 60).map(minute),
 )
+
+
+def latest(ids: list[str], number: int) -> str:
+    """One of the latest of these, or one that never was."""
+    candidates = [*ids[-6:], "nowhere"]
+    return candidates[number % len(candidates)]
+
+
+def files_of(result: object) -> set[str]:
+    """The keys of the files that what a call returned is about."""
+    match result:
+        case Job():
+            outputs = (output.key for output in result.outputs)
+            return {result.input_key, *result.others.values(), *outputs}
+        case ImageRecord():
+            return {result.key}
+    return set()
+
+
+def handed_back_by(result: object) -> tuple[str, ...]:
+    """The keys of the files that a deletion says are not needed any more."""
+    match result:
+        case Removed():
+            return result.inputs + result.outputs
+        case tuple():
+            return result
+    return ()
 
 
 class SameOnBoth(RuleBasedStateMachine):
@@ -892,7 +1211,11 @@ class SameOnBoth(RuleBasedStateMachine):
         self.directory = Path(tempfile.mkdtemp())
         self.sqlite = SqliteCatalogue(self.directory / "calotype.db")
         self.memory = MemoryCatalogue()
-        self.added: list[str] = []
+        self.jobs: list[str] = []
+        self.images: list[str] = []
+        self.keys: set[str] = set()
+        self.needed: set[str] = set()
+        self.numbers = itertools.count()
         self.now = NOON
 
     def teardown(self) -> None:
@@ -902,7 +1225,11 @@ class SameOnBoth(RuleBasedStateMachine):
     def both(self, calls):
         return self.sqlite.batch(calls), self.memory.batch(calls)
 
-    @rule(calls=st.lists(CALLS, min_size=1, max_size=4), minutes=st.integers(-1, 3))
+    @rule(
+        calls=st.lists(CALLS, min_size=1, max_size=4)
+        | st.lists(CALLS_ABOUT_FILES, min_size=1, max_size=8),
+        minutes=st.integers(-1, 3),
+    )
     def change(self, calls, minutes):
         self.now += timedelta(minutes=minutes)
 
@@ -911,37 +1238,65 @@ class SameOnBoth(RuleBasedStateMachine):
         for one, other in zip(on_sqlite, in_memory, strict=True):
             assert type(one) is type(other)
             assert str(one) == str(other) if isinstance(one, StorageError) else one == other
+        self.account_for(on_sqlite)
 
-    def prepare(self, name, *arguments):  # noqa: PLR0911 (one for each method)
+    def account_for(self, results):
+        """Every file that is not needed any more was handed back once, and no other was."""
+        came = {key for result in results for key in files_of(result)}
+        handed_back = [key for result in results for key in handed_back_by(result)]
+        before, self.needed = self.needed, self.look_for_needs()
+        self.keys |= came
+
+        assert sorted(handed_back) == sorted((before | came) - self.needed)
+
+    def look_for_needs(self) -> set[str]:
+        """The keys of all files that a client could still ask for, or a Worker."""
+        each = Each(self.sqlite)
+        needed = {key for job in each.page(Query(limit=1_000)).jobs for key in files_of(job)}
+        for image in self.images:
+            with suppress(ImageNotFound):
+                needed.add(each.find_image(image).key)
+        return needed
+
+    def prepare(self, name, *chosen):
         now = self.now
-        match name, arguments:
-            case "add", (priority, operation, max_attempts):
-                job_id = str(len(self.added))
-                self.added.append(job_id)
-                new = new_job(job_id, priority, operation, max_attempts)
-                return lambda it: it.add(new, now)
+        arguments: tuple[object, ...]
+        named: dict[str, object] = {}
+        match name, chosen:
+            case "add", (priority, operation, max_attempts, image, others, preset):
+                image = None if image is None else latest(self.images, image)
+                others = tuple(latest(self.images, other) for other in others)
+                job = self.new_id(self.jobs)
+                new = new_job(job, priority, operation, max_attempts, image, others, preset)
+                arguments = new, now
             case "claim", (turns,):
-                return lambda it: it.claim(turns, now)
+                arguments = turns, now
             case "find" | "delete", (job,):
-                return lambda it: getattr(it, name)(self.known(job))
+                arguments = (latest(self.jobs, job),)
             case "cancel", (job,):
-                return lambda it: it.cancel(self.known(job), now)
-            case "retry", (job, attempts):
-                return lambda it: it.retry(self.known(job), attempts, now)
-            case "unclaim", (job, attempt):
-                return lambda it: it.unclaim(self.known(job), attempt, now)
+                arguments = latest(self.jobs, job), now
+            case "retry" | "unclaim", (job, number):
+                arguments = latest(self.jobs, job), number, now
             case "release", (job, attempt, spare):
-                return lambda it: it.release(self.known(job), attempt, "why", now, spare=spare)
-            case "complete", (job, attempt):
-                return lambda it: it.complete(self.known(job), attempt, OUTPUT, now)
+                arguments = latest(self.jobs, job), attempt, "why", now
+                named = {"spare": spare}
+            case "complete", (job, attempt, count):
+                job_id = latest(self.jobs, job)
+                outputs = [output_of(job_id, attempt, next(self.numbers)) for _ in range(count)]
+                arguments = job_id, attempt, outputs, RECEIPT, now
             case "fail", (job, attempt):
-                return lambda it: it.fail(self.known(job), attempt, "code", "why", now)
-        raise AssertionError(name)
+                arguments = latest(self.jobs, job), attempt, "code", "why", now
+            case "add_image", ():
+                arguments = new_image(self.new_id(self.images)), now
+            case "find_image" | "delete_image", (image,):
+                arguments = (latest(self.images, image),)
+            case _:
+                raise AssertionError(name)
+        return lambda it: getattr(it, name)(*arguments, **named)
 
-    def known(self, number: int) -> str:
-        """One of the latest jobs, or one that never was."""
-        latest = [*self.added[-6:], "nowhere"]
-        return latest[number % len(latest)]
+    def new_id(self, ids: list[str]) -> str:
+        ids.append(some_id(next(self.numbers)))
+        return ids[-1]
 
     @rule(query=QUERIES)
     def walk_pages(self, query):
@@ -955,11 +1310,12 @@ class SameOnBoth(RuleBasedStateMachine):
             lambda it: it.pending(),
             lambda it: dict(it.tally().counts),
             lambda it: it.tally().oldest_pending,
-            lambda it: it.keys(self.added),
+            lambda it: it.known(self.keys),
         ]
         on_sqlite, in_memory = self.both(looks)
         assert on_sqlite == in_memory
         assert on_sqlite[3] == recount(Each(self.sqlite))
+        assert on_sqlite[5] == self.needed
 
 
 TestSameOnBoth = SameOnBoth.TestCase

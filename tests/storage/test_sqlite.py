@@ -1,15 +1,28 @@
 """What is particular to SQLite: the file, its schema, and what it does when the disk is full."""
 
+import itertools
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from sqlite_utils import Database
 
+from actors.storage.migrations import migrations
 from actors.storage.ports import Job, Output, Query, StorageFull, StorageUnavailable
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
-from tests.storage.test_contract import ANY, OUTPUT, Each, new_job
+from tests.storage.test_contract import (
+    ANY,
+    OUTPUT,
+    RECEIPT,
+    Each,
+    new_image,
+    new_job,
+    output_of,
+    some_id,
+)
 
 
 @pytest.fixture
@@ -59,8 +72,12 @@ def test_reopening_keeps_everything(path):
     for name in ("a", "b", "c", "d"):
         each.add(new_job(name), NOON)
     each.claim([ANY, ANY], NOON)
-    each.complete("a", 1, OUTPUT, NOON)
+    each.complete("a", 1, [OUTPUT], RECEIPT, NOON)
     each.cancel("c", NOON)
+    each.add_image(new_image("i"), NOON)
+    each.add_image(new_image("j"), NOON)
+    each.add(new_job("e", image="i"), NOON)
+    each.delete_image("i")
     jobs, tally = each.page(Query(limit=9)).jobs, each.tally()
     first.close()
 
@@ -70,6 +87,8 @@ def test_reopening_keeps_everything(path):
     assert again.page(Query(limit=9)).jobs == jobs
     assert again.tally() == tally
     assert [job.id for job in again.processing()] == ["b"]
+    assert again.find_image("j").key == "cd/j.gif"
+    assert again.delete("e").inputs == ("cd/i.gif",)
     second.close()
 
 
@@ -93,28 +112,46 @@ def test_a_person_can_read_the_jobs(catalogue, look):
     each = Each(catalogue)
     each.add(new_job("a", "high", "thumbnail"), NOON)
     each.claim([ANY], NOON + timedelta(seconds=1, microseconds=5))
-    each.complete(
-        "a",
-        1,
-        Output(
-            key="ab/a-1.png", media_type="image/png", width=2, height=1, size_bytes=9, sha256="5f"
-        ),
-        NOON + timedelta(seconds=2),
-    )
+    outputs = [replace(OUTPUT, details='{"ssim": 0.99}'), replace(OUTPUT, name="small")]
+    each.complete("a", 1, outputs, '{"pillow": "13.0"}', NOON + timedelta(seconds=2))
 
     rows = look(
-        "select id, status, priority, operation, attempts, output_key, output_type, output_width, "
+        "select id, status, priority, operation, attempts, json_extract(receipt, '$.pillow'), "
         "created_at, started_at, updated_at from jobs"
+    )
+    of_outputs = look(
+        "select json_extract(value, '$.name'), json_extract(value, '$.width'), "
+        "json_extract(json_extract(value, '$.details'), '$.ssim') from jobs, json_each(outputs)"
     )
 
     assert rows == [
         (
-            *("a", "completed", "high", "thumbnail", 1, "ab/a-1.png", "image/png", 2),
+            *("a", "completed", "high", "thumbnail", 1, "13.0"),
             "2026-03-01T12:00:00.000000Z",
             "2026-03-01T12:00:01.000005Z",
             "2026-03-01T12:00:02.000000Z",
         )
     ]
+    assert of_outputs == [("output", 2, 0.99), ("small", 2, None)]
+
+
+def test_a_person_can_read_who_uses_which_image(catalogue, look):
+    each = Each(catalogue)
+    each.add_image(new_image("i"), NOON)
+    each.add_image(new_image("j"), NOON)
+    each.add(new_job("a", image="i", others=("j",)), NOON)
+    each.delete_image("j")
+
+    rows = look(
+        "select jobs.id, images.id, images.format, images.created_at, images.deleted from uses "
+        "join jobs on jobs.number = uses.job join images on images.id = uses.image"
+    )
+
+    assert sorted(rows) == [
+        ("a", "i", "gif", "2026-03-01T12:00:00.000000Z", 0),
+        ("a", "j", "gif", "2026-03-01T12:00:00.000000Z", 1),
+    ]
+    assert look("select image_id, others from jobs") == [("i", '{"j":"cd/j.gif"}')]
 
 
 def test_a_person_can_read_the_tallies(catalogue, look):
@@ -164,7 +201,9 @@ def test_the_steps_of_the_schema_are_recorded_and_taken_once(path, catalogue, lo
     applied = look("select migration_set, name, applied_at from _sqlite_migrations")
     SqliteCatalogue(path).close()
 
-    assert [row[1] for row in applied] == ["0001_jobs", "0002_spared"]
+    assert [row[1] for row in applied] == [
+        *("0001_jobs", "0002_spared", "0003_outputs", "0004_images")
+    ]
     assert look("select migration_set, name, applied_at from _sqlite_migrations") == applied
 
 
@@ -177,6 +216,57 @@ def test_a_list_by_status_and_operation_is_read_through_an_index(catalogue, look
     # And not sorted: that would be a second line.
     assert [row[3] for row in plan] == [
         "SEARCH jobs USING INDEX idx_jobs_status_operation_number (status=? AND operation=?)"
+    ]
+
+
+def test_a_list_by_preset_is_read_through_an_index(catalogue, look):
+    plan = look(
+        "explain query plan select * from jobs where preset = 'card' order by number desc limit 20"
+    )
+
+    # And not sorted: that would be a second line.
+    assert [row[3] for row in plan] == ["SEARCH jobs USING INDEX idx_jobs_preset_number (preset=?)"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda each, _: each.claim([ANY], NOON),
+        lambda each, _: each.add(new_job(some_id(2), image=some_id(8), others=(some_id(9),)), NOON),
+        lambda each, job: each.delete(job),
+        lambda each, _: each.delete_image(some_id(8)),
+        lambda each, job: each.known([f"ab/{job}.jpg", f"cd/{some_id(8)}.gif"]),
+    ],
+    ids=["claim", "add", "delete", "delete_image", "known"],
+)
+def test_no_table_is_read_from_end_to_end(catalogue, call):
+    each = Each(catalogue)
+    each.add_image(new_image(some_id(8)), NOON)
+    each.add_image(new_image(some_id(9)), NOON)
+    job = each.add(new_job(some_id(1), image=some_id(8), others=(some_id(9),)), NOON).id
+    each.add(new_job(some_id(3)), NOON)
+    connection = catalogue._db.conn
+    statements: list[str] = []
+
+    connection.set_trace_callback(statements.append)
+    call(each, job)
+    connection.set_trace_callback(None)
+
+    # Beside them there are the transactions, and what triggers do, which is shown as a comment.
+    plans = {
+        statement: [row[3] for row in connection.execute(f"explain query plan {statement}")]
+        for statement in map(str.strip, statements)
+        if statement.startswith(("select", "insert", "update", "delete"))
+    }
+    assert plans
+    assert [step for plan in plans.values() for step in plan if "SCAN" in step] == []
+
+
+def test_the_uses_of_a_deleted_job_are_found_through_the_primary_key(catalogue, look):
+    plan = look("explain query plan delete from uses where job = 1")
+
+    assert [row[3].replace("COVERING ", "") for row in plan] == [
+        "SEARCH uses USING INDEX sqlite_autoindex_uses_1 (job=?)"
     ]
 
 
@@ -313,3 +403,163 @@ def test_each_catalogue_has_a_name_of_its_own_and_keeps_it(path, tmp_path):
 
     assert again.identity == names[0] != names[1]
     again.close()
+
+
+# --- Catalogues of older versions -----------------------------------------------------------------
+
+
+STEPS = '[{"op":"thumbnail","width":16,"height":9,"enlarge":true},{"op":"scale","factor":0.50}]'
+
+
+@pytest.fixture
+def old(path):
+    """Make a catalogue of the first versions, and add jobs to it as they did."""
+    path.parent.mkdir()
+    database = Database(sqlite3.connect(path))
+    migrations.apply(database, stop_before="0003_outputs")
+    numbers = itertools.count(1)
+
+    def add(name: str, **values: object) -> None:
+        number = next(numbers)
+        database.table("jobs").insert(
+            {
+                "number": number,
+                "id": name,
+                "status": "pending",
+                "priority": "normal",
+                "position": number,
+                "operation": "resize",
+                "recipe": '{"operations":[],"output":{"format":null,"quality":90}}',
+                "input_key": f"ab/{name}.jpg",
+                "input_size": 123,
+                "attempts": 1,
+                "attempts_allowed": 3,
+                "created_at": "2026-03-01T12:00:00.000000Z",
+                "updated_at": "2026-03-01T12:00:00.000000Z",
+                **values,
+            }
+        )
+
+    yield add
+    database.close()
+
+
+@pytest.fixture
+def migrated(path, old):
+    """Open the catalogue with the present version."""
+    opened = []
+
+    def open_it():
+        opened.append(SqliteCatalogue(path))
+        return Each(opened[-1])
+
+    yield open_it
+    for catalogue in opened:
+        catalogue.close()
+
+
+def test_a_job_of_an_older_version_keeps_its_output(old, migrated):
+    old(
+        "a",
+        status="completed",
+        output_key="ab/a-1.png",
+        output_type="image/png",
+        output_width=2,
+        output_height=1,
+        output_size=9,
+        output_sha256="5f",
+    )
+
+    job = migrated().find("a")
+
+    assert job.outputs == (
+        Output(
+            name="output",
+            key="ab/a-1.png",
+            media_type="image/png",
+            width=2,
+            height=1,
+            size_bytes=9,
+            sha256="5f",
+        ),
+    )
+    assert (job.status, job.receipt, job.input_key) == ("completed", None, "ab/a.jpg")
+
+
+def test_a_job_of_an_older_version_has_no_output_if_it_had_none(old, migrated, look):
+    old("a")
+    job = migrated().find("a")
+
+    assert job.outputs == ()
+    assert (job.input_sha256, job.image_id, job.others, job.preset) == (None, None, {}, None)
+    assert look("select outputs, receipt from jobs") == [(None, None)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            f'{{"operations":{STEPS},"output":{{"format":"png","quality":80}}}}',
+            f'{{"outputs":[{{"name":"output","operations":{STEPS},"format":"png","quality":80}}]}}',
+        ),
+        (
+            '{"operations":[],"output":{"format":null,"quality":90}}',
+            '{"outputs":[{"name":"output","operations":[],"format":null,"quality":90}]}',
+        ),
+        *[(same, same) for same in ('{"outputs": [{"name": "output"}]}', "[1]", "no JSON", "")],
+    ],
+    ids=["operations", "none", "new", "no_recipe", "no_json", "empty"],
+)
+def test_recipes_of_older_versions_are_said_in_the_new_way(old, migrated, before, after):
+    old("a", recipe=before)
+    old("b", recipe=before, status="failed", error_code="crashed", error="why")
+
+    each = migrated()
+
+    assert (each.find("a").recipe, each.find("b").recipe) == (after, after)
+
+
+def test_jobs_of_older_versions_go_on_as_if_nothing_had_happened(old, migrated, look):
+    ids = [some_id(number) for number in range(5)]
+    old(ids[0], status="failed", error_code="crashed", error="why")
+    old(ids[1], priority="low")
+    old(ids[2], spared=1)
+    old(ids[3], status="processing")
+    old(
+        ids[4],
+        status="completed",
+        output_key=output_of(ids[4], 1, 7).key,
+        output_type="image/png",
+        output_width=2,
+        output_height=1,
+        output_size=9,
+        output_sha256="5f",
+    )
+
+    each = migrated()
+    each.retry(ids[0], 3, NOON)
+    claimed = each.claim([ANY] * 9, NOON)
+    each.complete(ids[2], 2, [OUTPUT], RECEIPT, NOON)
+    removed = each.delete(ids[4])
+
+    assert [job.id for job in claimed] == [ids[2], ids[0], ids[1]]
+    assert claimed[0].spared == 1
+    assert (removed.inputs, removed.outputs) == (
+        (f"ab/{ids[4]}.jpg",),
+        (output_of(ids[4], 1, 7).key,),
+    )
+    assert each.known([f"ab/{ids[1]}.jpg", *removed.inputs]) == {f"ab/{ids[1]}.jpg"}
+    assert each.tally().count("processing") == 3
+    assert each.tally().count("completed") == 1
+    assert each.tally().count("failed") == each.tally().count("pending") == 0
+    assert look("select strict from pragma_table_list where name = 'jobs'") == [(1,)]
+
+
+def test_a_catalogue_of_an_older_version_has_the_schema_of_a_new_one(old, migrated, look, tmp_path):
+    old("a")
+    migrated()
+    new = SqliteCatalogue(tmp_path / "new.db")
+    schema = "select name, sql from sqlite_master order by name"
+
+    assert look(schema) == new._db.execute(schema).fetchall()
+    new.close()

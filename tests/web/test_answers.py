@@ -1,16 +1,40 @@
 """What clients are told of jobs."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from actors.storage.ports import Output, Page
-from tests.conftest import make_job
+from actors.imaging.operations.framing import Flip
+from actors.imaging.operations.scaling import Resize
+from actors.imaging.recipe import Output as RecipeOutput
+from actors.imaging.recipe import Recipe, encode_recipe
+from actors.storage.ports import ImageRecord, Output, Page
+from tests.conftest import NOON, make_job
 from web.answers import Answers
 
 OUTPUT = Output(
-    key="00/a.png", media_type="image/png", width=16, height=12, size_bytes=99, sha256="abc"
+    name="output",
+    key="00/a.png",
+    media_type="image/png",
+    width=16,
+    height=12,
+    size_bytes=99,
+    sha256="abc",
+    details='{"frames":3,"operations":[{"op":"flip"}],"quality":71}',
+)
+IMAGE = ImageRecord(
+    id="1",
+    key="00/1.png",
+    format="png",
+    width=3,
+    height=2,
+    frames=1,
+    size_bytes=9,
+    sha256="abc",
+    facts='{"format":"png","width":3,"mode":"P","palette":[{"color":"#000000","share":1.0}]}',
+    created_at=NOON,
 )
 
 
@@ -32,7 +56,7 @@ def test_a_submission_is_pending_even_if_the_job_has_begun_meanwhile(answers):
 
 
 def test_a_job_has_the_members_that_it_always_had(answers):
-    job = make_job(status="completed", output=OUTPUT)
+    job = make_job(status="completed", outputs=(OUTPUT,))
 
     told = json.loads(answers.job(job))
 
@@ -41,20 +65,84 @@ def test_a_job_has_the_members_that_it_always_had(answers):
     assert told["input_path"] == f"uploads/{job.input_key}"
     assert told["output_path"] == "outputs/00/a.png"
     assert (told["operation"], told["width"], told["height"]) == ("thumbnail", 16, 16)
-    assert told["output"] == {
+
+
+def test_each_output_says_what_it_is_and_how_it_came_about(answers):
+    plain = replace(OUTPUT, name="plain", key="00/b.png", details="{}")
+    job = make_job(status="completed", outputs=(OUTPUT, plain))
+
+    told = json.loads(answers.job(job))
+
+    both = {
         "media_type": "image/png",
         "width": 16,
         "height": 12,
         "size_bytes": 99,
         "sha256": "abc",
     }
+    first = {"name": "output", "path": "outputs/00/a.png", "frames": 3, "quality": 71, **both}
+    second = {"name": "plain", "path": "outputs/00/b.png", "frames": 1, **both}
+    assert told["outputs"] == [
+        {**first, "operations": [{"op": "flip"}]},
+        {**second, "operations": []},
+    ]
+    assert told["output_path"] == "outputs/00/a.png"
+
+
+def test_a_receipt_says_what_the_outputs_were_made_of_and_with(answers):
+    job = make_job(status="completed", receipt='{"versions":{"pillow":"13.0"}}')
+
+    told = json.loads(answers.job(job))
+
+    assert told["receipt"] == {"input_sha256": "1a", "versions": {"pillow": "13.0"}}
 
 
 def test_what_does_not_apply_is_null_or_absent(answers):
     told = json.loads(answers.job(make_job(status="pending", started_at=None)))
 
     assert told["output_path"] is None
-    assert not {"output", "error", "error_code", "started_at"} & told.keys()
+    absent = {"outputs", "receipt", "error", "error_code", "started_at", "preset", "image_id"}
+    assert not absent & told.keys()
+
+
+def test_a_job_of_a_preset_or_of_an_image_says_so(answers):
+    told = json.loads(answers.job(make_job(operation="", preset="avatar", image_id="a-b")))
+
+    assert (told["preset"], told["image_id"]) == ("avatar", "a-b")
+    assert not {"operation", "width", "height"} & told.keys()
+
+
+@pytest.mark.parametrize(
+    ("step", "size"),
+    [
+        (Resize(width=30), {"width": 30}),
+        (Resize("50%", 20), {"height": 20}),
+        (Flip(), {}),
+    ],
+)
+def test_a_size_that_was_not_asked_for_in_pixels_is_absent(answers, step, size):
+    recipe = encode_recipe(Recipe((RecipeOutput(operations=(step,)),)))
+
+    told = json.loads(answers.job(make_job(operation="any", recipe=recipe)))
+
+    assert {name: told[name] for name in ("width", "height") if name in told} == size
+
+
+def test_an_image_is_told_with_what_was_seen_in_it(answers):
+    told = json.loads(answers.image(IMAGE))
+
+    assert told == {
+        "image_id": "1",
+        "format": "png",
+        "width": 3,
+        "height": 2,
+        "frames": 1,
+        "size_bytes": 9,
+        "sha256": "abc",
+        "created_at": "2026-03-01T12:00:00.000000Z",
+        "mode": "P",
+        "palette": [{"color": "#000000", "share": 1.0}],
+    }
 
 
 def test_a_failure_says_why(answers):

@@ -14,6 +14,7 @@ from web.client import (
     Job,
     JobFailed,
     NoAnswer,
+    Output,
     Parameters,
     Picture,
     ProblemError,
@@ -38,6 +39,7 @@ class Scripted:
     def __init__(self, *answers: httpx2.Response | httpx2.TransportError) -> None:
         self._answers = iter(answers)
         self.asked: list[tuple[str, str, bytes]] = []
+        self.queries: list[str] = []
 
     def client(self) -> Client:
         return Client("http://scripted", transport=httpx2.MockTransport(self._answer))
@@ -46,6 +48,7 @@ class Scripted:
         assert isinstance(request.stream, httpx2.AsyncByteStream)
         body = b"".join([part async for part in request.stream])
         self.asked.append((request.method, request.url.path, body))
+        self.queries.append(request.url.query.decode())
         answer = next(self._answers)
         if isinstance(answer, httpx2.TransportError):
             raise answer
@@ -56,7 +59,7 @@ def busy(retry_after: str) -> httpx2.Response:
     return httpx2.Response(503, json=BUSY, headers={"Retry-After": retry_after})
 
 
-def job(status: str, **more: str) -> httpx2.Response:
+def job(status: str, **more: object) -> httpx2.Response:
     return httpx2.Response(200, json={"id": JOB_ID, "status": status, **more})
 
 
@@ -69,7 +72,7 @@ async def test_a_job_is_submitted_waited_for_and_downloaded(client, server, phot
     picture = await client.download(submitted.id)
 
     assert not submitted.ended
-    assert ended == Job(submitted.id, "completed")
+    assert ended == Job(submitted.id, "completed", outputs=(Output("output"),))
     assert picture.content_type == "image/jpeg"
     assert is_picture(picture.data, (32, 24))
 
@@ -142,6 +145,64 @@ async def test_a_wait_goes_on_until_the_job_has_ended():
         *3 * [f"/jobs/{JOB_ID}"],
         f"/jobs/{JOB_ID}/download",
     ]
+
+
+SEVERAL = job("completed", outputs=[{"name": "large", "width": 9}, {"name": "thumb"}])
+
+
+async def test_several_results_are_fetched_by_their_names():
+    images = [
+        httpx2.Response(200, content=each, headers={"Content-Type": kind})
+        for each, kind in ((b"large", "image/avif"), (b"facts", "application/json"))
+    ]
+    service = Scripted(ACCEPTED, SEVERAL, *images)
+
+    async with service.client() as client:
+        pictures = await client.submit_and_wait_for_all(b"photo", {"preset": "gallery"})
+
+    assert pictures == [
+        Picture(b"large", "image/avif", "large"),
+        Picture(b"facts", "application/json", "thumb"),
+    ]
+    assert [picture.suffix for picture in pictures] == [".avif", ".json"]
+    assert service.queries == ["preset=gallery", "wait=30", "output=large", "output=thumb"]
+
+
+async def test_of_several_results_the_first_is_the_result():
+    image = httpx2.Response(200, content=b"large", headers={"Content-Type": "image/avif"})
+    service = Scripted(SEVERAL, image)
+
+    async with service.client() as client:
+        picture = await client.submit_and_wait(b"photo", {"preset": "gallery"})
+
+    assert picture == Picture(b"large", "image/avif")
+    assert service.queries == ["preset=gallery", ""]
+
+
+async def test_one_result_has_no_name_of_its_own(client, photo):
+    (picture,) = await client.submit_and_wait_for_all(photo, THUMBNAIL)
+
+    assert picture.name == ""
+    assert is_picture(picture.data, (32, 24))
+
+
+async def test_a_result_comes_by_the_name_of_its_output(client, photo):
+    submitted = await client.submit(photo, {**THUMBNAIL, "output_format": "json"})
+    await client.wait_ended(submitted.id)
+
+    facts = await client.download(submitted.id, "output")
+    with pytest.raises(ProblemError, match="not_found"):
+        await client.download(submitted.id, "other")
+
+    assert (facts.content_type, facts.suffix) == ("application/json", ".json")
+
+
+async def test_a_name_that_could_lead_elsewhere_is_no_answer():
+    stranger = job("completed", outputs=[{"name": "../../a"}])
+
+    async with Scripted(stranger).client() as client:
+        with pytest.raises(ProblemError, match="not_understood"):
+            await client.submit_and_wait_for_all(b"photo", THUMBNAIL)
 
 
 async def test_a_busy_service_is_given_the_time_it_asks_for(autojump_clock):

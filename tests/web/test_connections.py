@@ -587,7 +587,7 @@ def big_download(strict) -> str:
     )
     assert answer.status == 200, answer.body
     job = json.loads(answer.body)
-    assert job["output"]["size_bytes"] > 9_000_000
+    assert job["outputs"][0]["size_bytes"] > 9_000_000
     return f"/jobs/{job['id']}/download"
 
 

@@ -6,16 +6,26 @@ import json
 import pytest
 import trio
 
+from actors.errors import OutputNotFound
 from actors.mailbox import open_mailbox
-from actors.messages import Fetch, Fetched, ReadOutput
-from actors.storage.ports import BlobNotFound, JobNotFound, Output
-from tests.conftest import PATIENCE, make_job
+from actors.messages import Fetch, Fetched, FindImage, ReadImage, ReadOutput
+from actors.storage.ports import (
+    BlobNotFound,
+    ImageNotFound,
+    ImageRecord,
+    JobNotFound,
+    Output,
+)
+from tests.conftest import NOON, PATIENCE, make_job
 from tests.web.inside import ask
 from tests.web.raw import Answer
 from web.answers import Answers
 from web.app import create_app
 from web.downloads import PIECE, Downloads
+from web.images import images_blueprint
 from web.jobs import Patience, jobs_blueprint
+from web.kitchen import Kitchen
+from web.presets import Presets
 from web.problems import RETRY_AFTER
 from web.uploads import UploadLimits, Uploads
 from web.wire import WireLimits
@@ -25,6 +35,30 @@ SIZE = len(PICTURE)
 SHA256 = hashlib.sha256(PICTURE).hexdigest()
 ETAG = f'"{SHA256}"'
 KEY = "00/picture.png"
+IMAGE = ImageRecord(
+    id="an-image",
+    key=KEY,
+    format="png",
+    width=16,
+    height=16,
+    frames=1,
+    size_bytes=SIZE,
+    sha256=SHA256,
+    facts="{}",
+    created_at=NOON,
+)
+
+
+def make_output(name: str, key: str, size: int) -> Output:
+    return Output(
+        name=name,
+        key=key,
+        media_type="image/png",
+        width=16,
+        height=16,
+        size_bytes=size,
+        sha256=SHA256,
+    )
 
 
 class Archive:
@@ -32,10 +66,8 @@ class Archive:
 
     def __init__(self) -> None:
         self.address, self._mailbox = open_mailbox("dispatcher", 1)
-        output = Output(
-            key=KEY, media_type="image/png", width=16, height=16, size_bytes=SIZE, sha256=SHA256
-        )
-        self.job = make_job(status="completed", output=output)
+        outputs = (make_output("output", KEY, SIZE),)
+        self.job = make_job(status="completed", outputs=outputs)
         self.data: bytes | None = PICTURE
         self.lost_after = SIZE
         self.lengths: list[int] = []
@@ -45,17 +77,25 @@ class Archive:
             with envelope:
                 try:
                     envelope.answer(self._answer(envelope.message))
-                except (BlobNotFound, JobNotFound) as error:
+                except (BlobNotFound, ImageNotFound, JobNotFound, OutputNotFound) as error:
                     envelope.fail(error)
 
     def _answer(self, message: object) -> object:
         match message:
-            case Fetch(job_id, length):
+            case Fetch(job_id, length, name):
                 if job_id != self.job.id:
                     raise JobNotFound(job_id)
-                data = self._read(0, length) if self.job.output and length else b""
-                return Fetched(self.job, data)
-            case ReadOutput(key, offset, length):
+                if not self.job.outputs:
+                    return Fetched(self.job, None, b"")
+                for output in self.job.outputs:
+                    if name in {None, output.name}:
+                        return Fetched(self.job, output, self._read(0, length))
+                raise OutputNotFound(name)
+            case FindImage(image_id):
+                if image_id != IMAGE.id:
+                    raise ImageNotFound(image_id)
+                return IMAGE
+            case ReadOutput(key, offset, length) | ReadImage(key, offset, length):
                 assert key == KEY
                 return self._read(offset, length)
         raise AssertionError(message)
@@ -76,22 +116,25 @@ async def archive(nursery):
 
 @pytest.fixture
 def app(archive, tmp_path):
-    jobs = jobs_blueprint(
+    parts = (
         archive.address,
         Answers(str, str),
         Downloads(archive.address, PATIENCE),
-        WireLimits(1000, 1000),
-        Patience(PATIENCE, PATIENCE),
+        Kitchen(WireLimits(1000, 1000), Presets(None)),
     )
+    jobs = jobs_blueprint(*parts, Patience(PATIENCE, PATIENCE))
+    images = images_blueprint(*parts, PATIENCE)
     uploads = Uploads(UploadLimits(1000, 1000, 1, tmp_path, 1, 60, 10))
-    return create_app([jobs], uploads)
+    return create_app([jobs, images], uploads)
 
 
 @pytest.fixture
 def download(app, archive):
-    async def download(method: str = "GET", seconds_a_piece: float = 0, **headers: str) -> Answer:
+    async def download(
+        method: str = "GET", seconds_a_piece: float = 0, query: str = "", **headers: str
+    ) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        path = f"/jobs/{archive.job.id}/download"
+        path = f"/jobs/{archive.job.id}/download{query}"
         with trio.fail_after(PATIENCE + 100 * seconds_a_piece):
             return await ask(app, method, path, named, seconds_a_piece=seconds_a_piece)
 
@@ -121,6 +164,71 @@ async def test_head_tells_what_get_would_and_reads_next_to_nothing(download, arc
     assert head.headers["content-length"] == str(SIZE)
     assert head.headers | {"x-request-id": ""} == get.headers | {"x-request-id": ""}
     assert archive.lengths[0] == 1
+
+
+# --- One of several, and images -------------------------------------------------------------------
+
+
+@pytest.fixture
+def several(archive):
+    outputs = (make_output("large", KEY, SIZE), make_output("thumb", KEY, 100))
+    archive.job = make_job(status="completed", outputs=outputs)
+
+
+async def test_an_output_comes_by_its_name_and_the_first_without(download, archive, several):
+    named = {each: await download(query=f"?output={each}") for each in ("large", "thumb")}
+
+    assert named["large"].body == (await download()).body == PICTURE
+    assert named["thumb"].body == PICTURE[:100]
+    assert [each.headers["content-disposition"] for each in named.values()] == [
+        f'inline; filename="{archive.job.id}-{name}.png"' for name in ("large", "thumb")
+    ]
+
+
+async def test_an_output_that_there_is_not_is_not_found(download, several):
+    response = await download(query="?output=medium")
+
+    assert (response.status, response.code) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("?output=A", "/output"),
+        ("?output=", "/output"),
+        ("?output=large%0A", "/output"),
+        ("?output=large&output=thumb", "/output"),
+        ("?name=large", "/name"),
+    ],
+)
+async def test_a_wrong_name_of_an_output_is_pointed_at(download, several, query, pointer):
+    response = await download(query=query)
+
+    assert (response.status, response.code) == (422, "invalid")
+    assert [fault["pointer"] for fault in json.loads(response.body)["errors"]] == [pointer]
+
+
+async def test_an_image_comes_as_a_result_does(app, archive):
+    async def content(method: str = "GET", **headers: str) -> Answer:
+        return await ask(app, method, "/images/an-image/content", headers)
+
+    whole, head = await content(), await content("HEAD")
+    part = await content(Range=f"bytes={PIECE - 1}-{PIECE}")
+    same = await content(**{"If-None-Match": ETAG})
+
+    assert whole.body == PICTURE
+    assert whole.headers["etag"] == ETAG
+    assert whole.headers["content-type"] == "image/png"
+    assert whole.headers["content-disposition"] == 'inline; filename="an-image.png"'
+    assert whole.headers["x-content-type-options"] == "nosniff"
+    assert head.headers | {"x-request-id": ""} == whole.headers | {"x-request-id": ""}
+    assert (part.status, part.body) == (206, PICTURE[PIECE - 1 : PIECE + 1])
+    assert (same.status, same.body) == (304, b"")
+    assert max(archive.lengths) <= PIECE
+
+
+async def test_an_unknown_image_has_no_content(app):
+    assert (await ask(app, "GET", "/images/unknown/content", {})).code == "not_found"
 
 
 # --- Only if it is new ----------------------------------------------------------------------------

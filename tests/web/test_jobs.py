@@ -1,6 +1,7 @@
 """The routes, as a running service takes their queries and bodies; and what a client holds."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import trio
@@ -18,9 +19,13 @@ from web.answers import Answers
 from web.app import create_app
 from web.downloads import Downloads
 from web.jobs import Patience, jobs_blueprint
+from web.kitchen import Kitchen
 from web.members import MAX_MEMBERS, MAX_NAME
+from web.presets import Presets
 from web.uploads import UploadLimits, Uploads
 from web.wire import WireLimits
+
+KITCHEN = Kitchen(WireLimits(100, 100), Presets(None))
 
 
 def pointers(answer) -> list[str]:
@@ -121,7 +126,7 @@ async def test_a_picture_is_accounted_for_until_no_actor_has_it(tmp_path, nurser
     limits = {"max_size": 100, "memory": 100, "spilled": 1, "spool": tmp_path}
     uploads = Uploads(UploadLimits(**limits, min_rate=1, period=PATIENCE, patience=PATIENCE))
     routes = jobs_blueprint(
-        *(dispatcher, Answers(str, str), Downloads(dispatcher, PATIENCE), WireLimits(100, 100)),
+        *(dispatcher, Answers(str, str), Downloads(dispatcher, PATIENCE), KITCHEN),
         Patience(ask=PATIENCE, wait=PATIENCE),
     )
     app = create_app([routes], uploads)
@@ -145,12 +150,18 @@ async def test_a_picture_is_accounted_for_until_no_actor_has_it(tmp_path, nurser
 
 # --- What a submission is told --------------------------------------------------------------------
 
-JOB = make_job(
-    status="completed",
-    output=Output(
-        key="00/a.jpg", media_type="image/jpeg", width=1, height=1, size_bytes=7, sha256="abc"
-    ),
+OUTPUT = Output(
+    name="output",
+    key="00/a.jpg",
+    media_type="image/jpeg",
+    width=1,
+    height=1,
+    size_bytes=7,
+    sha256="abc",
 )
+JOB = make_job(status="completed", outputs=(OUTPUT,))
+SEVERAL = make_job(status="completed", outputs=(OUTPUT, replace(OUTPUT, name="other")))
+FACTS = make_job(status="completed", outputs=(replace(OUTPUT, media_type="application/json"),))
 PENDING = make_job(status="pending")
 
 
@@ -159,7 +170,7 @@ def submit(nursery, tmp_path):
     """Submit to a service whose actors give these answers; an ask without one comes to nothing."""
     dispatcher, mailbox = open_mailbox("dispatcher", 1)
     routes = jobs_blueprint(
-        *(dispatcher, Answers(str, str), Downloads(dispatcher, PATIENCE), WireLimits(100, 100)),
+        *(dispatcher, Answers(str, str), Downloads(dispatcher, PATIENCE), KITCHEN),
         Patience(ask=PATIENCE, wait=PATIENCE),
     )
     app = create_app([routes], Uploads(UploadLimits(100, 100, 1, tmp_path, 1, PATIENCE, PATIENCE)))
@@ -245,3 +256,12 @@ async def test_the_picture_itself_is_for_who_wants_it_more_than_json(submit, acc
     assert told.status == 200
     assert told.headers["content-type"] == kind
     assert (told.body == b"picture") == (kind == "image/jpeg")
+
+
+@pytest.mark.parametrize("job", [SEVERAL, FACTS], ids=["several", "facts"])
+async def test_what_is_not_one_picture_is_told_as_a_job(submit, job):
+    told = await submit({Submit: PENDING, Await: job}, Prefer="wait=1", Accept="image/*")
+
+    assert (told.status, told.headers["content-type"]) == (200, "application/json")
+    assert json.loads(told.body)["status"] == "completed"
+    assert told.headers["content-location"] == f"/jobs/{job.id}"

@@ -14,6 +14,17 @@ class Size(msgspec.Struct):
     height: Annotated[int, msgspec.Meta(ge=1)] = 7
 
 
+class Frame(msgspec.Struct):
+    size: Size
+    corners: tuple[Annotated[int, msgspec.Meta(ge=1)], int] | None = None
+    length: Annotated[int | str, msgspec.Meta(description="a length")] | None = None
+    wide: Annotated[int, msgspec.Meta(le=9)] | None = None
+
+
+class Length(msgspec.Struct):
+    length: int | str | None = None
+
+
 class Look(msgspec.Struct):
     colour: Literal["red", "green"] | None = None
     shape: Literal["round", "square"] = "round"
@@ -75,6 +86,59 @@ def test_a_choice_that_there_is_not_is_told_which_there_are(value):
     ]
 
 
+def test_an_object_is_looked_into():
+    good = Members({"size": {"width": 5, "height": None}, "corners": [1, 2]})
+    bad = Members({"size": {"height": 0, "a/b": 1}, "corners": [0, 2], "length": [], "wide": 10})
+
+    assert good.take(Frame) == Frame(Size(5), (1, 2))
+    assert bad.take(Frame) is None
+    assert faults_of(bad) == [
+        ("/size/width", "is missing"),
+        ("/size/height", "expected `int` >= 1"),
+        ("/size/a~1b", "is no parameter here"),
+        ("/corners/0", "expected `int` >= 1"),
+        ("/length", "must be a length"),
+        ("/wide", "expected `int` <= 9"),
+    ]
+
+
+def test_what_should_be_an_object_and_is_none_is_a_fault():
+    members = Members({"one": [], "several": [{}, 1], "few": [{}], "text": "ab"})
+
+    assert members.inside("one") is None
+    assert members.objects("several", least=0, most=2)[1] is None
+    assert members.objects("few", least=2, most=3) == [None]
+    assert members.objects("text", least=0, most=3) == [None]
+    assert members.objects("missing", least=0, most=1) == [None]
+    assert faults_of(members) == [
+        ("/one", "must be an object"),
+        ("/several/1", "must be an object"),
+        ("/few", "must be a list of 2 to 3 objects"),
+        ("/text", "must be a list of 0 to 3 objects"),
+        ("/missing", "must be a list of 0 to 1 objects"),
+    ]
+
+
+def test_an_object_that_is_missing_is_empty():
+    inner = Members({}, place="/a").inside("b~c")
+
+    assert inner
+    assert (inner.values, inner.place) == ({}, "/a/b~0c")
+
+
+@pytest.mark.parametrize("word", ["null", "Null", "NULL"])
+def test_a_word_is_never_nothing(word):
+    members = Members.of_query([("wide", word)])
+
+    assert members.take(Frame) is None
+    assert "/wide" in [fault.pointer for fault in members.faults]
+
+
+def test_a_word_that_may_be_a_number_or_text_is_a_number_if_it_is_written_as_one():
+    for word, value in (("12", 12), ("-5", -5), ("012", "012"), ("1.0", "1.0"), ("٣", "٣")):
+        assert Members.of_query([("length", word)]).take(Length) == Length(value)
+
+
 @pytest.mark.parametrize("members_of", [from_query, from_object])
 def test_members_and_their_names_are_bounded(members_of):
     most = [str(number).rjust(MAX_NAME) for number in range(MAX_MEMBERS)]
@@ -100,6 +164,23 @@ def test_json_is_nested_no_deeper_than_the_limit():
     assert Members.of_json(nested(MAX_DEPTH)).values
     with pytest.raises(Problem, match="malformed"):
         Members.of_json(nested(MAX_DEPTH + 1))
+
+
+@pytest.mark.parametrize("text", [b'{"%s":1}', b'[1,{"a":{"%s":1}}]', b'[[{"%s":1}]]'])
+def test_names_are_bounded_at_every_depth(text):
+    long = msgspec.Raw(text % (b"secret" * MAX_NAME))
+
+    with pytest.raises(Problem) as caught:
+        Members.of_json({"a": long})
+    assert caught.value.code == "malformed"
+    assert b"secret" not in caught.value.body()
+
+
+def test_members_are_bounded_at_every_depth():
+    wide = b"{" + b",".join(b'"%d":1' % number for number in range(MAX_MEMBERS + 1)) + b"}"
+
+    with pytest.raises(Problem, match="malformed"):
+        Members.of_json({"a": msgspec.Raw(b"[" + wide + b"]")})
 
 
 def test_null_in_json_is_as_good_as_absent():

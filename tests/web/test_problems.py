@@ -6,8 +6,9 @@ import pytest
 import trio
 
 from actors import errors
+from actors.imaging.errors import ImageTooLarge, ImpossibleRecipe, NotAnImage, UnsupportedFormat
 from actors.storage import ports
-from web.problems import KINDS, RETRY_AFTER, Fault, Problem, invalid, problem_of
+from web.problems import KINDS, MAX_FAULTS, RETRY_AFTER, Fault, Problem, invalid, problem_of
 
 # As the HTTP contract lists them, without those of parts that are not there yet.
 CONTRACT = {
@@ -89,6 +90,8 @@ def test_each_fault_has_its_pointer():
     [
         (Problem("gone", ""), "gone"),
         (ports.JobNotFound("secret"), "not_found"),
+        (ports.ImageNotFound("secret"), "not_found"),
+        (errors.OutputNotFound("secret"), "not_found"),
         (ports.BlobNotFound("secret"), "gone"),
         (ports.StorageFull("secret"), "storage_full"),
         (ports.StorageUnavailable("secret"), "storage_unavailable"),
@@ -106,6 +109,41 @@ def test_an_expected_error_has_its_problem_and_tells_no_more(error, code):
     assert problem is not None
     assert problem.code == code
     assert b"secret" not in problem.body()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ImpossibleRecipe("It does not fit."), "invalid"),
+        (ImageTooLarge("It does not fit."), "too_large"),
+        (UnsupportedFormat("It does not fit."), "unsupported_media_type"),
+        (NotAnImage("It does not fit."), "unsupported_media_type"),
+    ],
+)
+def test_what_is_wrong_with_an_image_says_so_itself(error, code):
+    problem = problem_of(error)
+
+    assert problem is not None
+    assert (problem.code, problem.detail) == (code, "It does not fit.")
+
+
+def test_whatever_is_invalid_lists_its_faults():
+    problem = problem_of(ImpossibleRecipe("It does not fit."))
+
+    assert problem is not None
+    assert json.loads(problem.body())["errors"] == [{"pointer": "", "detail": "It does not fit."}]
+
+
+@pytest.mark.parametrize("count", [MAX_FAULTS, MAX_FAULTS + 1])
+def test_of_very_many_faults_the_first_are_told(count):
+    faults = [Fault(f"/{number}", "is wrong") for number in range(count)]
+
+    members = json.loads(invalid(faults).body())
+
+    assert [each["pointer"] for each in members["errors"]] == [
+        fault.pointer for fault in faults[:MAX_FAULTS]
+    ]
+    assert members["detail"].count("is wrong") == MAX_FAULTS
 
 
 @pytest.mark.parametrize("error", [ValueError(), KeyError(), OSError(), RuntimeError(), EOFError()])

@@ -5,14 +5,15 @@ import subprocess
 import pytest
 from pydantic import ValidationError
 
+from actors.imaging.facts import Limits
 from tests.web.running import COMMAND, environment
 from web.settings import Settings
 
 POSITIVE = [
     name
     for name in Settings.model_fields
-    if name not in {"host", "port", "allow_anonymous", "log_format", "log_level"}
-    and not name.endswith(("_path", "_dir"))
+    if name not in {"host", "port", "allow_anonymous", "input_formats", "log_format", "log_level"}
+    and not name.endswith(("_path", "_dir", "presets"))
 ]
 
 
@@ -42,6 +43,7 @@ def test_the_names_and_defaults_of_the_service_that_this_one_replaces_are_kept()
         ("DB_PATH", "/tmp/a.db", "/tmp/a.db"),  # noqa: S108 - nothing is written there
         ("UPLOAD_DIR", "in", "in"),
         ("OUTPUT_DIR", "out", "out"),
+        ("PRESETS", "presets.toml", "presets.toml"),
         ("WORKER_POOL_SIZE", "3", 3),
         ("MAX_UPLOAD_SIZE", "1000", 1000),
         ("KEEP_ALIVE", "0.5", 0.5),
@@ -78,6 +80,9 @@ def test_a_number_that_makes_no_sense_is_refused_by_name(monkeypatch, name, text
         ("allow_anonymous", "perhaps"),
         ("log_format", "xml"),
         ("log_level", "loud"),
+        ("input_formats", ""),
+        ("input_formats", "jpeg,,png"),
+        ("input_formats", "jpeg,bmp"),
         ("worker_pool_size", "2.5"),
         ("keep_alive", "nan"),
     ],
@@ -134,10 +139,16 @@ def test_every_setting_says_what_it_means():
 def test_the_limits_of_an_image_are_those_that_are_set(monkeypatch):
     monkeypatch.setenv("MAX_PIXELS", "7")
     monkeypatch.setenv("MAX_FRAMES", "3")
+    monkeypatch.setenv("INPUT_FORMATS", "png, TIFF")
 
     limits = Settings().image_limits
 
     assert (limits.max_pixels, limits.max_frames) == (7, 3)
+    assert sorted(limits.formats) == ["png", "tiff"]
+
+
+def test_the_formats_that_are_read_are_the_usual_ones():
+    assert Settings().image_limits.formats == Limits().formats
 
 
 def calotype(*words: str, **settings: object) -> subprocess.CompletedProcess[str]:

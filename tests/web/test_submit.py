@@ -3,13 +3,14 @@
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.conftest import PATIENCE, draw, is_picture
-from tests.web.running import COMMAND, environment, free_port
+from tests.web.running import COMMAND, environment, free_port, start_server
 from web.errands import errands_for
 from web.submit import submit
 
@@ -29,10 +30,13 @@ def run(server, here):
     """Run the command against the service."""
 
     def run(*arguments: object, url: str = server.url) -> Result:
-        words = [*map(str, arguments), *THUMBNAIL, "--url", url]
-        return CliRunner().invoke(submit, words, catch_exceptions=False)
+        return invoke(*arguments, *THUMBNAIL, "--url", url)
 
     return run
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(submit, [*map(str, arguments)], catch_exceptions=False)
 
 
 def names(directory: Path) -> set[str]:
@@ -53,6 +57,9 @@ def test_a_photo_becomes_a_thumbnail_in_the_current_directory(run, here):
         (("-o", "small.png"), b"\x89PNG"),
         (("-o", "small.jpg", "--format", "png"), b"\x89PNG"),
         (("-o", "small"), b"\xff\xd8"),
+        (("-o", "small.avif"), b"\0\0\0 ftypavif"),
+        (("-o", "small.tif"), b"II*\0"),
+        (("-o", "small.txt", "--set", "output_format=json"), b'{"format"'),
     ],
 )
 def test_one_photo_goes_to_the_file_that_is_named(run, arguments, start):
@@ -67,6 +74,91 @@ def test_the_quality_reaches_the_service(run, here):
     run("photo.jpg", "-o", "poor.jpg", "--quality", 5)
 
     assert Path("poor.jpg").stat().st_size < Path("good.jpg").stat().st_size
+
+
+def test_any_operation_can_be_said(server, here):
+    result = invoke(
+        *("photo.jpg", "--url", server.url, "--operation", "rotate", "--set", "angle=90"),
+        *("--set", "priority=high"),
+    )
+
+    assert (result.exit_code, result.stdout) == (0, "photo.rotate.jpg\n")
+    assert is_picture(Path("photo.rotate.jpg").read_bytes(), (48, 64))
+
+
+def test_facts_are_a_result_too(run):
+    result = run("photo.jpg", "--set", "output_format=json")
+
+    assert (result.exit_code, result.stdout) == (0, "photo.thumbnail.json\n")
+    assert Path("photo.thumbnail.json").read_text().startswith('{"format":"jpeg"')
+
+
+def test_what_the_service_refuses_is_said_with_its_place(server, here):
+    result = invoke(*("photo.jpg", "--url", server.url, "--operation", "rotate"))
+
+    assert result.exit_code == 1
+    assert result.stderr == "calotype: photo.jpg: /angle: is missing (invalid)\n"
+
+
+PRESETS = """
+[avatar]
+operations = [{op = "resize", width = 16, height = 16, fit = "cover"}]
+output = {format = "webp"}
+
+[gallery]
+outputs = [{name = "large", format = "png"}, {name = "facts", format = "json"}]
+"""
+
+
+@pytest.fixture(scope="module")
+def presets_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a service that has presets."""
+    directory = tmp_path_factory.mktemp("presets")
+    (directory / "presets.toml").write_text(PRESETS)
+    with start_server(directory, PRESETS="presets.toml") as server:
+        yield server.url
+
+
+def test_a_preset_says_all_there_is_to_be_said(presets_url, here):
+    result = invoke("photo.jpg", "--preset", "avatar", "--url", presets_url)
+
+    assert (result.exit_code, result.stdout) == (0, "photo.avatar.webp\n")
+    assert is_picture(Path("photo.avatar.webp").read_bytes(), (16, 16))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stem"),
+    [
+        ((), "photo.gallery"),
+        (("-o", "out"), "out/photo.gallery"),
+        (("-o", "mine.xyz"), "mine"),
+    ],
+)
+def test_each_of_several_results_has_its_own_file(presets_url, here, arguments, stem):
+    Path("out").mkdir()
+
+    result = invoke("photo.jpg", "--preset", "gallery", "--url", presets_url, *arguments)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"{stem}.large.png\n{stem}.facts.json\n"
+    assert is_picture(Path(f"{stem}.large.png").read_bytes(), (64, 48))
+
+
+def test_none_of_several_results_overwrites_a_picture_that_is_sent(presets_url, here, photo):
+    Path("mine.large.png").write_bytes(photo)
+    Path("photo.jpg").unlink()
+
+    result = invoke("mine.large.png", "--preset", "gallery", "--url", presets_url, "-o", "mine.jpg")
+
+    assert result.stdout == "mine.large-2.png\nmine.facts.json\n"
+    assert Path("mine.large.png").read_bytes() == photo
+
+
+def test_a_preset_that_there_is_not_is_said_to_be_none(presets_url, here):
+    result = invoke("photo.jpg", "--preset", "../a", "--url", presets_url)
+
+    assert result.exit_code == 1
+    assert "/preset: must be one of avatar, gallery" in result.stderr
 
 
 def test_a_directory_keeps_its_tree(run, here, photo):
@@ -155,6 +247,12 @@ def test_a_service_that_is_not_there_is_one_clear_sentence(run):
         ("photo.jpg", "-o", "small.bmp"),
         ("photo.jpg", "--url", "ftp://127.0.0.1"),
         ("photo.jpg", "--url", "http://[::1"),
+        ("photo.jpg", "--operation", "melt"),
+        ("photo.jpg", "--preset", "avatar"),
+        ("photo.jpg", "--set", "angle"),
+        ("photo.jpg", "--set", "=90"),
+        ("photo.jpg", "--set", "angle=90", "--set", "angle=80"),
+        ("photo.jpg", "--set", "width=90"),
         ("empty",),
     ],
 )
@@ -166,6 +264,13 @@ def test_a_wrong_use_is_said_to_be_one(here, arguments):
 
     assert result.exit_code == 2
     assert "Usage:" in result.stderr
+
+
+def test_without_an_operation_or_a_preset_there_is_nothing_to_do(here):
+    result = invoke("photo.jpg", "--width", 5)
+
+    assert result.exit_code == 2
+    assert "Name an --operation or a --preset." in result.stderr
 
 
 def test_ctrl_c_ends_it_cleanly(here):

@@ -3,23 +3,30 @@
 import base64
 import json
 import tracemalloc
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.imaging.recipe import Output, Recipe, Resize, Thumbnail
+from actors.imaging.operations.scaling import Resize, Thumbnail
+from actors.imaging.recipe import Output, Recipe, decode_recipe, encode_recipe
 from actors.messages import Submit
 from web.members import MAX_DEPTH, MAX_MEMBERS, MAX_NAME
-from web.problems import Problem
-from web.wire import MAX_PART_HEAD, MAX_PARTS, WireLimits, submission
+from web.problems import MAX_FAULTS, Problem
+from web.wire import MAX_PART_HEAD, MAX_PARTS, Body, Offer, WireLimits, order, picture
 
 LIMITS = WireLimits(image=1000, json=2000)
 IMAGE = b"any bytes: \0\r\n\xff"
 WORDS = {"operation": "resize", "width": "30", "height": "20"}
 VALUES = {"operation": "resize", "width": 30, "height": 20}
-WANTED = Submit(IMAGE, "resize", Recipe((Resize(30, 20),), Output()), "normal")
+WANTED = Submit(IMAGE, "resize", Recipe((Output(operations=(Resize(30, 20),)),)), "normal")
+WANTED_OF_IMAGE = (WANTED.operation, WANTED.recipe, WANTED.priority)
 FORM = "multipart/form-data; boundary=B"
+
+
+def submission(content_type: str, body: bytes, query: Iterable[tuple[str, str]] = ()) -> Submit:
+    return order(Body(content_type, body, query), LIMITS, Offer()).job
 
 
 def base64_of(data: bytes) -> str:
@@ -27,12 +34,12 @@ def base64_of(data: bytes) -> str:
 
 
 def from_json(members: object, content_type: str = "application/json") -> Submit:
-    return submission(content_type, json.dumps(members).encode(), (), LIMITS)
+    return submission(content_type, json.dumps(members).encode())
 
 
 def from_raw(text: str | bytes) -> Submit:
     body = text if isinstance(text, bytes) else text.encode()
-    return submission("application/json", body, (), LIMITS)
+    return submission("application/json", body)
 
 
 def from_image_data(raw: str) -> Submit:
@@ -58,11 +65,11 @@ IMAGE_PART = part("image", IMAGE, filename="../../etc/passwd")
 
 
 def from_form(body: bytes, content_type: str = FORM) -> Submit:
-    return submission(content_type, body, (), LIMITS)
+    return submission(content_type, body)
 
 
 def from_bare(image: bytes = IMAGE, *more: tuple[str, str], **words: str) -> Submit:
-    return submission("image/png", image, [*(WORDS | words).items(), *more], LIMITS)
+    return submission("image/png", image, [*(WORDS | words).items(), *more])
 
 
 def problem_of(call, *arguments: object, **words: object) -> Problem:
@@ -110,7 +117,7 @@ def test_a_form_needs_no_file_name_to_have_an_image():
     "content_type", ["image/png", "IMAGE/anything", "application/octet-stream", "image/x; a=b"]
 )
 def test_a_bare_image_is_the_body_itself(content_type):
-    assert submission(content_type, IMAGE, WORDS.items(), LIMITS) == WANTED
+    assert submission(content_type, IMAGE, WORDS.items()) == WANTED
 
 
 @pytest.mark.parametrize(
@@ -126,7 +133,7 @@ def test_a_bare_image_is_the_body_itself(content_type):
     ],
 )
 def test_any_other_media_type_is_not_supported(content_type):
-    problem = problem_of(submission, content_type, b"{}", (), LIMITS)
+    problem = problem_of(submission, content_type, b"{}")
 
     assert (problem.code, problem.kind.status) == ("unsupported_media_type", 415)
 
@@ -142,7 +149,8 @@ def test_what_else_can_be_said_is_kept():
 
     submit = from_json({"image_data": base64_of(IMAGE), **VALUES, **said})
 
-    recipe = Recipe((Thumbnail(30, 20, enlarge=False),), Output(format="webp", quality=50))
+    thumbnail = Thumbnail(30, 20, enlarge=False)
+    recipe = Recipe((Output(operations=(thumbnail,), format="webp", quality=50),))
     assert submit == Submit(IMAGE, "thumbnail", recipe, "high")
 
 
@@ -150,12 +158,12 @@ def test_what_else_can_be_said_is_kept():
 def test_words_can_say_no(word):
     submit = from_bare(operation="thumbnail", enlarge=word)
 
-    assert submit.recipe.operations == (Thumbnail(30, 20, enlarge=False),)
+    assert submit.recipe.outputs[0].operations == (Thumbnail(30, 20, enlarge=False),)
 
 
 @pytest.mark.parametrize("name", ["jpg", "jpeg"])
 def test_a_jpeg_may_be_called_jpg(name):
-    assert from_bare(output_format=name).recipe.output.format == "jpeg"
+    assert from_bare(output_format=name).recipe.outputs[0].format == "jpeg"
 
 
 def test_null_is_as_good_as_absent():
@@ -195,7 +203,7 @@ def test_a_word_that_is_no_whole_number_in_range_is_refused(name, word):
 
 @pytest.mark.parametrize(
     "value",
-    ["0", "4097", "-1", "300.0", "1e2", '"30"', '"١٢"', "true", "null", "[]", "{}", "9" * 25],
+    ["0", "4097", "-1", "300.0", "1e2", '"30"', '"١٢"', "true", "[]", "{}", "9" * 25],
 )
 @pytest.mark.parametrize("name", ["width", "height"])
 def test_a_value_that_is_no_whole_number_in_range_is_refused(name, value):
@@ -215,7 +223,7 @@ def test_a_number_that_json_does_not_have_is_malformed(value):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("operation", "crop"),
+        ("operation", "melt"),
         ("operation", "Resize"),
         ("operation", ""),
         ("operation", 1),
@@ -227,10 +235,13 @@ def test_a_number_that_json_does_not_have_is_malformed(value):
         ("quality", "90"),
         ("priority", "urgent"),
         ("priority", 1),
-        ("enlarge", True),
+        ("enlarge", 1),
+        ("factor", 2),
         ("unknown", 1),
         ("image_url", "http://example.org/a.png"),
-        ("image_id", "a"),
+        ("image_id", 1),
+        ("image_id", ""),
+        ("image_id", "a" * (MAX_NAME + 1)),
     ],
 )
 def test_a_wrong_member_is_pointed_at(name, value):
@@ -243,7 +254,7 @@ def test_a_wrong_member_is_pointed_at(name, value):
 def test_all_faults_are_found_at_once():
     problem = problem_of(from_json, {"operation": "resize", "width": 0, "quality": "a", "x": 1})
 
-    assert pointers(problem) == ["/image_data", "/width", "/height", "/quality", "/x"]
+    assert pointers(problem) == ["/image_data", "/width", "/quality", "/x"]
 
 
 def test_an_unknown_name_is_pointed_at_as_rfc_6901_says():
@@ -267,6 +278,13 @@ def test_an_empty_image_is_a_422():
     assert pointers(problem_of(from_form, empty)) == ["/image"]
 
 
+def test_an_image_may_be_named_that_is_there_already():
+    as_json = from_json({**VALUES, "image_id": "a-b_C"})
+    as_form = from_form(form(*fields(**WORDS, image_id="a-b_C")))
+
+    assert as_json == as_form == Submit("a-b_C", *WANTED_OF_IMAGE)
+
+
 @pytest.mark.parametrize("other", ["image_url", "image_id"])
 def test_more_than_one_image_is_a_422(other):
     problem = problem_of(from_json, {**VALUES, "image_data": "AAAA", other: "a"})
@@ -283,8 +301,8 @@ def test_a_file_and_an_image_in_the_json_part_are_two():
 def test_an_image_at_the_limit_is_taken_and_one_beyond_it_is_too_large():
     at, beyond = bytes(LIMITS.image), bytes(LIMITS.image + 1)
 
-    assert from_bare(at).data == at
-    assert from_json({**VALUES, "image_data": base64_of(at)}).data == at
+    assert from_bare(at).image == at
+    assert from_json({**VALUES, "image_data": base64_of(at)}).image == at
     for problem in (
         problem_of(from_bare, beyond),
         problem_of(from_json, {**VALUES, "image_data": base64_of(beyond)}),
@@ -311,12 +329,12 @@ def test_an_image_at_the_limit_is_taken_and_one_beyond_it_is_too_large():
     ],
 )
 def test_base64_is_read_as_it_is_written(raw):
-    assert from_image_data(raw).data == b"\0\1\2\3"
+    assert from_image_data(raw).image == b"\0\1\2\3"
 
 
 @pytest.mark.parametrize("raw", ['"\\/+\\/+"', '"/+/+"'])
 def test_an_escaped_slash_is_a_slash(raw):
-    assert from_image_data(raw).data == b"\xff\xef\xfe"
+    assert from_image_data(raw).image == b"\xff\xef\xfe"
 
 
 @pytest.mark.parametrize(
@@ -441,6 +459,28 @@ def test_members_are_bounded():
     assert problem_of(from_bare, IMAGE, *[("a", "1")] * MAX_MEMBERS).code == "malformed"
 
 
+@pytest.mark.parametrize("inside", [("operations", []), ("output", None), ("gravity", None)])
+def test_members_of_members_are_bounded_as_well(inside):
+    name, is_list = inside
+    wide = {str(number): 1 for number in range(MAX_MEMBERS + 1)}
+    long = {"secret" * MAX_NAME: 1}
+
+    for each in (wide, long):
+        members = {"image_data": "AAAA", name: each if is_list is None else [each]}
+        problem = problem_of(from_json, members)
+        assert problem.code == "malformed"
+        assert b"secret" not in problem.body()
+
+
+def test_of_very_many_faults_the_first_are_told():
+    many = {str(number): 1 for number in range(5)}
+    operations = [{"op": "flip", **many} for _ in range(32)]
+
+    problem = problem_of(from_json, {"image_data": "AAAA", "operations": operations})
+
+    assert len(pointers(problem)) == MAX_FAULTS < 5 * 32
+
+
 def test_the_image_is_not_one_of_the_members_that_are_bounded():
     members = {str(number): 1 for number in range(MAX_MEMBERS)}
 
@@ -466,7 +506,10 @@ def test_a_name_that_is_too_long_is_malformed_and_not_repeated(call, argument):
 
 @pytest.mark.parametrize(
     ("name", "choices"),
-    [("priority", "high, normal, low"), ("output_format", "jpeg, png, webp, gif")],
+    [
+        ("priority", "high, normal, low"),
+        ("output_format", "jpeg, png, webp, gif, avif, tiff, auto, json"),
+    ],
 )
 def test_a_wrong_choice_is_told_the_right_ones_and_not_repeated(name, choices):
     problem = problem_of(from_bare, **{name: "secret"})
@@ -478,7 +521,7 @@ def test_a_wrong_choice_is_told_the_right_ones_and_not_repeated(name, choices):
 def test_the_last_of_two_members_of_one_name_counts():
     text = '{"image_data":"AAAA","operation":"resize","width":1,"width":30,"height":20}'
 
-    assert from_raw(text).recipe.operations == (Resize(30, 20),)
+    assert from_raw(text).recipe.outputs[0].operations == (Resize(30, 20),)
 
 
 # --- Forms and words ------------------------------------------------------------------------------
@@ -561,28 +604,41 @@ JSON_VALUES = st.recursive(
     max_leaves=8,
 )
 NAMES = st.sampled_from(
-    [*WORDS, "image_data", "image_url", "image_id", "enlarge", "output_format", "quality"]
+    [
+        *(*WORDS, "image_data", "image_url", "image_id", "enlarge", "output_format", "quality"),
+        *("operations", "output", "outputs", "preset", "op", "name", "format", "gravity", "x", "y"),
+        *("expect", "size", "autorotate", "priority"),
+    ]
 )
 LIKELY = st.sampled_from(
-    ["AAAA", "resize", "thumbnail", 1, 300, 300.0, True, "high", "jpg", "data:;base64,AAAA", "1e2"]
+    [
+        *("AAAA", "resize", "thumbnail", 1, 300, 300.0, True, "high", "jpg", "data:;base64,AAAA"),
+        *("1e2", "25%", "crop", "9" * 5000),
+    ]
+)
+LIKELY_OBJECTS = st.recursive(
+    LIKELY,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=12,
 )
 
 
 def gives_a_submit_or_a_problem(content_type, body, query) -> None:
     try:
-        answer: Submit | Problem = submission(content_type, body, query, LIMITS)
+        answer: Submit | Problem = submission(content_type, body, query)
     except Problem as problem:
         answer = problem
     match answer:
-        case Submit(data=data):
-            assert data
+        case Submit(image=image, recipe=recipe):
+            assert image
+            assert decode_recipe(encode_recipe(recipe)) == recipe
         case Problem(kind=kind, code=code):
             assert 400 <= kind.status < 500
             assert json.loads(answer.body())["code"] == code
 
 
 @anything
-@given(st.dictionaries(NAMES | st.text(), LIKELY | JSON_VALUES, max_size=12))
+@given(st.dictionaries(NAMES | st.text(), LIKELY_OBJECTS | JSON_VALUES, max_size=12))
 def test_any_json_object_is_a_submit_or_a_problem(members):
     gives_a_submit_or_a_problem("application/json", json.dumps(members).encode(), ())
 
@@ -629,13 +685,13 @@ def test_base64_in_lines_is_the_same_image(image, width):
     text = base64_of(image)
     lines = "\r\n".join(text[at : at + width] for at in range(0, len(text), width))
 
-    assert from_json({**VALUES, "image_data": lines}).data == image
+    assert from_json({**VALUES, "image_data": lines}).image == image
 
 
 @anything
 @given(st.binary(min_size=1, max_size=LIMITS.image).filter(lambda image: b"--B" not in image))
 def test_any_image_comes_through_a_form_unchanged(image):
-    assert from_form(form(part("image", image, filename="a"), *fields(**WORDS))).data == image
+    assert from_form(form(part("image", image, filename="a"), *fields(**WORDS))).image == image
 
 
 def test_a_missing_image_is_pointed_at_where_it_belongs():
@@ -647,3 +703,34 @@ def test_an_image_in_a_part_of_another_name_is_pointed_at():
     lost = part("photo", IMAGE, filename="photo.jpg")
 
     assert pointers(problem_of(from_form, form(*fields(**WORDS), lost))) == ["/photo"]
+
+
+# --- An image by itself ---------------------------------------------------------------------------
+
+
+def keep(content_type: str, body: bytes, query: Iterable[tuple[str, str]] = ()) -> bytes:
+    return picture(Body(content_type, body, query), LIMITS)
+
+
+def test_an_image_can_be_sent_in_each_of_the_three_forms():
+    as_json = json.dumps({"image_data": base64_of(IMAGE)}).encode()
+
+    assert keep("image/png", IMAGE) == IMAGE
+    assert keep("application/json", as_json) == IMAGE
+    assert keep(FORM, form(IMAGE_PART)) == IMAGE
+    assert keep(FORM, form(part("request", as_json))) == IMAGE
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "query", "pointer"),
+    [
+        ("image/png", IMAGE, [("width", "1")], "/width"),
+        ("image/png", b"", [], "/image"),
+        ("application/json", b"{}", [], "/image_data"),
+        ("application/json", b'{"image_data":"AAAA","operation":"flip"}', [], "/operation"),
+        ("application/json", b'{"image_id":"a"}', [], "/image_id"),
+        (FORM, form(IMAGE_PART, *fields(priority="high")), [], "/priority"),
+    ],
+)
+def test_nothing_else_may_come_with_it(content_type, body, query, pointer):
+    assert pointers(problem_of(keep, content_type, body, query)) == [pointer]

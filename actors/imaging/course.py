@@ -1,0 +1,174 @@
+"""The way of one output: from the picture as it is stored to the one that is written.
+
+The crops and the scaling that come first are done while decoding, as a window on the original.
+What follows is resolved on the first frame, and done to every other one in the same way.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from PIL import Image
+
+from actors.imaging.errors import ImpossibleRecipe, RenderStopped
+from actors.imaging.facts import Limits, Size
+from actors.imaging.geometry import Box
+from actors.imaging.operations.framing import Crop
+from actors.imaging.operations.scaling import Resize
+from actors.imaging.recipe import Operation
+from actors.imaging.step import Apply, Others, Scene, Step
+
+Stopped = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of the upright original in `box`, at `size`: what crops and one scaling come to.
+
+    `scaled` is the part that was scaled, None if none was. What had been cropped away by then must
+    not be looked at; but what was later on is still a neighbour of what is seen.
+    """
+
+    box: Box
+    size: Size
+    scaled: Box | None = None
+
+    def after(self, step: Step) -> Window | None:
+        """Return the window on what a resolved `step` makes; None if it is no window any more."""
+        match step:
+            case Crop():
+                left, top, right, bottom = self.box
+                across, down = (right - left) / self.size[0], (bottom - top) / self.size[1]
+                x, y, x_end, y_end = step.box
+                box = (
+                    *(left + x * across, top + y * down),
+                    *(left + x_end * across, top + y_end * down),
+                )
+                return replace(self, box=box, size=step.size_after(self.size))
+            case Resize():
+                size = step.size_after(self.size)
+                if size == self.size:
+                    return self
+                return None if self.scaled else replace(self, size=size, scaled=self.box)
+            case _:
+                return None
+
+
+class _Due(NamedTuple):
+    """A step that is still to be done, and what the client called it."""
+
+    number: int
+    name: str
+    step: Step
+
+
+class Course:
+    """What is to be done for one output, in the order of its operations.
+
+    `window` is what the first of them come to, known before a pixel is.
+    `resolved` are the operations so far as they were done, in whole pixels.
+
+    Raises:
+      ImpossibleRecipe: from every method, with the number of the step that does not fit.
+    """
+
+    def __init__(
+        self, operations: tuple[Operation, ...], size: Size, limits: Limits, others: Others
+    ) -> None:
+        self._limits = limits
+        self._others = others
+        self._ahead = deque(
+            _Due(number, str(step.__struct_config__.tag), step)
+            for number, step in enumerate(operations, 1)
+        )
+        self._prepared: list[Apply] = []
+        # The picture where the next step is due, as far as it is known by then.
+        self._size = size
+        self._image: Image.Image | None = None
+        self.resolved: list[Step] = []
+        self.window = Window((0.0, 0.0, float(size[0]), float(size[1])), size)
+        for due in self._resolve():
+            window = self.window.after(due.step)
+            if window is None:
+                self._ahead.appendleft(due)
+                break
+            self.window = window
+            self._size = window.size
+            self.resolved.append(due.step)
+
+    def begin(self, image: Image.Image, stopped: Stopped) -> Image.Image:
+        """Do what is left to the first frame, of which `image` is the window."""
+        self._image = image
+        for due in self._resolve():
+            go_on(stopped)
+            with _named(due):
+                apply = due.step.prepare(image.size, self._others)
+                image = apply(image)
+            self._image, self._size = image, image.size
+            self._prepared.append(apply)
+            self.resolved.append(due.step)
+        self._image = None
+        return image
+
+    def repeat(self, image: Image.Image, stopped: Stopped) -> Image.Image:
+        """Do the same to another frame."""
+        for apply in self._prepared:
+            go_on(stopped)
+            image = apply(image)
+        return image
+
+    def foresee(self) -> Iterator[Size]:
+        """Yield the size after each step that follows the window, as far as a header tells."""
+        for due in self._resolve():
+            self._size = due.step.size_after(self._size)
+            self.resolved.append(due.step)
+            yield self._size
+
+    @property
+    def is_foreseen(self) -> bool:
+        """Whether no step is left that must look at the picture."""
+        return not self._ahead
+
+    def _resolve(self) -> Iterator[_Due]:
+        """Yield one step after another in whole pixels, until one must look and cannot."""
+        while self._ahead and (self._image or not self._ahead[0].step.looks):
+            due = self._ahead.popleft()
+            with _named(due):
+                parts = due.step.resolve(Scene(self._size, self._look))
+                if parts == (due.step,):
+                    self._check(due.step.size_after(self._size))
+            if parts == (due.step,):
+                yield due
+            else:
+                self._ahead.extendleft(due._replace(step=part) for part in reversed(parts))
+
+    def _look(self) -> Image.Image:
+        if self._image is None:
+            raise AssertionError("only a step that looks may look")
+        return self._image
+
+    def _check(self, size: Size) -> None:
+        width, height = size
+        if width * height > self._limits.max_pixels:
+            raise ImpossibleRecipe(
+                f"the picture would be {width:,} x {height:,} pixels; "
+                f"at most {self._limits.max_pixels:,} in all are allowed"
+            )
+
+
+def go_on(stopped: Stopped) -> None:
+    """Raise `RenderStopped` if `stopped` says so."""
+    if stopped():
+        raise RenderStopped
+
+
+@contextmanager
+def _named(due: _Due) -> Iterator[None]:
+    try:
+        yield
+    except ImpossibleRecipe as error:
+        raise ImpossibleRecipe(f"Step {due.number} ({due.name}): {error}.") from error

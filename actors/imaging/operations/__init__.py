@@ -1,0 +1,1 @@
+"""The operations, each a struct with its function; grouped by what they change."""

@@ -1,0 +1,246 @@
+"""Decoding: the pixels of TIFF and AVIF, and that nothing else of a file reaches a decoder."""
+
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from actors.imaging.decode import decode
+from actors.imaging.errors import NotAnImage
+from actors.imaging.facts import Limits
+from actors.imaging.inspect import SUFFIXES, inspect
+from tests.imaging.containers import avif, coded, full, grid, ispe, plain_tiff, reference
+from tests.imaging.pictures import (
+    chunk,
+    gif,
+    photograph,
+    png,
+    quarters,
+    segment,
+    with_segments,
+    written,
+)
+
+LIMITS = Limits(formats=frozenset(SUFFIXES))
+LEVELS = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+
+
+def decoded(data):
+    image = decode(data, inspect(data, LIMITS), None).image
+    return image.mode, np.asarray(image).astype(int)
+
+
+def packed(samples, order="<"):
+    return np.ascontiguousarray(samples, dtype=samples.dtype.newbyteorder(order)).tobytes()
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_a_tiff_holds_what_was_written(mode, compression):
+    photo = photograph(61, 43)
+    clear = photo.convert("RGBA")
+    clear.putalpha(photograph(61, 43, 2).convert("L"))
+    original = photo.quantize(50) if mode == "P" else clear.convert(mode)
+
+    shown, pixels = decoded(written(original, "tiff", compression=compression))
+
+    assert shown == {"1": "L", "P": "RGB"}.get(mode, mode)
+    expected = {"P": lambda: np.array(original.getpalette()).reshape(-1, 3)[np.asarray(original)],
+                "1": lambda: 255 * np.asarray(original)}  # fmt: skip
+    assert (pixels == expected.get(mode, lambda: np.asarray(original))()).all()
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("deflated", [False, True])
+def test_sixteen_bits_of_grey_are_their_higher_eight(order, deflated):
+    samples = LEVELS.astype(np.uint16) * 256 + 200
+    pixels = packed(samples, order)
+    if deflated:
+        pixels = zlib.compress(pixels)
+
+    mode, shown = decoded(
+        plain_tiff(order=order, t258=(3, 16), t259=(3, 8 if deflated else 1), pixels=pixels)
+    )
+
+    assert mode == "L"
+    assert (shown == LEVELS).all()
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_colours_that_are_stored_apart_are_brought_together(order):
+    planes = [LEVELS, LEVELS[::-1], LEVELS[:, ::-1]]
+    mode, shown = decoded(
+        plain_tiff(
+            order=order,
+            pixels=b"".join(plane.tobytes() for plane in planes),
+            t258=(3, 8, 8, 8),
+            t262=(3, 2),
+            t273=(4, 134, 146, 158),
+            t277=(3, 3),
+            t279=(4, 12, 12, 12),
+            t284=(3, 2),
+        )
+    )
+
+    assert mode == "RGB"
+    assert (shown == np.stack(planes, axis=-1)).all()
+
+
+def test_tiles_are_put_side_by_side():
+    picture = np.arange(32 * 40, dtype=np.uint32).reshape(32, 40).astype(np.uint8)
+    wide = np.pad(picture, ((0, 0), (0, 8)))
+    tiles = [wide[y : y + 16, x : x + 16].tobytes() for y in (0, 16) for x in (0, 16, 32)]
+    start = 8 + 2 + 12 * 10 + 4
+
+    mode, shown = decoded(
+        plain_tiff(
+            40,
+            32,
+            pixels=b"".join(tiles),
+            t273=None,
+            t278=None,
+            t279=None,
+            t322=(3, 16),
+            t323=(3, 16),
+            t324=(4, *(start + 256 * number for number in range(6))),
+            t325=(4, *[256] * 6),
+        )
+    )
+
+    assert mode == "L"
+    assert (shown == picture).all()
+
+
+def test_white_can_be_nothing():
+    assert (decoded(plain_tiff(pixels=LEVELS.tobytes(), t262=(3, 0)))[1] == 255 - LEVELS).all()
+
+
+def test_premultiplied_colours_are_divided_again():
+    pixels = np.array([[[100, 50, 0, 128], [0, 0, 0, 0], [9, 9, 9, 255], [10, 20, 30, 64]]])
+
+    _, shown = decoded(
+        plain_tiff(
+            4, 1, pixels=pixels.astype(np.uint8).tobytes(), t258=(3, 8, 8, 8, 8), t262=(3, 2),
+            t277=(3, 4), t338=(3, 1),
+        )
+    )  # fmt: skip
+
+    assert shown[0, 2].tolist() == [9, 9, 9, 255]
+    assert np.abs(shown[0, 0] - (199, 100, 0, 128)).max() <= 1
+    assert np.abs(shown[0, 3] - (40, 80, 120, 64)).max() <= 1
+
+
+def test_the_first_page_is_decoded_whatever_the_others_are():
+    data = plain_tiff(pixels=LEVELS.tobytes())
+    end = 8 + 2 + 12 * 9
+    assert data[end : end + 4] == bytes(4)
+
+    looped = data[:end] + b"\x08\0\0\0" + data[end + 4 :]
+
+    assert (decoded(looped)[1] == LEVELS).all()
+
+
+@pytest.mark.parametrize("subsampling", ["4:2:0", "4:2:2", "4:4:4"])
+def test_an_avif_shows_its_colours(subsampling):
+    original = quarters(128, 96)
+
+    mode, shown = decoded(written(original, "avif", quality=90, subsampling=subsampling))
+
+    assert mode == "RGB"
+    for y, x in ((20, 20), (20, 100), (70, 20), (70, 100)):
+        assert np.abs(shown[y, x] - original.getpixel((x, y))).max() <= 4
+
+
+def test_tiles_of_an_avif_are_where_they_belong():
+    colours = [(200, 30, 30), (30, 200, 30), (30, 30, 200), (90, 90, 90), (9, 9, 9), (240, 240, 0)]
+    streams = [coded(Image.new("RGB", (64, 64), colour), quality=90) for colour in colours]
+    data = avif(
+        [(b"grid", grid(3, 2, 180, 120)), *((b"av01", stream) for stream, _ in streams)],
+        [ispe(180, 120), ispe(64, 64), streams[0][1]],
+        {1: [1]} | {number: [2, 3] for number in range(2, 8)},
+        references=reference(b"dimg", 1, *range(2, 8)),
+    )
+
+    _, shown = decoded(data)
+
+    assert shown.shape == (120, 180, 3)
+    for number, colour in enumerate(colours):
+        x, y = 64 * (number % 3) + 20, 64 * (number // 3) + 20
+        assert np.abs(shown[y, x] - colour).max() <= 4
+
+
+def test_an_avif_is_as_clear_as_its_second_picture_says():
+    stream, config = coded(Image.new("RGB", (64, 64), "teal"))
+    alpha, alpha_config = coded(Image.linear_gradient("L").resize((64, 64)), quality=95)
+    data = avif(
+        [(b"av01", stream), (b"av01", alpha)],
+        [ispe(64, 64), config, alpha_config,
+         full(b"auxC", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0")],
+        {1: [1, 2], 2: [1, 3, 4]},
+        references=reference(b"auxl", 2, 1),
+    )  # fmt: skip
+
+    mode, shown = decoded(data)
+
+    assert mode == "RGBA"
+    assert np.abs(shown[:, 30, 3] - np.linspace(0, 255, 64)).max() <= 6
+
+
+def test_broken_metadata_of_an_avif_are_not_read():
+    stream, config = coded(photograph(64, 64))
+    about = [(b"Exif", b"\xff" * 50), (b"mime", b"\0application/rdf+xml\0<")]
+
+    data = avif(
+        [(b"av01", stream), *about],
+        [ispe(64, 64), config],
+        {1: [1, 2]},
+        references=reference(b"cdsc", 2, 1) + reference(b"cdsc", 3, 1),
+    )
+
+    assert decoded(data)[1].shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("cut", [0xE0, 0xEE])
+def test_a_marker_of_a_jpeg_that_is_cut_is_not_heeded(cut):
+    data = written(photograph(20, 10), "jpeg")
+
+    marked = with_segments(data, segment(cut, {0xE0: b"JFIF\0", 0xEE: b"Adobe\0"}[cut]))
+
+    assert (decoded(marked)[1] == decoded(data)[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("colour", "length"), [(3, 3), (3, 0), (0, 0), (0, 1), (0, 6), (2, 2), (2, 7), (4, 2), (6, 6)]
+)
+def test_a_transparency_of_a_png_that_makes_no_sense_is_none(colour, length):
+    samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    before = chunk(b"PLTE", bytes(6)) if colour == 3 else b""
+    rows = b"\0" + b"\1" * samples
+    plain = png(1, 1, rows, colour=colour, before=before)
+
+    mode, shown = decoded(
+        png(1, 1, rows, colour=colour, before=before + chunk(b"tRNS", bytes(length)))
+    )
+
+    assert (mode, shown.tolist()) == (decoded(plain)[0], decoded(plain)[1].tolist())
+
+
+def test_a_control_of_a_gif_that_is_cut_is_not_heeded():
+    assert decoded(gif(1, 1, before=b"!\xf9\1\x05\0"))[1].tolist() == decoded(gif(1, 1))[1].tolist()
+
+
+def test_the_decoder_of_a_file_is_gone_when_its_picture_is_there():
+    for kind in ("webp", "avif"):
+        data = written(photograph(20, 10), kind)
+
+        image = decode(data, inspect(data), None).image
+
+        assert type(image) is Image.Image
+
+
+def test_a_tiff_whose_data_are_rubbish_is_broken():
+    data = plain_tiff(pixels=b"\xa5" * 50, t259=(3, 8))
+
+    with pytest.raises(NotAnImage):
+        decoded(data)

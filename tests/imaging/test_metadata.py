@@ -1,0 +1,243 @@
+"""Metadata: found in every format, and rewritten so that nothing of the original file is left."""
+
+import itertools
+import struct
+import zlib
+
+import pytest
+from PIL import ExifTags, Image
+
+from actors.imaging.exif import exif_kept, orientation
+from actors.imaging.facts import MAX_PROFILE, Limits
+from actors.imaging.inspect import SUFFIXES, inspect
+from actors.imaging.metadata import Metadata, metadata
+from tests.imaging.containers import avif, box, coded, ispe, plain_tiff, reference, tiff
+from tests.imaging.mutation import mutations
+from tests.imaging.pictures import (
+    chunk,
+    colour_profile,
+    exif,
+    photograph,
+    png,
+    riff,
+    segment,
+    with_segments,
+    written,
+)
+
+LIMITS = Limits(formats=frozenset(SUFFIXES))
+PROFILE = colour_profile((0.44, 0.22, 0.01), (0.38, 0.72, 0.1), (0.14, 0.06, 0.71))
+MAKE, ORIENTATION, ARTIST, COPYRIGHT = 0x010F, 0x0112, 0x013B, 0x8298
+CAMERA, PLACE = ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo
+MAKERS_NOTES, TAKEN, WIDTH = 0x927C, 0x9003, 0xA002
+
+
+def camera_exif(order="<"):
+    """What a camera writes, as bytes: thumbnail, notes and place, and who has the rights."""
+    about = Image.Exif()
+    about.endian = order
+    about[MAKE] = "Maker of Cameras"
+    about[ORIENTATION] = 6
+    about[0x011A] = 300.0
+    about[ARTIST] = "A. Artist"
+    about[COPYRIGHT] = "(c) A. Artist"
+    about.get_ifd(CAMERA).update(
+        {TAKEN: "2024:05:06 07:08:09", MAKERS_NOTES: b"II" + bytes(500), WIDTH: 4000,
+         0x829A: 0.008, 0xA001: 2}
+    )  # fmt: skip
+    about.get_ifd(PLACE).update({1: "N", 2: (52.0, 30.0, 0.5), 3: "E", 4: (13.0, 22.0, 59.9)})
+    return about.tobytes().removeprefix(b"Exif\0\0")
+
+
+def read(data):
+    about = Image.Exif()
+    about.load(b"Exif\0\0" + data)
+    return about
+
+
+def metadata_of(data):
+    return metadata(data, inspect(data, LIMITS))
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "avif"])
+def test_exif_and_profile_are_found(kind):
+    about = metadata_of(
+        written(photograph(20, 10), kind, exif=b"Exif\0\0" + camera_exif(), icc_profile=PROFILE)
+    )
+
+    assert about.profile == PROFILE
+    assert read(about.exif)[MAKE] == "Maker of Cameras"
+    assert read(about.exif).get_ifd(PLACE)[1] == "N"
+
+
+def test_the_directory_of_a_tiff_is_its_exif():
+    data = written(photograph(20, 10), "tiff", exif=read(camera_exif()), icc_profile=PROFILE)
+
+    about = metadata_of(data)
+    kept = read(exif_kept(about.exif, "all"))
+
+    assert about.profile == PROFILE
+    assert (kept[MAKE], kept[ARTIST]) == ("Maker of Cameras", "A. Artist")
+    assert kept.get_ifd(CAMERA)[TAKEN] == "2024:05:06 07:08:09"
+    assert set(kept) == {MAKE, ORIENTATION, 0x011A, ARTIST, COPYRIGHT, CAMERA, PLACE}
+
+
+@pytest.mark.parametrize("kind", [*SUFFIXES])
+def test_what_has_no_metadata_has_none(kind):
+    about = metadata_of(written(photograph(20, 10), kind))
+
+    assert about == Metadata(b"", None)
+
+
+def test_a_profile_in_pieces_is_put_together_in_their_order():
+    photo = written(photograph(20, 10), "jpeg")
+    whole = bytes(range(256)) * 500
+    pieces = [
+        segment(0xE2, b"ICC_PROFILE\0" + bytes((number + 1, 3)) + whole[start : start + 60_000])
+        for number, start in enumerate(range(0, len(whole), 60_000))
+    ]
+
+    assert metadata_of(with_segments(photo, pieces[2], pieces[0], pieces[1])).profile == whole
+    assert metadata_of(with_segments(photo, pieces[0], pieces[2])).profile is None
+    assert metadata_of(with_segments(photo, *pieces, pieces[0])).profile is None
+
+
+@pytest.mark.parametrize("surplus", [0, 1])
+def test_profiles_are_bounded(surplus):
+    profile = bytes(MAX_PROFILE + surplus)
+    stream, config = coded(photograph(64, 64))
+    still = written(photograph(20, 10), "webp")[12:]
+    canvas = struct.pack("<I", 32) + b"\x13\0\0\x09\0\0"
+    files = [
+        riff((b"VP8X", canvas), (b"ICCP", profile), (still[:4], still[8:])),
+        avif([(b"av01", stream)], [ispe(64, 64), config, box(b"colr", b"prof", profile)],
+             {1: [1, 2, 3]}),
+        plain_tiff(t34675=(7, *profile)),
+        png(1, 1, bytes(4), before=chunk(b"iCCP", b"a\0\0" + zlib.compress(profile))),
+    ]  # fmt: skip
+
+    assert [metadata_of(data).profile for data in files] == [None if surplus else profile] * 4
+
+
+def test_exif_of_another_item_of_an_avif_is_not_that_of_the_picture():
+    stream, config = coded(photograph(64, 64))
+    items = [(b"av01", stream), (b"av01", stream), (b"Exif", bytes(4) + camera_exif())]
+    properties = [ispe(64, 64), config], {1: [1, 2], 2: [1, 2]}
+
+    of_another = avif(items, *properties, references=reference(b"cdsc", 3, 2))
+    of_it = avif(items, *properties, references=reference(b"cdsc", 3, 1))
+
+    assert metadata_of(of_another).exif == b""
+    assert metadata_of(of_it).exif == camera_exif()
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_all_is_everything_that_is_still_true(order):
+    kept = read(exif_kept(camera_exif(order), "all"))
+
+    assert dict(kept) == {
+        MAKE: "Maker of Cameras",
+        ORIENTATION: 1,
+        0x011A: 300.0,
+        ARTIST: "A. Artist",
+        COPYRIGHT: "(c) A. Artist",
+        CAMERA: kept[CAMERA],
+        PLACE: kept[PLACE],
+    }
+    assert kept.get_ifd(CAMERA) == {TAKEN: "2024:05:06 07:08:09", 0x829A: 0.008}
+    assert kept.get_ifd(PLACE) == {1: "N", 2: (52.0, 30.0, 0.5), 3: "E", 4: (13.0, 22.0, 59.9)}
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_copyright_is_nothing_but_names(order):
+    kept = exif_kept(camera_exif(order), "copyright")
+
+    assert dict(read(kept)) == {
+        ORIENTATION: 1, ARTIST: "A. Artist", COPYRIGHT: "(c) A. Artist"
+    }  # fmt: skip
+    assert b"Maker" not in kept
+    assert b"2024" not in kept
+
+
+@pytest.mark.parametrize("which", ["copyright", "all"])
+def test_the_thumbnail_is_gone(which):
+    thumbnail = written(photograph(16, 16), "jpeg")
+    fields = {COPYRIGHT: (2, *b"mine\0"), 0x010E: (2, *b"words\0")}
+    start = len(tiff(fields))
+    second = tiff({0x0103: (3, 6), 0x0201: (4, start + 99), 0x0202: (4, len(thumbnail))})[8:]
+    data = (tiff(fields, following=start) + second).ljust(start + 99, b"\0") + thumbnail
+
+    kept = exif_kept(data, which)
+
+    assert thumbnail[:20] not in kept
+    assert read(kept)[COPYRIGHT] == "mine"
+    assert len(kept) < 120
+
+
+@pytest.mark.parametrize("which", ["copyright", "all"])
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        b"",
+        b"II*\0",
+        b"II+\0\x08\0\0\0" + bytes(20),
+        b"II*\0\xff\xff\xff\xff",
+        exif(6),
+        exif(6)[:-12],
+        b"XX" + camera_exif()[2:],
+        b"Exif\0\0" + camera_exif(),
+        tiff({ARTIST: (2, *b"name")}).replace(b"\4\0\0\0name", b"\xff\xff\xff\x7fname"),
+        tiff({CAMERA: (4, 8), PLACE: (4, 2**32 - 1)}),
+        tiff({MAKERS_NOTES: (7, *bytes(100)), 0x0111: (4, 8), 0x02BC: (1, *b"<xmp>")}),
+    ],
+)
+def test_of_nothing_worth_keeping_nothing_is_kept(nothing, which):
+    assert exif_kept(nothing, which) == b""
+
+
+def test_what_does_not_fit_into_a_jpeg_is_left_out():
+    data = tiff(
+        {0x010E: (2, *bytes(64_999)), ARTIST: (2, *b"short\0"), 0x9286: (7, *bytes(70_000))}
+    )
+
+    kept = exif_kept(data, "all")
+
+    assert dict(read(kept)) == {ORIENTATION: 1, ARTIST: "short"}
+
+
+def test_fields_as_long_as_can_be_are_kept():
+    data = tiff({0x010E: (2, *b"x" * 64_000), 0x0131: (2, *b"y" * 3_000)})
+
+    kept = exif_kept(data, "all")
+
+    assert 64_000 < len(kept) < 65_500
+    assert dict(read(kept)) == {ORIENTATION: 1, 0x010E: "x" * 64_000}
+
+
+@pytest.mark.parametrize("which", ["copyright", "all"])
+def test_what_is_kept_is_kept_again(which):
+    kept = exif_kept(camera_exif(), which)
+
+    assert exif_kept(kept, which) == kept
+    assert orientation(kept) == 1
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_whatever_chance_makes_of_exif_what_is_kept_is_sound(order):
+    for changed in itertools.islice(mutations(camera_exif(order), 5), 500):
+        for which in ("copyright", "all"):
+            kept = exif_kept(changed, which)
+
+            assert exif_kept(kept, which) == kept
+            assert len(kept) < 65_500
+            assert set(read(kept)) <= {ORIENTATION, ARTIST, COPYRIGHT} or which == "all"
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "avif"])
+def test_what_is_kept_can_be_written_into_every_format(kind):
+    kept = exif_kept(camera_exif(), "all")
+
+    data = written(photograph(20, 10), kind, exif=b"Exif\0\0" * (kind == "jpeg") + kept)
+
+    assert inspect(data).orientation == 1
+    assert read(metadata_of(data).exif)[COPYRIGHT] == "(c) A. Artist"

@@ -1,0 +1,80 @@
+"""Plans: what a render would do, told before anything is decoded."""
+
+import pytest
+from PIL import Image
+
+from actors.imaging.errors import ImpossibleRecipe
+from actors.imaging.facts import DEFAULT_LIMITS
+from actors.imaging.operations.filters import Blur
+from actors.imaging.operations.framing import Crop, Flip, Rotate, Trim
+from actors.imaging.operations.scaling import Resize, Thumbnail
+from actors.imaging.plan import foresee
+from actors.imaging.recipe import Output, Recipe
+from actors.imaging.render import render
+from tests.imaging.pictures import exif, photograph, segment, with_segments, written
+
+PHOTO = written(photograph(120, 80), "jpeg")
+
+
+def plan(data: bytes, *outputs: Output, **recipe):
+    return foresee(data, Recipe(outputs, **recipe), DEFAULT_LIMITS)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        Output(),
+        Output(operations=(Resize("50%", 30, "cover"), Blur(2), Rotate(10)), format="webp"),
+        Output(operations=(Flip(), Crop(aspect="1:1"), Thumbnail(20, 20)), format="png"),
+        Output(name="one", operations=(Resize(width=33),), format="avif"),
+    ],
+    ids=lambda output: output.name,
+)
+def test_a_render_does_what_was_foreseen(output):
+    (foreseen,) = plan(PHOTO, output).outputs
+    (made,) = render(PHOTO, Recipe((output,)))
+
+    assert (foreseen.name, foreseen.format) == (made.name, made.format)
+    assert (foreseen.width, foreseen.height) == (made.width, made.height)
+    assert (foreseen.frames, foreseen.operations) == (made.frames, made.operations)
+
+
+def test_each_output_is_foreseen():
+    outputs = plan(PHOTO, Output(name="a"), Output(name="b", operations=(Thumbnail(9, 9),))).outputs
+
+    assert [(each.name, each.width, each.height) for each in outputs] == [
+        ("a", 120, 80),
+        ("b", 9, 6),
+    ]
+
+
+@pytest.mark.parametrize(("autorotate", "size"), [(True, (80, 120)), (False, (120, 80))])
+def test_the_orientation_counts(autorotate, size):
+    turned = with_segments(PHOTO, segment(0xE1, b"Exif\0\0" + exif(6)))
+
+    (foreseen,) = plan(turned, Output(), autorotate=autorotate).outputs
+
+    assert (foreseen.width, foreseen.height) == size
+
+
+def test_what_must_look_at_the_picture_ends_what_can_be_foreseen():
+    (foreseen,) = plan(PHOTO, Output(operations=(Thumbnail(60, 60), Trim(), Flip()))).outputs
+
+    assert (foreseen.width, foreseen.height) == (None, None)
+    assert foreseen.operations == (Resize(60, 40),)
+
+
+@pytest.mark.parametrize(("kind", "frames"), [("gif", 3), ("webp", 3), ("jpeg", 1), ("json", 1)])
+def test_frames_are_foreseen_where_the_format_has_them(kind, frames):
+    images = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
+    animation = written(images[0], "gif", save_all=True, append_images=images[1:])
+
+    (foreseen,) = plan(animation, Output(format=kind)).outputs
+    (made,) = render(animation, Recipe((Output(format=kind),)))
+
+    assert foreseen.frames == made.frames == frames
+
+
+def test_a_step_that_does_not_fit_is_named():
+    with pytest.raises(ImpossibleRecipe, match=r"^Step 2 \(crop\): "):
+        plan(PHOTO, Output(operations=(Flip(), Crop(100, 0, 50, 50))))
