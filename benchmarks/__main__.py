@@ -21,6 +21,7 @@ import psutil
 from benchmarks.catalogue import claims, fill
 from benchmarks.imaging import imaging, outputs
 from benchmarks.photos import photo
+from benchmarks.planning import planning
 from benchmarks.service import service
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ BENCHMARKS: dict[str, Callable[[Effort], None]] = {
     "render-12mp": lambda effort: render("render-12mp", (4000, 3000), 88, (800, 600), effort),
     "imaging": lambda effort: imaging(3 * effort.turns),
     "outputs": lambda effort: outputs(3 * effort.turns),
+    "planning": lambda _: planning(),
     "submits": submits,
     "claims": lambda effort: claims(effort.pending),
     "memory": memory,

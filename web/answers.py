@@ -85,8 +85,14 @@ class _Foreseen(msgspec.Struct):
     operations: list[dict[str, object]]
 
 
+class _Predicted(msgspec.Struct):
+    memory_bytes: int
+    cpu_seconds: float
+
+
 class _Plan(msgspec.Struct):
     facts: Facts
+    predicted: _Predicted
     outputs: list[_Foreseen]
 
 
@@ -157,7 +163,8 @@ class Answers:
             )
             for each in plan.outputs
         ]
-        return msgspec.json.encode(_Plan(plan.facts, outputs))
+        predicted = _Predicted(plan.cost.memory, round(plan.cost.seconds, 3))
+        return msgspec.json.encode(_Plan(plan.facts, predicted, outputs))
 
     def _job(self, job: Job) -> _Job:
         width, height = _asked_size(job)

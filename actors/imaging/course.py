@@ -58,6 +58,25 @@ class Window:
                 return None
 
 
+class Stage(NamedTuple):
+    """A step that is foreseen, and the sizes before and after it: at most, if it must look."""
+
+    step: Step
+    before: Size
+    after: Size
+
+
+class Foresight(NamedTuple):
+    """What is to come, each step with what it is done to, and the `size` in the end.
+
+    Unless `is_sized`, a step must look to know how much to leave, and the sizes are at most so.
+    """
+
+    stages: tuple[Stage, ...]
+    size: Size
+    is_sized: bool
+
+
 class _Due(NamedTuple):
     """A step that is still to be done, and what the client called it."""
 
@@ -121,17 +140,31 @@ class Course:
             image = apply(image)
         return image
 
-    def foresee(self) -> Iterator[Size]:
-        """Yield the size after each step that follows the window, as far as a header tells."""
-        for due in self._resolve():
-            self._size = due.step.size_after(self._size)
-            self.resolved.append(due.step)
-            yield self._size
-
-    @property
-    def is_foreseen(self) -> bool:
-        """Whether no step is left that must look at the picture."""
-        return not self._ahead
+    def foresee(self) -> Foresight:
+        """Return what follows the window, as far as a header tells."""
+        stages: list[Stage] = []
+        looked, sized = False, True
+        while self._ahead:
+            try:
+                for due in self._resolve():
+                    before, self._size = self._size, due.step.size_after(self._size)
+                    stages.append(Stage(due.step, before, self._size))
+                    if not looked:
+                        self.resolved.append(due.step)
+            except ImpossibleRecipe:
+                if sized:
+                    raise
+                break  # It may well fit what is left of the picture.
+            if self._ahead:
+                looked = True
+                due = self._ahead.popleft()
+                stages.append(Stage(due.step, self._size, self._size))
+                blind = due.step.unseen()
+                if blind is None:
+                    sized = False
+                else:
+                    self._ahead.appendleft(due._replace(step=blind))
+        return Foresight(tuple(stages), self._size, sized)
 
     def _resolve(self) -> Iterator[_Due]:
         """Yield one step after another in whole pixels, until one must look and cannot."""

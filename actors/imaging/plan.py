@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
+from actors.imaging.cost import Cost, Work, cost_of
 from actors.imaging.course import Course
+from actors.imaging.decode import draft_of
 from actors.imaging.facts import Facts, Format, Limits
 from actors.imaging.inspect import inspect
 from actors.imaging.recipe import Output, Recipe
-from actors.imaging.render import moves
+from actors.imaging.render import moves, steps_of, wanted
+from actors.imaging.source import largest
 from actors.imaging.step import Step
 
 
@@ -16,9 +21,9 @@ from actors.imaging.step import Step
 class Foreseen:
     """One output as it would be.
 
-    What a step makes that must look at the picture (`trim`, `smart`) cannot be foreseen: `width`
-    and `height` are None then, and `operations` end before it. Which format `auto` chooses depends
-    on the picture as well.
+    `operations` end before what must look at the picture (`trim`, `smart`). How much a `trim`
+    leaves is not known before: `width` and `height` are None then. Which format `auto` chooses
+    depends on the picture as well.
     """
 
     name: str
@@ -31,10 +36,11 @@ class Foreseen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a render would do."""
+    """What a render would do, and what it would take."""
 
     facts: Facts
     outputs: tuple[Foreseen, ...]
+    cost: Cost
 
 
 def foresee(data: bytes, recipe: Recipe, limits: Limits) -> Plan:
@@ -47,21 +53,43 @@ def foresee(data: bytes, recipe: Recipe, limits: Limits) -> Plan:
     facts = inspect(data, limits)
     if not recipe.autorotate:
         facts = replace(facts, orientation=1)
-    outputs = tuple(_foresee(output, facts, limits) for output in recipe.outputs)
-    return Plan(facts=facts, outputs=outputs)
+    foreseen = tuple(_foreseen(output, facts, limits) for output in recipe.outputs)
+    works = [_work(output, facts, limits) for output in recipe.outputs]
+    cost = cost_of(len(data), facts, _draft(works, facts), works)
+    return Plan(facts=facts, outputs=foreseen, cost=cost)
 
 
-def _foresee(output: Output, facts: Facts, limits: Limits) -> Foreseen:
+def _foreseen(output: Output, facts: Facts, limits: Limits) -> Foreseen:
     course = Course(output.operations, facts.size_as_shown, limits, {})
-    size = course.window.size
-    for size in course.foresee():  # noqa: B007  (the last one counts)
-        pass
-    known = size if course.is_foreseen else (None, None)
+    ahead = course.foresee()
+    width, height = ahead.size if ahead.is_sized else (None, None)
     return Foreseen(
         name=output.name,
         format=output.format or facts.format,
-        width=known[0],
-        height=known[1],
+        width=width,
+        height=height,
         frames=facts.frames if moves(output, facts) else 1,
         operations=tuple(course.resolved),
     )
+
+
+def _work(output: Output, facts: Facts, limits: Limits) -> Work:
+    course = Course(steps_of(output), facts.size_as_shown, limits, {})
+    ahead = course.foresee()
+    return Work(output, _kinds(output, facts), course.window, ahead, moves(output, facts))
+
+
+def _draft(works: Sequence[Work], facts: Facts) -> int:
+    stills = [wanted(work.window, facts) for work in works if not work.moves]
+    return draft_of(facts, largest(stills))
+
+
+def _kinds(output: Output, facts: Facts) -> tuple[Format, ...]:
+    """Return the formats that it may be written in."""
+    match output.format:
+        case "json":
+            return ()
+        case "auto":
+            return output.accepts or get_args(Format)
+        case kind:
+            return (kind or facts.format,)

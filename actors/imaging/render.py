@@ -10,7 +10,7 @@ from typing import Literal, cast
 from PIL import Image
 
 from actors.imaging.colour import to_srgb
-from actors.imaging.course import Course, Stopped, go_on
+from actors.imaging.course import Course, Stopped, Window, go_on
 from actors.imaging.decode import Decoded
 from actors.imaging.encode import ANIMATED, Timing, encode
 from actors.imaging.errors import ImageTooLarge, ImpossibleRecipe
@@ -20,7 +20,7 @@ from actors.imaging.geometry import Box, confined, cut, scale, unturned, upright
 from actors.imaging.inspect import inspect
 from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.portrait import describe, is_opaque
-from actors.imaging.recipe import Output, Recipe
+from actors.imaging.recipe import Operation, Output, Recipe
 from actors.imaging.source import Source
 from actors.imaging.step import Others, Step
 
@@ -103,6 +103,13 @@ def render(
         raise ImageTooLarge("The image needs more memory than there is.") from error
 
 
+def steps_of(output: Output) -> tuple[Operation, ...]:
+    """Return what is done for `output`: what it says, and for facts a small copy."""
+    if output.format == "json":
+        return (*output.operations, _DESCRIBED)
+    return output.operations
+
+
 def moves(output: Output, facts: Facts) -> bool:
     """Whether `output` of an image keeps every frame."""
     formats = output.accepts if output.format == "auto" else (output.format,)
@@ -113,21 +120,34 @@ def moves(output: Output, facts: Facts) -> bool:
     )
 
 
+def wanted(window: Window, facts: Facts) -> Size | None:
+    """Return the size of the whole original, as stored, from which the window can be taken.
+
+    None if that is not less than all of it.
+    """
+    if window.scaled is None:
+        return None
+    left, top, right, bottom = window.box
+    width, height = facts.size_as_shown
+    needed = (
+        math.ceil(window.size[0] * width / (right - left)),
+        math.ceil(window.size[1] * height / (bottom - top)),
+    )
+    return as_turned(needed, facts.orientation)
+
+
 class _Work:
     """One output in the making."""
 
     def __init__(
         self, output: Output, facts: Facts, limits: Limits, others: Others, stopped: Stopped
     ) -> None:
-        operations = output.operations
-        if output.format == "json":
-            operations = (*operations, _DESCRIBED)
         self._output = output
         self._facts = facts
         self._limits = limits
         self._stopped = stopped
         self._was_cmyk = False
-        self._course = Course(operations, facts.size_as_shown, limits, others)
+        self._course = Course(steps_of(output), facts.size_as_shown, limits, others)
 
     @property
     def moves(self) -> bool:
@@ -136,17 +156,8 @@ class _Work:
 
     @property
     def wanted(self) -> Size | None:
-        """The size of the whole original, as stored, from which the window can be taken."""
-        window = self._course.window
-        if window.scaled is None:
-            return None
-        left, top, right, bottom = window.box
-        width, height = self._facts.size_as_shown
-        needed = (
-            math.ceil(window.size[0] * width / (right - left)),
-            math.ceil(window.size[1] * height / (bottom - top)),
-        )
-        return as_turned(needed, self._facts.orientation)
+        """At least how large the original must be decoded."""
+        return wanted(self._course.window, self._facts)
 
     def finish(self, source: Source) -> Made:
         """Return the finished output."""

@@ -22,7 +22,7 @@ class Source:
     def __init__(self, data: bytes, facts: Facts, wanted: Sequence[Size | None]) -> None:
         self.data = data
         self._facts = facts
-        self._wanted = _largest(wanted)
+        self._wanted = largest(wanted)
         self._reduced: dict[int, Decoded] = {}
 
     @cached_property
@@ -66,7 +66,8 @@ class Source:
         return metadata(self.data, self._facts)
 
 
-def _largest(sizes: Sequence[Size | None]) -> Size | None:
+def largest(sizes: Sequence[Size | None]) -> Size | None:
+    """Return what is at least as large as each of `sizes`; None for all of an original."""
     if None in sizes or not sizes:
         return None
     return max(size[0] for size in sizes if size), max(size[1] for size in sizes if size)

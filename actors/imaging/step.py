@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from msgspec import Meta, Struct
 from PIL import Image, ImageColor
@@ -91,6 +91,17 @@ class Scene:
     look: Callable[[], Image.Image]
 
 
+class Rate(NamedTuple):
+    """What a step takes for each pixel, of the picture before it or of that after: of the larger.
+
+    `memory` is in bytes, with what it makes but without what it is given; `time` is in nanoseconds
+    of a core. They are measured: see docs/planning.md.
+    """
+
+    memory: float
+    time: float
+
+
 class Step(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag=str.lower):
     """One operation.
 
@@ -118,6 +129,18 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag=
     def size_after(self, size: Size) -> Size:
         """Return the size of what a resolved step makes of a picture of `size`."""
         return size
+
+    def unseen(self) -> Step | None:
+        """Return what makes a picture of the same size as a step that looks, without looking.
+
+        None if the size depends on the pixels.
+        """
+        return None
+
+    @property
+    def rate(self) -> Rate:
+        """What a resolved step takes at most, and a step that looks to be resolved."""
+        return Rate(8, 10)
 
     def needs(self) -> tuple[str, ...]:
         """Return the names of the other pictures that `prepare` must be given."""

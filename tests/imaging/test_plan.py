@@ -75,6 +75,23 @@ def test_frames_are_foreseen_where_the_format_has_them(kind, frames):
     assert foreseen.frames == made.frames == frames
 
 
+def test_a_smart_crop_has_a_size_but_no_place():
+    steps = (Resize(60, 60, "cover", "smart"), Flip())
+
+    (foreseen,) = plan(PHOTO, Output(operations=steps)).outputs
+
+    assert (foreseen.width, foreseen.height) == (60, 60)
+    assert foreseen.operations == (Resize(90, 60),)
+
+
+def test_what_may_fit_what_a_trim_leaves_is_no_fault():
+    steps = (Trim(), Resize("999%", "999%", dpr=4))
+
+    (foreseen,) = plan(PHOTO, Output(operations=steps)).outputs
+
+    assert (foreseen.width, foreseen.height) == (None, None)
+
+
 def test_a_step_that_does_not_fit_is_named():
     with pytest.raises(ImpossibleRecipe, match=r"^Step 2 \(crop\): "):
         plan(PHOTO, Output(operations=(Flip(), Crop(100, 0, 50, 50))))

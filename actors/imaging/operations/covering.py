@@ -19,6 +19,7 @@ from actors.imaging.step import (
     Length,
     Offset,
     Others,
+    Rate,
     Scene,
     Step,
     in_pixels,
@@ -49,6 +50,11 @@ class Round(Step, frozen=True):
 
     radius: Length
     background: Color = "transparent"
+
+    @property
+    def rate(self) -> Rate:
+        """See `Step`."""
+        return Rate(25, 65)
 
     def resolve(self, scene: Scene) -> tuple[Step, ...]:
         """See `Step`."""
@@ -143,6 +149,11 @@ class Background(Step, frozen=True):
     """Lay `color` under the picture, so that nothing is transparent any more if `color` is not."""
 
     color: Color = "white"
+
+    @property
+    def rate(self) -> Rate:
+        """See `Step`."""
+        return Rate(20, 18)
 
     def apply(self, image: Image.Image) -> Image.Image:
         """See `Step`."""

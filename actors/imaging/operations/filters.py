@@ -10,7 +10,7 @@ from msgspec import Meta
 from PIL import Image, ImageChops, ImageFilter
 
 from actors.imaging.operations.framing import premultiplied
-from actors.imaging.step import Length, Scene, Step, in_pixels
+from actors.imaging.step import Length, Rate, Scene, Step, in_pixels
 
 Sigma: TypeAlias = Annotated[
     float, Meta(gt=0, le=100, description="pixels, more than 0 and at most 100")
@@ -29,6 +29,11 @@ class Blur(Step, frozen=True):
 
     sigma: Sigma
 
+    @property
+    def rate(self) -> Rate:
+        """See `Step`."""
+        return Rate(12, 50)
+
     def apply(self, image: Image.Image) -> Image.Image:
         """See `Step`."""
         return _blurred(image, self.sigma)
@@ -45,6 +50,11 @@ class Sharpen(Step, frozen=True):
     sigma: Sigma = 1
     amount: Annotated[float, Meta(ge=0, le=10)] = 1
     threshold: Annotated[int, Meta(ge=0, le=255)] = 0
+
+    @property
+    def rate(self) -> Rate:
+        """See `Step`."""
+        return Rate(20, 62)
 
     def apply(self, image: Image.Image) -> Image.Image:
         """See `Step`."""

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Annotated
 
 from msgspec import Meta
+from msgspec.structs import replace
 from PIL import Image, ImageChops
 
 from actors.imaging.attention import most_striking
@@ -23,6 +24,7 @@ from actors.imaging.step import (
     Gravity,
     Length,
     Offset,
+    Rate,
     Scene,
     Step,
     in_pixels,
@@ -111,6 +113,10 @@ class Crop(Step, frozen=True):
         )
         return x, y, x + width, y + height
 
+    def unseen(self) -> Crop:
+        """See `Step`."""
+        return replace(self, gravity="center")
+
     def size_after(self, size: Size) -> Size:
         """See `Step`."""
         left, top, right, bottom = self.box
@@ -154,6 +160,11 @@ class Trim(Step, frozen=True):
     def looks(self) -> bool:
         """See `Step`."""
         return True
+
+    @property
+    def rate(self) -> Rate:
+        """See `Step`."""
+        return Rate(16, 24)
 
     def resolve(self, scene: Scene) -> tuple[Step, ...]:
         """See `Step`. A picture that is nothing but border stays as it is."""
@@ -262,6 +273,11 @@ class Rotate(Step, frozen=True):
 
     angle: Annotated[float, Meta(ge=-360, le=360)]
     background: Color = "transparent"
+
+    @property
+    def rate(self) -> Rate:
+        """See `Step`."""
+        return Rate(4, 5) if self.angle % 90 == 0 else Rate(18, 120)
 
     def size_after(self, size: Size) -> Size:
         """See `Step`."""

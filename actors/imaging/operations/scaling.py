@@ -11,7 +11,17 @@ from PIL import Image
 from actors.imaging.facts import Size
 from actors.imaging.geometry import fit_inside, fit_outside, scale
 from actors.imaging.operations.framing import Crop, Pad
-from actors.imaging.step import Color, Direction, Fault, Gravity, Scene, Share, Step, in_pixels
+from actors.imaging.step import (
+    Color,
+    Direction,
+    Fault,
+    Gravity,
+    Rate,
+    Scene,
+    Share,
+    Step,
+    in_pixels,
+)
 
 Dimension: TypeAlias = Annotated[
     Annotated[int, Meta(ge=1, le=4096)] | Share,
@@ -39,6 +49,11 @@ class Resize(Step, frozen=True):
     background: Color = "transparent"
     enlarge: bool = True
     dpr: Annotated[float, Meta(ge=1, le=4)] = 1
+
+    @property
+    def rate(self) -> Rate:
+        """See `Step`."""
+        return Rate(11, 25)
 
     def faults(self) -> Iterator[Fault]:
         """See `Step`."""

@@ -14,7 +14,7 @@ from msgspec import Meta
 from PIL import Image
 
 from actors.imaging.facts import Size
-from actors.imaging.step import Apply, Color, Fault, Others, Step, rgba
+from actors.imaging.step import Apply, Color, Fault, Others, Rate, Step, rgba
 
 # What becomes of each of the 256 levels.
 Curve: TypeAlias = Sequence[int]
@@ -162,6 +162,11 @@ class Tint(Step, frozen=True):
 
     color: Color
     strength: Annotated[float, Meta(ge=0, le=1)] = 1
+
+    @property
+    def rate(self) -> Rate:
+        """See `Step`."""
+        return Rate(13, 13)
 
     def faults(self) -> Iterator[Fault]:
         """See `Step`."""

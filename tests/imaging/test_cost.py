@@ -1,0 +1,131 @@
+"""Costs: what a render takes, told before, and held against what it takes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from actors.imaging.facts import DEFAULT_LIMITS
+from actors.imaging.operations.filters import Blur
+from actors.imaging.operations.framing import Trim
+from actors.imaging.operations.scaling import Resize, Thumbnail
+from actors.imaging.plan import foresee
+from actors.imaging.recipe import Output, Recipe, encode_recipe
+from tests.imaging.pictures import photograph, written
+
+SMALL = Output(operations=(Thumbnail(100, 100),), format="jpeg")
+
+# What nothing else has freed before is taken anew, and the kernel notes the most there was.
+MEASURE = """
+import os, sys
+from pathlib import Path
+from actors.imaging.recipe import decode_recipe
+from actors.imaging.render import render
+
+def told(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
+
+recipe = decode_recipe(sys.argv[2])
+before = told("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")
+render(Path(sys.argv[1]).read_bytes(), recipe)
+print(told("VmHWM") - before)
+"""
+
+
+def cost(data: bytes, *outputs: Output):
+    return foresee(data, Recipe(outputs), DEFAULT_LIMITS).cost
+
+
+@pytest.fixture(scope="module")
+def photo() -> bytes:
+    return written(photograph(1500, 1000), "jpeg")
+
+
+@pytest.fixture(scope="module")
+def clear() -> bytes:
+    return written(photograph(1500, 1000).convert("RGBA"), "png")
+
+
+@pytest.mark.parametrize("source", ["jpeg", "png", "webp", "gif"])
+@pytest.mark.parametrize(
+    "output",
+    [
+        SMALL,
+        Output(format="png"),
+        Output(format="webp"),
+        Output(operations=(Blur(3), Trim(), Resize("120%", "120%")), format="jpeg"),
+    ],
+    ids=["small", "png", "webp", "steps"],
+)
+def test_a_render_takes_no_more_memory_than_was_said(source, output, tmp_path):
+    data = written(photograph(1500, 1000), source)
+    file = tmp_path / "original"
+    file.write_bytes(data)
+
+    said = cost(data, output).memory
+    recipe = encode_recipe(Recipe((output,)))
+    run = [sys.executable, "-c", MEASURE, str(file), recipe]
+    took = json.loads(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
+
+    assert took <= said <= 4_000_000 + 3 * took
+
+
+def test_a_larger_picture_takes_more(photo):
+    small = written(photograph(300, 200), "jpeg")
+
+    assert cost(small, SMALL).memory < cost(photo, SMALL).memory
+    assert cost(small, SMALL).seconds < cost(photo, SMALL).seconds
+
+
+def test_a_jpeg_at_a_fraction_takes_less(photo):
+    whole = Output(operations=(Thumbnail(1490, 1490),), format="jpeg")
+
+    assert cost(photo, SMALL).memory < cost(photo, whole).memory / 4
+
+
+def test_a_second_output_of_one_decode_takes_less_than_another_render(clear):
+    twice = cost(clear, SMALL, Output(name="other", operations=SMALL.operations, format="jpeg"))
+
+    assert cost(clear, SMALL).seconds < twice.seconds < 1.9 * cost(clear, SMALL).seconds
+    assert twice.memory < 1.1 * cost(clear, SMALL).memory
+
+
+def test_a_quality_that_is_searched_for_is_written_several_times(photo):
+    once = cost(photo, Output(format="webp"))
+    searched = cost(photo, Output(format="webp", max_bytes=10_000))
+
+    assert searched.seconds > 3 * once.seconds
+    assert searched.memory == once.memory
+
+
+def test_what_has_no_quality_is_written_once(photo):
+    once = Output(format="png")
+    searched = Output(format="png", max_bytes=10_000)
+
+    assert cost(photo, searched) == cost(photo, once)
+
+
+def test_every_frame_of_an_animation_counts():
+    frames = [Image.new("RGB", (200, 200), (shade, 0, 0)) for shade in range(20)]
+    moving = written(frames[0], "gif", save_all=True, append_images=frames[1:])
+
+    all_of_it, first = Output(format="webp"), Output(format="webp", animation="first")
+
+    assert cost(moving, all_of_it).seconds > 15 * cost(moving, first).seconds
+    assert cost(moving, all_of_it).memory > cost(moving, first).memory + 19 * 4 * 200 * 200
+
+
+def test_of_formats_to_choose_from_the_dearest_counts(photo):
+    auto = cost(photo, Output(format="auto", accepts=("avif", "webp", "jpeg")))
+
+    assert auto == cost(photo, Output(format="avif"))
+
+
+def test_a_trim_counts_as_if_nothing_were_cut_away(photo):
+    rest = Output(operations=(Trim(), Blur(1)), format="png")
+
+    assert cost(photo, rest).seconds > cost(photo, Output(operations=(Blur(1),))).seconds
