@@ -218,10 +218,24 @@ def test_an_image_can_be_a_mark_on_others(server):
 
     job = told(make(server, image_data=base64_of(PNG), operations=[operation]))
 
+    seen = told(ask(server.port, f"GET /images/{mark}"))
+    assert job["receipt"]["images"] == {mark: seen["sha256"]}
     answer = ask(server.port, f"GET /jobs/{job['id']}/download")
     with Image.open(io.BytesIO(answer.body)) as picture:
         assert picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
         assert picture.convert("RGB").getpixel((63, 47)) == (0, 0, 128)
+
+
+def test_a_receipt_makes_the_same_again(server):
+    image_id = upload(server, turned())
+    output = {"format": "webp", "max_bytes": 400, "effort": 2}
+    operations = [{"op": "resize", "width": "50%"}]
+    job = told(make(server, image_id=image_id, operations=operations, output=output))
+
+    again = told(make(server, image_id=image_id, **job["receipt"]["recipe"]))
+
+    assert again["outputs"][0]["sha256"] == job["outputs"][0]["sha256"]
+    assert again["receipt"] == job["receipt"]
 
 
 @pytest.mark.parametrize("path", ["/jobs", "/plan"])
