@@ -27,7 +27,7 @@ from actors.imaging.writing.webp import write_webp
 
 __all__ = ["ANIMATED", "QUALITIES", "Encoded", "Timing", "encode"]
 
-ANIMATED: Final[frozenset[Format]] = frozenset({"webp", "avif", "gif"})
+ANIMATED: Final[frozenset[Format]] = frozenset({"webp", "avif", "gif", "png"})
 
 # What is used where nothing is asked for: at 75 an AVIF is as like the original as a JPEG at 90 by
 # SSIM, in two thirds of the bytes.

@@ -26,7 +26,7 @@ from actors.imaging.step import Others, Step
 
 # What `auto` prefers, if the client takes it: for what moves, for what one can see through, and for
 # all else.
-_MOVING: tuple[Format, ...] = ("webp", "avif", "gif")
+_MOVING: tuple[Format, ...] = ("webp", "avif", "gif", "png")
 _CLEAR: tuple[Format, ...] = ("avif", "webp", "png")
 _OPAQUE: tuple[Format, ...] = ("avif", "webp", "jpeg")
 
