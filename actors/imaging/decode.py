@@ -88,12 +88,14 @@ def decode(data: bytes, facts: Facts, wanted: Size | None) -> Decoded:
         if facts.format == "gif":
             whole = 0.0, 0.0, float(facts.width), float(facts.height)
             return Decoded(_still_gif(data, facts), whole, None)
+        # While what has just been read of the file, and what reads it, is still in the caches.
+        colours = profile(data, facts)
         image = _opened(data, facts)
         box = _draft(image, facts, wanted)
         decoded = _whole(image, facts.depth)
         if facts.format == "png":
             decoded = with_gamma(decoded, png_gamma(data))
-        return Decoded(decoded, box, profile(data, facts))
+        return Decoded(decoded, box, colours)
 
 
 def draft_of(facts: Facts, wanted: Size | None) -> int:
@@ -152,13 +154,14 @@ def _still_gif(data: bytes, facts: Facts) -> Image.Image:
 
 def _play_gif(data: bytes, facts: Facts) -> Iterator[tuple[Image.Image, int]]:
     size = facts.width, facts.height
-    first = next(gif_frames(data))
+    drawn = list(gif_frames(data))
+    first = drawn[0]
     # What is transparent later shows what is there already.
     is_opaque = (
         first.box == (0, 0, *size)
         and not first.is_transparent
         and _DISPOSALS_OF_GIF.get(first.disposal) is None
-        and not any(_DISPOSALS_OF_GIF.get(frame.disposal) == "clear" for frame in gif_frames(data))
+        and not any(_DISPOSALS_OF_GIF.get(frame.disposal) == "clear" for frame in drawn)
     )
     patches = (
         Patch(
@@ -167,7 +170,7 @@ def _play_gif(data: bytes, facts: Facts) -> Iterator[tuple[Image.Image, int]]:
             frame.duration,
             _DISPOSALS_OF_GIF.get(frame.disposal, "keep"),
         )
-        for frame in gif_frames(data)
+        for frame in drawn
     )
     return play(size, "RGB" if is_opaque else "RGBA", patches)
 
