@@ -113,7 +113,7 @@ def test_all_faults_are_told_at_once(path):
 
     assert refusal(path, text) == (
         "[a] /operations/0/x: is no parameter of this operation; "
-        "/operations/1/sigma: is missing; /output/quality: expected `int` >= 1"
+        "/operations/1/sigma: is missing; /output/quality: must be a whole number from 1 to 100"
     )
 
 
