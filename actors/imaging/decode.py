@@ -22,7 +22,7 @@ from actors.imaging.errors import ImageError, ImageTooLarge, NotAnImage
 from actors.imaging.facts import Facts, Format, Size
 from actors.imaging.geometry import Box
 from actors.imaging.gif import gif_frames
-from actors.imaging.jpeg import jpeg_without_metadata
+from actors.imaging.jpeg import jpeg_first_scan, jpeg_without_metadata
 from actors.imaging.metadata import profile
 from actors.imaging.png import png_frames, png_gamma, png_without_metadata
 from actors.imaging.tiff import tiff_without_metadata
@@ -53,6 +53,15 @@ _OPENERS: Mapping[Format, Callable[[bytes], ImageFile.ImageFile]] = MappingProxy
 # resample away must be enough to hide that the fraction was not the wanted one.
 _DRAFTS = (8, 4, 2)
 _LEAST_SURPLUS = 1.2
+
+# What libjpeg shows where the data of a JPEG have ended, and in CMYK. It says so to nobody.
+_NOTHING = frozenset({128, 127})
+# It takes these for pixels, whichever restart comes next, if it is still in want of some.
+_FOOD = b"".join(
+    bytes(number**3 % 251 for number in range(512 * restart, 512 * (restart + 1)))
+    + bytes((0xFF, 0xD0 + restart % 8))
+    for restart in range(16)
+)
 
 # As these formats number what happens to a frame's place after it was shown. Some programs write a
 # 4 in GIF where they mean 3.
@@ -91,6 +100,8 @@ def decode(data: bytes, facts: Facts, wanted: Size | None) -> Decoded:
         image = _opened(data, facts)
         box = _draft(image, facts, wanted)
         decoded = _whole(image, facts.depth)
+        if facts.format == "jpeg":
+            _check_end(decoded, data, facts)
         if facts.format == "png":
             decoded = with_gamma(decoded, png_gamma(data))
         return Decoded(decoded, box, profile(data, facts))
@@ -243,3 +254,25 @@ def _draft(image: ImageFile.ImageFile, facts: Facts, wanted: Size | None) -> Box
     if step > 1:
         image.draft(None, (facts.width // step, facts.height // step))
     return 0.0, 0.0, facts.width / step, facts.height / step
+
+
+def _check_end(image: Image.Image, data: bytes, facts: Facts) -> None:
+    """Check that the data of a JPEG do not end before its picture.
+
+    The last pixel tells that they can; more data then tell whether they do, for a picture that has
+    all of its own does not heed them. What is not found is what a progressive JPEG lacks after its
+    first scan, so that it is whole and less sharp, or in the last two rows of blocks of this.
+    """
+    last = image.getpixel((image.width - 1, image.height - 1))
+    if not _NOTHING.issuperset(last if isinstance(last, tuple) else (last,)):
+        return
+    tiny, fed = (_tiny(jpeg_first_scan(data, more), facts) for more in (b"", _FOOD))
+    if tiny.tobytes() != fed.tobytes():
+        raise NotAnImage("The image is broken: its data end before the picture does.")
+
+
+def _tiny(data: bytes, facts: Facts) -> Image.Image:
+    image = _opened(data, facts)
+    image.draft(None, (1, 1))
+    image.load()
+    return image

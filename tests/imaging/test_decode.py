@@ -1,6 +1,8 @@
 """Decoding: the pixels of TIFF and AVIF, and that nothing else of a file reaches a decoder."""
 
+import re
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -244,3 +246,72 @@ def test_a_tiff_whose_data_are_rubbish_is_broken():
 
     with pytest.raises(NotAnImage):
         decoded(data)
+
+
+JPEGS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "full-colours": {"subsampling": "4:4:4"},
+    "restarts": {"restart_marker_blocks": 3},
+    "a-restart-for-each-block": {"restart_marker_blocks": 1},
+    "coarse": {"quality": 20, "optimize": True},
+}
+
+
+def starved(data, share):
+    """A JPEG with just this share of the data of its first scan, and an end behind them."""
+    first = data.index(b"\xff\xda")
+    start = first + 2 + int.from_bytes(data[first + 2 : first + 4], "big")
+    scan = re.split(rb"\xff[^\x00\xff\xd0-\xd7]", data[start:])[0]
+    return data[: start + int(len(scan) * share)].rstrip(b"\xff") + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("wanted", [None, (12, 9)])
+def test_a_jpeg_whose_data_end_before_its_picture_is_broken(kind, mode, share, wanted):
+    whole = written(photograph(133, 101).convert(mode), "jpeg", **JPEGS[kind])
+    data = starved(whole, share)
+
+    with pytest.raises(NotAnImage, match=r"its data end before the picture does\.$"):
+        decode(data, inspect(data), wanted)
+    decode(whole, inspect(whole), wanted)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("share", [0, 0.3, 0.6])
+def test_so_is_a_progressive_one_whose_first_scan_is_cut(mode, share):
+    data = starved(written(photograph(133, 101).convert(mode), "jpeg", progressive=True), share)
+
+    with pytest.raises(NotAnImage, match=r"its data end before the picture does\.$"):
+        decoded(data)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_so_is_one_that_says_that_it_is_higher_than_it_is(progressive):
+    data = written(photograph(64, 48), "jpeg", progressive=progressive)
+    frame = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
+
+    higher = data[: frame + 5] + (300).to_bytes(2, "big") + data[frame + 7 :]
+
+    with pytest.raises(NotAnImage, match=r"its data end before the picture does\.$"):
+        decoded(higher)
+
+
+@pytest.mark.parametrize("kind", [*JPEGS, "progressive"])
+@pytest.mark.parametrize(("mode", "level"), [("L", 128), ("RGB", 128), ("CMYK", 127)])
+@pytest.mark.parametrize("size", [(133, 101), (16, 16), (1, 1), (300, 2)])
+@pytest.mark.parametrize("wanted", [None, (12, 9)])
+def test_a_jpeg_with_a_grey_corner_is_a_picture(kind, mode, level, size, wanted):
+    image = photograph(*size).convert(mode)
+    # From where a block begins.
+    image.paste((level,) * len(image.getbands()), (size[0] // 32 * 16, size[1] // 32 * 16, *size))
+    data = written(image, "jpeg", **JPEGS.get(kind, {"progressive": True}))
+
+    assert (np.asarray(decode(data, inspect(data), wanted).image)[-1, -1] == level).all()
+
+
+def test_what_follows_a_jpeg_with_a_grey_corner_is_not_heeded():
+    data = written(Image.new("RGB", (40, 40), "grey"), "jpeg")
+
+    assert decoded(data + photograph(9, 9).tobytes() + data)[1].shape == (40, 40, 3)
