@@ -26,12 +26,9 @@ def plain(image: Image.Image, depth: int) -> Image.Image:
         clean = image.convert("RGBA" if image.has_transparency_data else "RGB")
     elif mode == "I;16":
         clean = _from_16_bits(image, transparent)
-    elif mode in {"I", "F"}:
-        clean = (
-            image.convert("F")
-            .point(lambda level: level * (1 / 256 if mode == "I" else 1))
-            .convert("L")
-        )
+    elif mode == "F":
+        # From 0 to 1; what is more or less is cut off.
+        clean = image.point(lambda level: level * 255 + 0.5).convert("L")
     elif transparent is not None and mode in {"1", "L", "RGB"}:
         image.info["transparency"] = _in_8_bits(transparent, depth)
         clean = image.convert("RGBA" if mode == "RGB" else "LA")

@@ -45,7 +45,7 @@ _OPENERS: Mapping[Format, Callable[[bytes], ImageFile.ImageFile]] = MappingProxy
         "png": lambda data: PngImageFile(io.BytesIO(png_without_metadata(data))),
         "webp": lambda data: WebPImageFile(io.BytesIO(data)),
         "avif": lambda data: AvifImageFile(io.BytesIO(avif_without_metadata(data))),
-        "tiff": lambda data: TiffImageFile(io.BytesIO(tiff_without_metadata(data))),
+        "tiff": lambda data: _tiff(tiff_without_metadata(data)),
     }
 )
 
@@ -224,6 +224,19 @@ def _opened(data: bytes, facts: Facts) -> ImageFile.ImageFile:
         raise NotAnImage("The image is broken: its parts disagree about its size.")
     # In one piece: a decoder fed in small ones fights for the interpreter at each of them.
     image.decodermaxblock = len(data)
+    return image
+
+
+def _tiff(data: bytes) -> TiffImageFile:
+    image = TiffImageFile(io.BytesIO(data))
+    # libtiff has put the bytes of numbers in the order of this machine. Pillow knows that, but not
+    # of fractions.
+    image.tile = [
+        tile._replace(args=(tile.args[0].replace("F;32BF", "F;32NF"), *tile.args[1:]))
+        if tile.codec_name == "libtiff" and isinstance(tile.args, tuple)
+        else tile
+        for tile in image.tile
+    ]
     return image
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from actors.imaging.decode import decode
-from actors.imaging.errors import NotAnImage
+from actors.imaging.errors import NotAnImage, UnsupportedFormat
 from actors.imaging.facts import Limits
 from actors.imaging.inspect import SUFFIXES, inspect
 from tests.imaging.containers import avif, coded, full, grid, ispe, plain_tiff, reference
@@ -67,6 +67,79 @@ def test_sixteen_bits_of_grey_are_their_higher_eight(order, deflated):
 
     assert mode == "L"
     assert (shown == LEVELS).all()
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("deflated", [False, True])
+def test_fractions_of_grey_are_shares_of_white(order, deflated):
+    samples = np.array(
+        [[0, 0.5, 1, 0.2], [-0.3, -1e30, 1.004, 1e30], [1e-40, np.inf, -np.inf, 0.9]]
+    )
+    pixels = packed(samples.astype(np.float32), order)
+    if deflated:
+        pixels = zlib.compress(pixels)
+
+    mode, shown = decoded(
+        plain_tiff(
+            order=order,
+            t258=(3, 32),
+            t259=(3, 8 if deflated else 1),
+            t339=(3, 3),
+            pixels=pixels,
+        )
+    )
+
+    assert mode == "L"
+    assert shown.tolist() == [[0, 128, 255, 51], [0, 0, 255, 255], [0, 255, 0, 230]]
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_fractions_may_be_told_by_their_differences(order):
+    samples = LEVELS.astype(np.float32) / 255
+    # The highest bytes of a row come first, then the others; each but the first as a difference.
+    rows = packed(samples, ">")
+    planes = np.frombuffer(rows, np.uint8).reshape(3, 4, 4).transpose(0, 2, 1).reshape(3, 16)
+    told = np.diff(planes.astype(int), prepend=0).astype(np.uint8)
+
+    _, shown = decoded(
+        plain_tiff(
+            order=order,
+            t258=(3, 32),
+            t259=(3, 8),
+            t317=(3, 3),
+            t339=(3, 3),
+            pixels=zlib.compress(told.tobytes()),
+        )
+    )
+
+    assert (shown == LEVELS).all()
+
+
+def test_a_fraction_that_is_no_number_is_some_level():
+    pixels = packed(np.full(12, np.nan, dtype=np.float32))
+
+    assert decoded(plain_tiff(t258=(3, 32), t339=(3, 3), pixels=pixels))[1].shape == (3, 4)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"t262": (3, 0)},
+        {"t262": (3, 2), "t277": (3, 3), "t258": (3, 32, 32, 32), "t339": (3, 3, 3, 3)},
+        {"t277": (3, 2), "t258": (3, 32, 32), "t339": (3, 3, 3)},
+        {"t258": (3, 16)},
+        {"t258": (3, 64)},
+        {"t339": (3, 1)},
+        {"t339": (3, 2)},
+        {"t339": (3, 4)},
+        {"t339": None},
+    ],
+)
+def test_other_fractions_and_long_numbers_are_refused(fields):
+    usual = {"t258": (3, 32), "t339": (3, 3)}
+
+    with pytest.raises(UnsupportedFormat, match=r"^TIFF with pixels of this kind"):
+        decoded(plain_tiff(pixels=bytes(400), **usual | fields))
 
 
 @pytest.mark.parametrize("order", "<>")
