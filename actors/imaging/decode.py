@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import IO
 
 from PIL import AvifImagePlugin, Image, ImageFile, PngImagePlugin
 from PIL.AvifImagePlugin import AvifImageFile
@@ -17,7 +18,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from actors.imaging.animation import Disposal, Patch, play
 from actors.imaging.avif import avif_without_metadata
-from actors.imaging.colour import plain, with_gamma
+from actors.imaging.colour import cut_out, plain, with_gamma
 from actors.imaging.errors import ImageError, ImageTooLarge, NotAnImage
 from actors.imaging.facts import Facts, Format, Size
 from actors.imaging.geometry import Box
@@ -241,13 +242,25 @@ def _tiff(data: bytes) -> TiffImageFile:
 
 
 def _whole(image: ImageFile.ImageFile, depth: int = 8) -> Image.Image:
+    file = image.fp
     image.load()
     # Only what has been decoded: the object of the file would keep its decoder for as long, which
     # for WebP and AVIF has more pixels than the picture.
     pixels = image._new(image.im)  # noqa: SLF001 - a copy is the only other way
     if pixels.mode == "I;16B":
         pixels = Image.frombytes("I;16", pixels.size, pixels.tobytes(), "raw", "I;16B")
+    if depth == 16 and pixels.mode == "RGB" and "transparency" in pixels.info and file:
+        return cut_out(pixels, _lower_halves(file))
     return plain(pixels, depth)
+
+
+def _lower_halves(file: IO[bytes]) -> Image.Image:
+    """Return what Pillow leaves out of the colours of 16 bits in a PNG."""
+    file.seek(0)
+    image = PngImageFile(file)
+    image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
+    image.load()
+    return image
 
 
 @contextmanager

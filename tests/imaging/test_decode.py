@@ -1,6 +1,7 @@
 """Decoding: the pixels of TIFF and AVIF, and that nothing else of a file reaches a decoder."""
 
 import re
+import struct
 import zlib
 from typing import Any
 
@@ -14,6 +15,7 @@ from actors.imaging.facts import Limits
 from actors.imaging.inspect import SUFFIXES, inspect
 from tests.imaging.containers import avif, coded, full, grid, ispe, plain_tiff, reference
 from tests.imaging.pictures import (
+    PNG,
     chunk,
     gif,
     photograph,
@@ -299,6 +301,24 @@ def test_a_transparency_of_a_png_that_makes_no_sense_is_none(colour, length):
     )
 
     assert (mode, shown.tolist()) == (decoded(plain)[0], decoded(plain)[1].tolist())
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_only_just_the_transparent_colour_of_16_bits_is_transparent(interlaced):
+    colour = 0x1234, 0x5678, 0x9ABC
+    near = [(0x1235, 0x5678, 0x9ABC), (0x1234, 0x5578, 0x9ABC), (0x1234, 0x5678, 0x9A00)]
+    # Of a row of four, interlacing has the first alone, then the third, then the others.
+    passes = [[colour], [near[1]], [near[0], near[2]]] if interlaced else [[colour, *near]]
+    rows = b"".join(b"\0" + np.array(each, dtype=">u2").tobytes() for each in passes)
+    header = struct.pack(">IIBBBBB", 4, 1, 16, 2, 0, 0, interlaced)
+    parts = [(b"IHDR", header), (b"tRNS", struct.pack(">HHH", *colour))]
+    parts += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+
+    mode, shown = decoded(PNG + b"".join(chunk(kind, body) for kind, body in parts))
+
+    assert mode == "RGBA"
+    assert shown[0, :, 3].tolist() == [0, 255, 255, 255]
+    assert shown[0, :, :3].tolist() == [[s >> 8 for s in each] for each in (colour, *near)]
 
 
 def test_a_control_of_a_gif_that_is_cut_is_not_heeded():
