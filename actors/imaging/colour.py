@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from functools import reduce
 
 from PIL import Image, ImageChops, ImageCms
 
@@ -18,20 +19,18 @@ def plain(image: Image.Image, depth: int) -> Image.Image:
     """Return `image` as L, LA, RGB, RGBA or CMYK, without palette or metadata.
 
     Args:
-      depth: how many bits a sample has in the file; a transparent colour is given in these.
+      depth: how many bits a sample has in the file; a transparent colour is given in these. For
+        one of 16 in RGB see `cut_out`.
     """
     transparent = image.info.get("transparency")
     mode = image.mode
     if mode in {"P", "PA"}:
         clean = image.convert("RGBA" if image.has_transparency_data else "RGB")
     elif mode == "I;16":
-        clean = _from_16_bits(image, transparent)
-    elif mode in {"I", "F"}:
-        clean = (
-            image.convert("F")
-            .point(lambda level: level * (1 / 256 if mode == "I" else 1))
-            .convert("L")
-        )
+        clean = _from_16_bits(image)
+    elif mode == "F":
+        # From 0 to 1; what is more or less is cut off.
+        clean = image.point(lambda level: level * 255 + 0.5).convert("L")
     elif transparent is not None and mode in {"1", "L", "RGB"}:
         image.info["transparency"] = _in_8_bits(transparent, depth)
         clean = image.convert("RGBA" if mode == "RGB" else "LA")
@@ -43,15 +42,32 @@ def plain(image: Image.Image, depth: int) -> Image.Image:
     return clean
 
 
-def _from_16_bits(image: Image.Image, transparent: int | None) -> Image.Image:
+def cut_out(image: Image.Image, rest: Image.Image) -> Image.Image:
+    """Return `image` as LA or RGBA, of which nothing but one colour is transparent.
+
+    Args:
+      image: the higher halves of samples of 16 bits, and in its metadata that colour.
+      rest: the lower halves.
+    """
+    transparent = image.info["transparency"]
+    colour = transparent if isinstance(transparent, tuple) else (transparent,)
+    halves = [sample >> 8 for sample in colour] + [sample & 255 for sample in colour]
+    bands = *image.split(), *rest.split()
+    clean = Image.merge(
+        f"{image.mode}A",
+        (*bands[: len(colour)], reduce(ImageChops.lighter, map(_all_but, bands, halves))),
+    )
+    clean.info = {}
+    return clean
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
     samples = image.tobytes()
     levels = Image.frombytes("L", image.size, samples, "raw", "L;16")
-    if transparent is None:
+    if "transparency" not in image.info:
         return levels
-    rest = Image.frombytes("L", image.size, samples, "raw", "L;16B")
-    high, low = divmod(transparent, 256)
-    alpha = ImageChops.lighter(_all_but(levels, high), _all_but(rest, low))
-    return Image.merge("LA", (levels, alpha))
+    levels.info = image.info
+    return cut_out(levels, Image.frombytes("L", image.size, samples, "raw", "L;16B"))
 
 
 def _all_but(levels: Image.Image, level: int) -> Image.Image:
@@ -60,7 +76,7 @@ def _all_but(levels: Image.Image, level: int) -> Image.Image:
 
 def _in_8_bits(colour: int | tuple[int, ...], depth: int) -> int | tuple[int, ...]:
     if isinstance(colour, tuple):
-        return tuple(sample >> 8 if depth == 16 else sample & 255 for sample in colour)
+        return tuple(sample & 255 for sample in colour)
     # Pillow has stretched 2 and 4 bits to 8 in the picture, but not in the transparent colour.
     return colour % (1 << depth) * (255 // ((1 << depth) - 1)) if depth in {2, 4} else colour & 255
 

@@ -16,7 +16,11 @@ _Edge = Annotated[int, Meta(ge=1, le=65_535)]
 
 
 class Expect(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """At most `max_bytes`, at least `min_ssim`, all `frames`, no `metadata`, just this `size`."""
+    """At most `max_bytes`, at least `min_ssim`, all `frames`, no `metadata`, just this `size`.
+
+    `min_ssim` is of luminance and of colours, in the frame that is least like what was to be
+    written.
+    """
 
     max_bytes: Annotated[int, Meta(ge=1, le=10**9)] | None = None
     min_ssim: Annotated[float, Meta(gt=0, le=1)] | None = None

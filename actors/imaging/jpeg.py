@@ -89,6 +89,17 @@ def jpeg_without_metadata(data: bytes) -> bytes:
     return data if sum(map(len, parts)) == len(data) else b"".join(parts)
 
 
+def jpeg_first_scan(data: bytes, more: bytes = b"") -> bytes:
+    """Return a JPEG that `read_jpeg` has accepted, with its first scan only, and `more` in that.
+
+    In whichever way it is coded, that is what the middle of each block is in.
+    """
+    scan = next(end for code, _, end in _segments(data) if code == _SOS)
+    after = _MARKER.search(data, scan)
+    end = after.start() if after else len(data)
+    return b"".join((memoryview(data)[:end], more, b"\xff", bytes((_EOI,))))
+
+
 def jpeg_exif(data: bytes) -> bytes:
     """Return the EXIF in a JPEG that `read_jpeg` has accepted, or nothing."""
     return next(_payloads(data, _APP1, _EXIF), b"")
