@@ -16,7 +16,7 @@ from actors.imaging.decode import Decoded
 from actors.imaging.encode import ANIMATED, Timing, encode
 from actors.imaging.errors import ImageTooLarge, ImpossibleRecipe
 from actors.imaging.expect import check
-from actors.imaging.facts import DEFAULT_LIMITS, Facts, Format, Limits, Size, as_turned
+from actors.imaging.facts import DEFAULT_LIMITS, NO_LIMITS, Facts, Format, Limits, Size, as_turned
 from actors.imaging.geometry import Part, confined, cut, scale, unturned, upright
 from actors.imaging.inspect import inspect
 from actors.imaging.operations.scaling import Thumbnail
@@ -216,7 +216,8 @@ class _Work:
             format=kind,
             width=first.width,
             height=first.height,
-            frames=len(frames),
+            # An encoder may make one of several that look the same.
+            frames=inspect(encoded.data, NO_LIMITS).frames if len(frames) > 1 else 1,
             quality=encoded.quality,
             ssim=encoded.ssim,
             operations=tuple(self._course.resolved),

@@ -109,6 +109,18 @@ def test_a_frame_that_no_time_tells_from_another_is_held_against_itself():
     assert fine > 0.95
 
 
+@pytest.mark.parametrize("target", MOVING)
+@pytest.mark.parametrize("colours", EQUAL, ids=str)
+def test_as_many_frames_are_told_as_the_file_has(colours, target):
+    images = [Image.new("RGB", (32, 32), colour) for colour in colours]
+    film = encode(images, "gif", Encoding(), timing=Timing((100,) * len(images))).data
+
+    result = made(film, format=target)
+
+    assert result.frames == inspect(result.data).frames
+    assert result.frames == (len(images) if target != "webp" else result.frames)
+
+
 @pytest.mark.parametrize("kind", ["gif", "webp"])
 @pytest.mark.parametrize("loop", [0, 1, 5])
 @pytest.mark.parametrize("target", MOVING)
