@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import structlog
 import trio
 
 from actors.errors import AskFailed
-from actors.imaging.errors import ImageError, RenderStopped
+from actors.imaging.errors import ImageError, ImagingCrashed, RenderStopped, contained
 from actors.imaging.inspect import inspect
 from actors.imaging.plan import Plan, foresee
 from actors.imaging.recipe import Output, Recipe
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from actors.storage.ports import ImageRecord
     from actors.supervision import Activity
 
+log = structlog.get_logger("calotype.surveyor")
 
 FACTS = Recipe((Output(format="json"),))
 
@@ -126,10 +128,11 @@ def _survey(
 ) -> tuple[Facts, str] | ImageError | None:
     give_way()
     try:
-        (portrait,) = render(data, FACTS, limits, abandoned)
-        return inspect(data, limits), portrait.data.decode()
+        with contained():
+            (portrait,) = render(data, FACTS, limits, abandoned)
+            return inspect(data, limits), portrait.data.decode()
     except ImageError as error:
-        return type(error)(*error.args)
+        return _told(error)
     except RenderStopped:
         return None
 
@@ -137,6 +140,14 @@ def _survey(
 def _foresee(data: bytes, recipe: Recipe, limits: Limits) -> Plan | ImageError:
     give_way()
     try:
-        return foresee(data, recipe, limits)
+        with contained():
+            return foresee(data, recipe, limits)
     except ImageError as error:
-        return type(error)(*error.args)
+        return _told(error)
+
+
+def _told(error: ImageError) -> ImageError:
+    """Return the error as the asker hears it: without the frames that it comes from."""
+    if isinstance(error, ImagingCrashed):
+        log.error("survey_crashed", exc_info=error)
+    return type(error)(*error.args)

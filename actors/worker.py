@@ -11,7 +11,7 @@ import trio
 
 from actors import metrics
 from actors.errors import AskFailed, JobInterrupted
-from actors.imaging.errors import ImageError, RenderStopped
+from actors.imaging.errors import ImageError, ImagingCrashed, RenderStopped, contained
 from actors.imaging.recipe import decode_recipe
 from actors.imaging.render import render
 from actors.messages import Complete, Fail, Load, Run
@@ -95,7 +95,7 @@ class Worker:
             await self._store.ask(Fail(job.id, job.attempts, "crashed", "The image is gone."))
             return
         made = await trio.to_thread.run_sync(
-            _render, original, job.recipe, self._limits, abandoned, others, limiter=self._cpu
+            _render, job, original, self._limits, abandoned, others, limiter=self._cpu
         )
         del original, others
         if isinstance(made, _Failure):
@@ -109,7 +109,7 @@ class Worker:
 
 
 class _Failure(NamedTuple):
-    """What is wrong with the image.
+    """What is wrong with the image, or was with the render.
 
     Not raised: an exception would come with the frames that hold the image, in a cycle, so that
     many broken ones fill the memory before they are collected.
@@ -127,14 +127,17 @@ class _Success(NamedTuple):
 
 
 def _render(
-    original: bytes, recipe: str, limits: Limits, abandoned: Callable[[], bool], others: Others
+    job: Job, original: bytes, limits: Limits, abandoned: Callable[[], bool], others: Others
 ) -> _Success | _Failure:
     """Render in this thread, giving way to the event loop."""
     give_way()
     begun = time.perf_counter()
     try:
-        made = render(original, decode_recipe(recipe), limits, abandoned, others)
+        with contained():
+            made = render(original, decode_recipe(job.recipe), limits, abandoned, others)
     except ImageError as error:
+        if isinstance(error, ImagingCrashed):
+            log.exception("render_crashed", job_id=job.id)
         return _Failure(error.code, str(error))
     metrics.RENDER.observe(time.perf_counter() - begun)
     return _Success(made, {name: sha256(data).hexdigest() for name, data in others.items()})

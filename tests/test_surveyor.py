@@ -9,11 +9,13 @@ import time
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 import actors.surveyor
 from actors.errors import ActorStopped, HandlerCrashed
 from actors.imaging.errors import (
     ImageTooLarge,
+    ImagingCrashed,
     ImpossibleRecipe,
     NotAnImage,
     RenderStopped,
@@ -408,6 +410,47 @@ async def test_an_image_whose_id_nobody_would_know_is_not_kept(start, monkeypatc
     assert surveying.store.asked_for(KeepImage) == []
 
 
+def break_down(*_):
+    raise ZeroDivisionError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("work", "message"), [("render", Keep(draw())), ("foresee", Foresee(draw(), THUMBNAIL))]
+)
+async def test_a_bug_that_an_image_meets_costs_its_own_request_and_no_other(
+    start, monkeypatch, photo, work, message
+):
+    surveying = await start(store_reads=False)
+    in_hand = await surveying.begin(Keep(photo))
+    with monkeypatch.context() as bug, capture_logs() as logs:
+        bug.setattr(actors.surveyor, work, break_down)
+        heard = [await (await surveying.begin(message)).outcome() for _ in range(20)]
+    surveying.read_mail_of_store()
+
+    assert heard == 20 * [ImagingCrashed]
+    assert await in_hand.outcome() == IMAGE
+    assert surveying.activity.crashed == 0
+    assert [entry["event"] for entry in logs] == 20 * ["survey_crashed"]
+    (cause,) = {type(entry["exc_info"].__cause__) for entry in logs}
+    assert cause is ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("work", "message"), [("render", Keep), ("foresee", lambda data: Foresee(data, THUMBNAIL))]
+)
+async def test_a_bug_that_an_image_meets_leaves_nothing_in_memory(
+    start, monkeypatch, work, message
+):
+    surveying = await start()
+    picture = draw(20, 20)
+    monkeypatch.setattr(actors.surveyor, work, break_down)
+
+    with nothing_left_of(picture):
+        with pytest.raises(ImagingCrashed):
+            await surveying.ask(message(picture))
+        await trio.testing.wait_all_tasks_blocked(0.01)
+
+
 async def test_what_it_does_can_be_seen(start, photo):
     surveying = await start()
     await surveying.ask(Foresee(photo, THUMBNAIL))
@@ -461,7 +504,7 @@ async def test_a_crash_releases_the_one_that_waits_for_its_turn_and_none_behind(
     gate = threading.Event()
     surveying = await start()
     with monkeypatch.context() as bug:
-        bug.setattr(actors.surveyor, "foresee", crash)
+        bug.setattr(actors.surveyor, "_foresee", crash)
         messages = [*3 * [Foresee(b"", THUMBNAIL)], Keep(photo)]
         asking = [await surveying.begin(each, till_idle=False) for each in messages]
         gate.set()

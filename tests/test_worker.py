@@ -7,7 +7,9 @@ import pytest
 import trio
 import trio.testing
 from PIL import Image
+from structlog.testing import capture_logs
 
+import actors.worker
 from actors import metrics
 from actors.errors import ActorStopped, HandlerCrashed, JobInterrupted
 from actors.imaging.facts import Limits
@@ -25,7 +27,7 @@ from actors.storage.ports import (
 )
 from actors.supervision import Activity
 from actors.worker import Worker
-from tests.conftest import PATIENCE, FakeStore, draw, is_picture, make_job
+from tests.conftest import PATIENCE, FakeStore, draw, is_picture, make_job, nothing_left_of
 
 
 class Working:
@@ -263,24 +265,46 @@ async def test_a_render_that_nobody_waits_for_any_more_is_given_up(start):
     assert [message.job_id for message in working.store.asked_for(Complete)] == [make_job(2).id]
 
 
-async def test_a_recipe_that_cannot_be_read_is_a_bug(nursery, photo):
-    working = Working(photo, Limits())
-    nursery.start_soon(working.store.run)
-    errors = []
+def crash(*_):
+    raise ZeroDivisionError("a bug")
 
-    async def run(*, task_status):
-        try:
-            await working.worker.run(task_status=task_status)
-        except Exception as error:  # noqa: BLE001 (the test looks at it)
-            errors.append(error)
 
-    await nursery.start(run)
+async def test_a_render_that_crashes_costs_its_job_and_nothing_else(start, monkeypatch):
+    working = await start()
+    with monkeypatch.context() as bug:
+        bug.setattr(actors.worker, "render", crash)
+        with capture_logs() as logs:
+            for number in range(20):
+                await working.work(make_job(number))
 
-    with pytest.raises(HandlerCrashed, match="Run"):
-        await working.work(make_job(1, recipe="{"))
+    await working.work(make_job(20))
 
-    await trio.testing.wait_all_tasks_blocked()
-    assert len(errors) == 1
+    failed = working.store.asked_for(Fail)
+    assert [(each.job_id, each.code) for each in failed] == [
+        (make_job(number).id, "crashed") for number in range(20)
+    ]
+    assert "ZeroDivisionError" not in failed[0].error
+    assert [message.job_id for message in working.store.asked_for(Complete)] == [make_job(20).id]
+    events = [(entry["event"], entry["job_id"], entry["exc_info"]) for entry in logs]
+    assert events == [("render_crashed", make_job(number).id, True) for number in range(20)]
+
+
+async def test_a_render_that_crashes_leaves_nothing_in_memory(start, monkeypatch):
+    picture = draw(20, 20)
+    working = await start(picture)
+    monkeypatch.setattr(actors.worker, "render", crash)
+
+    with nothing_left_of(picture):
+        await working.work(make_job(1))
+        await trio.testing.wait_all_tasks_blocked(0.01)
+
+
+async def test_a_recipe_that_cannot_be_read_costs_its_job_and_nothing_else(start):
+    working = await start()
+
+    await working.work(make_job(1, recipe="{"))
+
+    assert [failed.code for failed in working.store.asked_for(Fail)] == ["crashed"]
 
 
 async def test_no_more_renders_at_once_than_the_limiter_allows(nursery, photo):

@@ -19,7 +19,7 @@ from actors.errors import (
     MailboxFull,
     OutputNotFound,
 )
-from actors.imaging.errors import ImageError, ImageTooLarge, ImpossibleRecipe
+from actors.imaging.errors import ImageError, ImageTooLarge, ImagingCrashed, ImpossibleRecipe
 from actors.storage.ports import (
     BlobNotFound,
     ImageNotFound,
@@ -135,6 +135,7 @@ TOLD: tuple[tuple[type[Exception], str, str], ...] = (
     (StorageUnavailable, "storage_unavailable", "The storage does not answer. Try again later."),
     (StorageFull, "storage_full", "There is no room left on the disk of the service."),
     (HandlerCrashed, "internal", "Something went wrong here. It was logged."),
+    (ImagingCrashed, "internal", "Something went wrong here. It was logged."),
 )
 # What is wrong with an image or its recipe says so itself.
 OF_IMAGES: tuple[tuple[type[ImageError], str], ...] = (

@@ -10,13 +10,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import NamedTuple
 
 from PIL import Image
 
 from actors.imaging.errors import ImpossibleRecipe, RenderStopped
 from actors.imaging.facts import Limits, Size
-from actors.imaging.geometry import Box
+from actors.imaging.geometry import Part
 from actors.imaging.operations.framing import Crop
 from actors.imaging.operations.scaling import Resize
 from actors.imaging.recipe import Operation
@@ -33,9 +34,14 @@ class Window:
     not be looked at; but what was later on is still a neighbour of what is seen.
     """
 
-    box: Box
+    box: Part
     size: Size
-    scaled: Box | None = None
+    scaled: Part | None = None
+
+    @classmethod
+    def on(cls, size: Size) -> Window:
+        """Return the window on all of a picture of `size`."""
+        return cls((Fraction(0), Fraction(0), Fraction(size[0]), Fraction(size[1])), size)
 
     def after(self, step: Step) -> Window | None:
         """Return the window on what a resolved `step` makes; None if it is no window any more."""
@@ -109,7 +115,7 @@ class Course:
         self._size = size
         self._image: Image.Image | None = None
         self.resolved: list[Step] = []
-        self.window = Window((0.0, 0.0, float(size[0]), float(size[1])), size)
+        self.window = Window.on(size)
         for due in self._resolve():
             window = self.window.after(due.step)
             if window is None:

@@ -3,6 +3,8 @@
 The text of each error is a sentence for the client: what was measured, and what is allowed.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -42,5 +44,27 @@ class NoRoom(ImageError):
     code = "out_of_space"
 
 
+class ImagingCrashed(ImageError):
+    """There is a bug here or in Pillow, which this image or recipe has met; the cause tells it."""
+
+    code = "crashed"
+
+
 class RenderStopped(Exception):
     """The caller asked to stop. Nothing was made, and the image is not at fault."""
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Have whatever goes wrong inside concern the image in hand, and nothing else.
+
+    Raises:
+      ImageError, RenderStopped: as they were raised inside.
+      ImagingCrashed: from any other error.
+    """
+    try:
+        yield
+    except (ImageError, RenderStopped):
+        raise
+    except Exception as error:
+        raise ImagingCrashed("Something went wrong here. It was logged.") from error

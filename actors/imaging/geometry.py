@@ -1,12 +1,17 @@
 """Sizes, and the two ways to change the one of a picture: scaling and turning."""
 
 import math
+from fractions import Fraction
+from typing import TypeAlias
 
 from PIL import Image
 
 from actors.imaging.facts import Size
 
-Box = tuple[float, float, float, float]
+# Left, upper, right and lower edge: as Pillow takes them, and as they are reckoned with. A rounding
+# error would be enough to be outside of a picture, which Pillow refuses.
+Box: TypeAlias = tuple[float, float, float, float]
+Part: TypeAlias = tuple[Fraction, Fraction, Fraction, Fraction]
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -72,7 +77,7 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def cut(image: Image.Image, box: Box) -> Image.Image:
+def cut(image: Image.Image, box: Box | Part) -> Image.Image:
     """Return the pixels of `image` that are in `box`, be it in part; itself if all of them are."""
     left, top = math.floor(box[0]), math.floor(box[1])
     right, bottom = math.ceil(box[2]), math.ceil(box[3])
@@ -81,7 +86,7 @@ def cut(image: Image.Image, box: Box) -> Image.Image:
     return image.crop((left, top, right, bottom))
 
 
-def confined(image: Image.Image, whole: Box, within: Box, box: Box) -> tuple[Image.Image, Box]:
+def confined(image: Image.Image, whole: Box, within: Part, box: Part) -> tuple[Image.Image, Box]:
     """Return `image` without what is not `within`, and where the `box` inside of that is in it.
 
     A pixel that is only in part within is left out where there are others, and what is left is
@@ -90,25 +95,26 @@ def confined(image: Image.Image, whole: Box, within: Box, box: Box) -> tuple[Ima
     Args:
       whole: where the picture is in `image`; what is at its edge is within as far as it goes.
     """
-    (left, right), across = _inside(within[0], within[2], whole[2])
-    (top, bottom), down = _inside(within[1], within[3], whole[3])
+    left, right, across = _inside(within[0], within[2], Fraction(whole[2]))
+    top, bottom, down = _inside(within[1], within[3], Fraction(whole[3]))
+    # Of two numbers, the larger is never rounded to the smaller float: nothing comes to be outside.
     return cut(image, (left, top, right, bottom)), (
-        (box[0] - within[0]) * across,
-        (box[1] - within[1]) * down,
-        (box[2] - within[0]) * across,
-        (box[3] - within[1]) * down,
+        float((box[0] - within[0]) * across),
+        float((box[1] - within[1]) * down),
+        float((box[2] - within[0]) * across),
+        float((box[3] - within[1]) * down),
     )
 
 
-def _inside(start: float, end: float, whole: float) -> tuple[tuple[int, float], float]:
-    """Return the pixels between `start` and `end`, and by how much they are stretched."""
-    first, last = math.ceil(start), float(math.floor(end)) if end < whole else whole
+def _inside(start: Fraction, end: Fraction, whole: Fraction) -> tuple[Fraction, Fraction, Fraction]:
+    """Return the first and the last edge of the pixels between, and by how much they stretch."""
+    first, last = math.ceil(start), Fraction(math.floor(end)) if end < whole else whole
     if first >= last:
-        first, last = math.floor(start), min(math.ceil(end), whole)
-    return (first, last), (last - first) / (end - start)
+        first, last = math.floor(start), min(Fraction(math.ceil(end)), whole)
+    return Fraction(first), last, (last - first) / (end - start)
 
 
-def unturned(box: Box, size: Size, orientation: int) -> Box:
+def unturned(box: Part, size: Size, orientation: int) -> Part:
     """Return where `box` of an upright picture of `size` is in the picture as it is stored."""
     left, top, right, bottom = box
     width, height = size

@@ -23,7 +23,8 @@ class Foreseen:
 
     `operations` end before what must look at the picture (`trim`, `smart`). How much a `trim`
     leaves is not known before: `width` and `height` are None then. Which format `auto` chooses
-    depends on the picture as well.
+    depends on the picture as well; and so do the `frames` of a WebP, whose encoder makes one of
+    neighbours that look the same.
     """
 
     name: str

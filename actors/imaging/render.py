@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Literal, cast
 
@@ -15,8 +16,8 @@ from actors.imaging.decode import Decoded
 from actors.imaging.encode import ANIMATED, Timing, encode
 from actors.imaging.errors import ImageTooLarge, ImpossibleRecipe
 from actors.imaging.expect import check
-from actors.imaging.facts import DEFAULT_LIMITS, Facts, Format, Limits, Size, as_turned
-from actors.imaging.geometry import Box, confined, cut, scale, unturned, upright
+from actors.imaging.facts import DEFAULT_LIMITS, NO_LIMITS, Facts, Format, Limits, Size, as_turned
+from actors.imaging.geometry import Part, confined, cut, scale, unturned, upright
 from actors.imaging.inspect import inspect
 from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.portrait import describe, is_opaque
@@ -215,7 +216,8 @@ class _Work:
             format=kind,
             width=first.width,
             height=first.height,
-            frames=len(frames),
+            # An encoder may make one of several that look the same.
+            frames=inspect(encoded.data, NO_LIMITS).frames if len(frames) > 1 else 1,
             quality=encoded.quality,
             ssim=encoded.ssim,
             operations=tuple(self._course.resolved),
@@ -253,23 +255,24 @@ class _Work:
     def _seen(self, decoded: Decoded) -> Image.Image:
         """Return what can be seen of a frame through the window: upright and in its colours."""
         window, orientation = self._course.window, self._facts.orientation
-        image, box = decoded.image, self._stored(window.box, decoded)
+        image, part = decoded.image, self._stored(window.box, decoded)
         if window.scaled is None:
-            image = cut(image, box)
+            image = cut(image, part)
         else:
             scaled = self._stored(window.scaled, decoded)
-            image, box = confined(image, decoded.box, scaled, box)
+            image, box = confined(image, decoded.box, scaled, part)
             image = scale(image, as_turned(window.size, orientation), box)
         image = upright(image, orientation)
         self._was_cmyk = image.mode == "CMYK"
         return image if self._keeps_colours else to_srgb(image, decoded.profile)
 
-    def _stored(self, box: Box, decoded: Decoded) -> Box:
+    def _stored(self, box: Part, decoded: Decoded) -> Part:
         """Return where in `decoded` a part of the upright original is."""
         facts = self._facts
         left, top, right, bottom = unturned(box, facts.size_as_shown, facts.orientation)
         # It may have been decoded at less than its size.
-        across, down = decoded.box[2] / facts.width, decoded.box[3] / facts.height
+        across = Fraction(decoded.box[2]) / facts.width
+        down = Fraction(decoded.box[3]) / facts.height
         return left * across, top * down, right * across, bottom * down
 
     def _kind(self, image: Image.Image) -> Format:

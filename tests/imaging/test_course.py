@@ -1,5 +1,6 @@
 """The way of one output: what is done while decoding, what follows, and what can be foreseen."""
 
+from fractions import Fraction
 from typing import get_args
 
 import pytest
@@ -29,6 +30,14 @@ def course(*operations, size=SIZE, limits=DEFAULT_LIMITS, others=None):
     return Course(operations, size, limits, others or {})
 
 
+def window(box, size, scaled=None):
+    return Window(part(*box), size, part(*scaled) if scaled else None)
+
+
+def part(left, top, right, bottom):
+    return Fraction(left), Fraction(top), Fraction(right), Fraction(bottom)
+
+
 def unseen():
     raise AssertionError("nobody may look")
 
@@ -41,32 +50,32 @@ def test_there_is_an_example_of_every_operation():
 
 
 @pytest.mark.parametrize(
-    ("operations", "window"),
+    ("operations", "expected"),
     [
-        ((), Window((0, 0, 400, 300), (400, 300))),
-        ((Crop(10, 20, 200, 100),), Window((10, 20, 210, 120), (200, 100))),
+        ((), window((0, 0, 400, 300), (400, 300))),
+        ((Crop(10, 20, 200, 100),), window((10, 20, 210, 120), (200, 100))),
         (
             (Crop(10, 20, 200, 100), Crop("50%", "50%", "50%", "50%")),
-            Window((110, 70, 210, 120), (100, 50)),
+            window((110, 70, 210, 120), (100, 50)),
         ),
-        ((Resize(100, 30),), Window((0, 0, 400, 300), (100, 30), (0, 0, 400, 300))),
+        ((Resize(100, 30),), window((0, 0, 400, 300), (100, 30), (0, 0, 400, 300))),
         (
             (Crop(10, 20, 200, 100), Resize(50, 50), Crop(10, 5, 20, 40)),
-            Window((50, 30, 130, 110), (20, 40), (10, 20, 210, 120)),
+            window((50, 30, 130, 110), (20, 40), (10, 20, 210, 120)),
         ),
         (
             (Resize(200, 100, "cover"),),
-            Window((0, 50, 400, 250), (200, 100), (0, 0, 400, 300)),
+            window((0, 50, 400, 250), (200, 100), (0, 0, 400, 300)),
         ),
-        ((Resize("100%"), Crop(1, 2, 3, 4)), Window((1, 2, 4, 6), (3, 4))),
-        ((Scale(0.5),), Window((0, 0, 400, 300), (200, 150), (0, 0, 400, 300))),
-        ((Flop(), Crop(10, 20, 200, 100)), Window((0, 0, 400, 300), (400, 300))),
-        ((Trim(), Resize(10, 10)), Window((0, 0, 400, 300), (400, 300))),
-        ((Resize(40, 30), Resize(10, 10)), Window((0, 0, 400, 300), (40, 30), (0, 0, 400, 300))),
+        ((Resize("100%"), Crop(1, 2, 3, 4)), window((1, 2, 4, 6), (3, 4))),
+        ((Scale(0.5),), window((0, 0, 400, 300), (200, 150), (0, 0, 400, 300))),
+        ((Flop(), Crop(10, 20, 200, 100)), window((0, 0, 400, 300), (400, 300))),
+        ((Trim(), Resize(10, 10)), window((0, 0, 400, 300), (400, 300))),
+        ((Resize(40, 30), Resize(10, 10)), window((0, 0, 400, 300), (40, 30), (0, 0, 400, 300))),
     ],
 )
-def test_the_crops_and_the_one_scaling_at_the_start_are_a_window(operations, window):
-    assert course(*operations).window == window
+def test_the_crops_and_the_one_scaling_at_the_start_are_a_window(operations, expected):
+    assert course(*operations).window == expected
 
 
 def test_what_is_a_window_needs_no_look_and_nothing_is_left_of_it():

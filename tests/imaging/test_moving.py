@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from actors.imaging.decode import frames
+from actors.imaging.encode import Timing, encode
 from actors.imaging.errors import ImpossibleRecipe, RenderStopped
 from actors.imaging.expect import Expect
 from actors.imaging.facts import Limits
@@ -17,7 +18,7 @@ from actors.imaging.operations.framing import Crop, Flip, Flop, Pad, Rotate, Tri
 from actors.imaging.operations.scaling import Resize, Thumbnail
 from actors.imaging.operations.tones import Autocontrast, Duotone, Invert, Opacity
 from actors.imaging.operations.watermark import Watermark
-from actors.imaging.recipe import Output, Recipe
+from actors.imaging.recipe import Encoding, Output, Recipe
 from actors.imaging.render import render
 from tests.imaging.pictures import BLUE, GREEN, RED, WHITE, exif, photograph, quarters, written
 from tests.imaging.rendering import made, opened, recipe_of
@@ -73,6 +74,52 @@ def test_every_frame_is_kept_for_as_long_as_it_was_shown(kind, target):
     assert (result.frames, durations) == (3, DURATIONS)
     for image, expected in zip(shown, squares(), strict=True):
         assert np.abs(image - np.asarray(expected)).mean() < 5
+
+
+EQUAL = [RED, RED, BLUE], [RED, BLUE, BLUE], [RED, RED, RED], [RED, BLUE, RED, RED]
+
+
+@pytest.mark.parametrize("target", MOVING)
+@pytest.mark.parametrize("durations", [(0, 0, 0, 0), (0, 0, 100, 100), (100, 0, 0, 0)])
+@pytest.mark.parametrize("colours", EQUAL, ids=str)
+def test_frames_that_are_equal_or_shown_for_no_time_are_as_like_as_any(colours, durations, target):
+    images = [Image.new("RGB", (32, 32), colour) for colour in colours]
+    film = encode(images, "gif", Encoding(), timing=Timing(durations[: len(images)])).data
+    assert inspect(film).frames == len(images)
+
+    searched = made(film, format=target, min_ssim=0.5)
+    expected = made(film, format=target, expect=Expect(min_ssim=0.5))
+
+    assert searched.ssim is not None
+    assert searched.ssim >= 0.5
+    assert expected.ssim is not None
+    assert expected.ssim > 0.9
+
+
+def test_a_frame_that_no_time_tells_from_another_is_held_against_itself():
+    images = [photograph(64, 64, seed) for seed in (1, 1, 2, 3)]
+    film = encode(images, "gif", Encoding(), timing=Timing((0, 0, 0, 0))).data
+
+    rough = made(film, format="webp", quality=1, expect=Expect(min_ssim=0.1)).ssim
+    fine = made(film, format="webp", quality=100, expect=Expect(min_ssim=0.1)).ssim
+
+    assert rough is not None
+    assert fine is not None
+    assert rough < 0.8
+    assert fine > 0.95
+
+
+@pytest.mark.parametrize("target", MOVING)
+@pytest.mark.parametrize("colours", EQUAL, ids=str)
+def test_as_many_frames_are_told_as_the_file_has(colours, target):
+    images = [Image.new("RGB", (32, 32), colour) for colour in colours]
+    film = encode(images, "gif", Encoding(), timing=Timing((100,) * len(images))).data
+
+    result = made(film, format=target)
+
+    assert result.frames == inspect(result.data).frames
+    # The writers of the other two make one of neighbours that are equal.
+    assert result.frames == len(images) or target in {"webp", "png"}
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])

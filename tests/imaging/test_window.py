@@ -3,6 +3,8 @@
 import io
 import math
 from collections.abc import Callable
+from fractions import Fraction
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,10 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from actors.imaging.course import Course
+from actors.imaging.decode import Decoded, draft_of
+from actors.imaging.facts import DEFAULT_LIMITS, Facts
 from actors.imaging.geometry import confined
 from actors.imaging.operations.framing import Crop
 from actors.imaging.operations.scaling import Resize
-from actors.imaging.recipe import Operation
+from actors.imaging.recipe import Operation, Output
+from actors.imaging.render import _Work, never, wanted
+from actors.imaging.step import Direction, FocalPoint
 from tests.imaging.operations.trials import noise
 from tests.imaging.pictures import GREEN, RED, exif, pixels, written
 from tests.imaging.rendering import made
@@ -175,8 +182,86 @@ def test_a_second_scaling_is_done_to_what_the_first_one_made():
 
 def test_a_part_can_be_confined_to_less_than_a_pixel():
     image = Image.new("L", (4, 4), 7)
+    part = Fraction(5, 4), Fraction(3, 2), Fraction(7, 4), Fraction(7, 2)
 
-    inner, box = confined(image, (0, 0, 4, 4), (1.25, 1.5, 1.75, 3.5), (1.25, 1.5, 1.75, 3.5))
+    inner, box = confined(image, (0, 0, 4, 4), part, part)
 
     assert inner.size == (1, 1)
     assert box == (0.0, 0.0, 1.0, 1.0)
+
+
+# That nothing is ever outside
+
+
+@st.composite
+def crops_and_covers(draw, whole):
+    """Crops, one scaling, and more crops, each of which fits what the ones before have left."""
+    size = whole
+    gravity = st.one_of(
+        st.sampled_from(get_args(Direction)),
+        st.builds(FocalPoint, *2 * [st.floats(0, 1, allow_nan=False)]),
+    )
+
+    def crops():
+        nonlocal size
+        for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
+            size = tuple(draw(st.integers(1, edge)) for edge in size)
+            yield Crop(width=size[0], height=size[1], gravity=draw(gravity))
+
+    operations: list[Operation] = list(crops())
+    fit = draw(st.sampled_from(["cover", "fill", "inside", "outside"]))
+    width, height = draw(st.tuples(*2 * [st.integers(1, 300)]))
+    operations.append(Resize(width, height, fit, draw(gravity), enlarge=draw(st.booleans())))
+    size = Course(tuple(operations), whole, DEFAULT_LIMITS, {}).foresee().size
+    return (*operations, *crops())
+
+
+@st.composite
+def originals(draw):
+    """What a header tells of a picture, and operations that fit it."""
+    edge = st.integers(1, 600)
+    facts = Facts(
+        draw(st.sampled_from(["jpeg", "png"])),
+        draw(edge),
+        draw(edge),
+        orientation=draw(st.sampled_from(sorted(STORED))),
+    )
+    return facts, draw(crops_and_covers(facts.size_as_shown))
+
+
+@settings(max_examples=1000, deadline=None)
+@given(originals())
+def test_whatever_is_cropped_and_scaled_is_inside_of_the_picture_however_it_is_stored(original):
+    facts, operations = original
+    work = _Work(Output(operations=operations), facts, DEFAULT_LIMITS, {}, never)
+    step = draft_of(facts, work.wanted)
+    image = Image.new("L", (-(-facts.width // step), -(-facts.height // step)), 77)
+    decoded = Decoded(image, (0.0, 0.0, facts.width / step, facts.height / step), None)
+
+    seen = work._seen(decoded)
+
+    assert seen.size == work._course.window.size
+    assert set(seen.tobytes()) == {77}
+
+
+@pytest.mark.parametrize(
+    ("size", "orientation", "cover"),
+    [
+        ((4032, 3024), 3, Resize(688, 674, "cover", "southeast")),
+        ((6000, 4000), 4, Resize(640, 480, "cover", "southeast")),
+        ((1600, 1200), 8, Resize(565, 1161, "cover", "south")),
+    ],
+)
+def test_a_photograph_is_covered_however_it_is_stored(size, orientation, cover):
+    original = written(Image.new("L", size, 77), "jpeg", exif=b"Exif\0\0" + exif(orientation))
+
+    result = made(original, cover)
+
+    assert (result.width, result.height) == (cover.width, cover.height)
+
+
+def test_no_more_of_the_original_is_wanted_than_is_needed():
+    """An error of the arithmetic, rounded up, would be a pixel."""
+    way = Course((Resize(300, 300), Crop(100, 100, 100, 100)), (4000, 4000), DEFAULT_LIMITS, {})
+
+    assert wanted(way.window, Facts("jpeg", 4000, 4000)) == (300, 300)

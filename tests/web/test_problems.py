@@ -6,7 +6,13 @@ import pytest
 import trio
 
 from actors import errors
-from actors.imaging.errors import ImageTooLarge, ImpossibleRecipe, NotAnImage, UnsupportedFormat
+from actors.imaging.errors import (
+    ImageTooLarge,
+    ImagingCrashed,
+    ImpossibleRecipe,
+    NotAnImage,
+    UnsupportedFormat,
+)
 from actors.storage import ports
 from web.problems import KINDS, MAX_FAULTS, RETRY_AFTER, Fault, Problem, invalid, problem_of
 
@@ -100,6 +106,7 @@ def test_each_fault_has_its_pointer():
         (errors.Draining(), "draining"),
         (errors.ActorStopped("secret"), "storage_unavailable"),
         (errors.HandlerCrashed("secret"), "internal"),
+        (ImagingCrashed("secret"), "internal"),
         (trio.TooSlowError(), "overloaded"),
     ],
 )
