@@ -100,12 +100,17 @@ class Encoding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     still has that likeness to what was to be written, where 1 is the same. Neither takes more than
     `quality`, if that is given; if no quality will do, the job fails.
 
-    `background` lies under what is transparent, where a format has no transparency. Of the
-    `metadata`, `copyright` keeps the names of the artist and of who holds the rights, and `all` the
-    EXIF with the place, but never pictures within it. `profile` says what becomes of the colours
-    that a profile explains: `srgb` converts them, `keep` leaves them as they are with their
-    profile, `strip` without it. Of an `animation`, `first` is the first frame. What is in `expect`
-    is checked of the finished file.
+    Of the `metadata`, `copyright` keeps the names of the artist and of who holds the rights, and
+    `all` what the EXIF says in texts, of up to 4,096 bytes, and in short numbers: how, when and by
+    whom the picture was taken, and the place. Nothing that could hold a picture is ever kept: no
+    thumbnail, no notes of the maker's, no field that the standard does not know, and neither XMP
+    nor IPTC. What `autorotate` has not turned upright still says so with both, unless an operation
+    turns it.
+
+    `background` lies under what is transparent, where a format has no transparency. `profile` says
+    what becomes of the colours that a profile explains: `srgb` converts them, `keep` leaves them as
+    they are with their profile, `strip` without it. Of an `animation`, `first` is the first frame.
+    What is in `expect` is checked of the finished file.
     """
 
     format: Format | Literal["auto", "json"] | None = None

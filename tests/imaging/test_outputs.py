@@ -12,8 +12,9 @@ from actors.imaging.decode import decode
 from actors.imaging.errors import ImpossibleRecipe, RenderStopped
 from actors.imaging.expect import Expect
 from actors.imaging.facts import Limits
+from actors.imaging.ifd import UNDEFINED
 from actors.imaging.inspect import inspect, sniff
-from actors.imaging.operations.covering import Background, Round
+from actors.imaging.operations.covering import Background, Redact, Round
 from actors.imaging.operations.framing import Crop, Flop, Pad, Rotate, Trim
 from actors.imaging.operations.scaling import Resize, Scale, Thumbnail
 from actors.imaging.operations.tones import Grayscale, Invert, Tint
@@ -34,7 +35,15 @@ from tests.imaging.pictures import (
     written,
 )
 from tests.imaging.rendering import made, opened, recipe_of
-from tests.imaging.test_metadata import ARTIST, CAMERA, COPYRIGHT, MAKE, PLACE, camera_exif
+from tests.imaging.test_metadata import (
+    ARTIST,
+    CAMERA,
+    COPYRIGHT,
+    MAKE,
+    PLACE,
+    camera_exif,
+    plain_directory,
+)
 
 # In which red and green have changed places.
 SWAPPED = colour_profile(
@@ -322,6 +331,19 @@ def test_a_picture_within_the_metadata_is_dropped():
 
     assert shown.data.count(b"\xff\xd8") == 1
     assert told(shown.data)[0][MAKE] == "Maker of Cameras"
+
+
+@pytest.mark.parametrize("which", ["copyright", "all"])
+@pytest.mark.parametrize("tag", [0x010E, ARTIST, COPYRIGHT, 0x501B, 0x8568, 0x927C, 0x935C, 0xFDE8])
+def test_what_is_redacted_is_in_no_field_that_somebody_made_up(tag, which):
+    layers = written(photograph(64, 48), "jpeg")
+    about = plain_directory({tag: (UNDEFINED, len(layers), layers)})
+    original = written(photograph(64, 48), "jpeg", exif=b"Exif\0\0" + about)
+
+    shown = made(original, Redact(0, 0, "100%", "100%", "fill"), metadata=which)
+
+    assert layers in original
+    assert layers[:64] not in shown.data
 
 
 # What is expected
