@@ -18,6 +18,7 @@ from actors.imaging.expect import check
 from actors.imaging.facts import DEFAULT_LIMITS, Facts, Format, Limits, Size, as_turned
 from actors.imaging.geometry import Box, confined, cut, scale, unturned, upright
 from actors.imaging.inspect import inspect
+from actors.imaging.operations.framing import Flip, Flop, Rotate
 from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.portrait import describe, is_opaque
 from actors.imaging.recipe import Operation, Output, Recipe
@@ -29,6 +30,8 @@ from actors.imaging.step import Others, Step
 _MOVING: tuple[Format, ...] = ("webp", "avif", "gif")
 _CLEAR: tuple[Format, ...] = ("avif", "webp", "png")
 _OPAQUE: tuple[Format, ...] = ("avif", "webp", "jpeg")
+
+_TURNS = (Rotate, Flip, Flop)
 
 _COLOURED = {"L": "RGB", "LA": "RGBA"}
 
@@ -92,10 +95,10 @@ def render(
       ImpossibleRecipe: if a step does not fit the image.
       RenderStopped: if `stopped` said so.
     """
-    facts = inspect(original, limits)
+    facts, turned = inspect(original, limits), 1
     if not recipe.autorotate:
-        facts = replace(facts, orientation=1)
-    works = [_Work(output, facts, limits, others, stopped) for output in recipe.outputs]
+        facts, turned = replace(facts, orientation=1), facts.orientation
+    works = [_Work(output, facts, limits, others, stopped, turned) for output in recipe.outputs]
     source = Source(original, facts, [work.wanted for work in works if not work.moves])
     try:
         return tuple(work.finish(source) for work in works)
@@ -137,15 +140,23 @@ def wanted(window: Window, facts: Facts) -> Size | None:
 
 
 class _Work:
-    """One output in the making."""
+    """One output in the making. The original is `turned` by this orientation, which it keeps."""
 
     def __init__(
-        self, output: Output, facts: Facts, limits: Limits, others: Others, stopped: Stopped
+        self,
+        output: Output,
+        facts: Facts,
+        limits: Limits,
+        others: Others,
+        stopped: Stopped,
+        turned: int,
     ) -> None:
         self._output = output
         self._facts = facts
         self._limits = limits
         self._stopped = stopped
+        # Whoever turns it, turns it the way that it is to be seen.
+        self._turned = 1 if any(isinstance(s, _TURNS) for s in output.operations) else turned
         self._was_cmyk = False
         self._course = Course(steps_of(output), facts.size_as_shown, limits, others)
 
@@ -201,7 +212,7 @@ class _Work:
                 self._output,
                 timing=timing,
                 icc=icc,
-                exif=source.exif(self._output),
+                exif=source.exif(self._output, self._turned),
                 measured=expect is not None and expect.min_ssim is not None,
                 stopped=self._stopped,
             )

@@ -13,7 +13,7 @@ from actors.imaging.errors import ImpossibleRecipe, RenderStopped
 from actors.imaging.expect import Expect
 from actors.imaging.facts import Limits
 from actors.imaging.ifd import UNDEFINED
-from actors.imaging.inspect import inspect, sniff
+from actors.imaging.inspect import SUFFIXES, inspect, sniff
 from actors.imaging.operations.covering import Background, Redact, Round
 from actors.imaging.operations.framing import Crop, Flop, Pad, Rotate, Trim
 from actors.imaging.operations.scaling import Resize, Scale, Thumbnail
@@ -50,6 +50,7 @@ SWAPPED = colour_profile(
     (0.3851, 0.7169, 0.0971), (0.4361, 0.2225, 0.0139), (0.1431, 0.0606, 0.7141)
 )
 KINDS = ["jpeg", "png", "webp", "avif", "tiff"]
+TIFF_TOO = Limits(formats=frozenset(SUFFIXES))
 
 
 # Several at once
@@ -344,6 +345,23 @@ def test_what_is_redacted_is_in_no_field_that_somebody_made_up(tag, which):
 
     assert layers in original
     assert layers[:64] not in shown.data
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("orientation", [1, 3, 6, 7])
+def test_what_is_left_turned_says_so(orientation, kind):
+    turned = exif(orientation)
+    original = written(photograph(64, 48), "jpeg", exif=b"Exif\0\0" + turned)
+
+    same, cut = (
+        made(original, *operations, format=kind, metadata="all", autorotate=False)
+        for operations in ((), (Crop(0, 0, 20, 10),))
+    )
+    by_hand = made(original, Rotate(90), format=kind, metadata="all", autorotate=False)
+
+    assert inspect(same.data, TIFF_TOO).orientation == orientation
+    assert inspect(cut.data, TIFF_TOO).orientation == orientation
+    assert inspect(by_hand.data, TIFF_TOO).orientation == 1
 
 
 # What is expected
