@@ -7,17 +7,20 @@ import zlib
 import pytest
 from PIL import ExifTags, Image
 
+from actors.imaging.encode import Timing, encode
 from actors.imaging.exif import exif_kept, orientation
 from actors.imaging.facts import MAX_PROFILE, Limits
 from actors.imaging.ifd import ASCII, LONG, write_directory, write_header
 from actors.imaging.inspect import SUFFIXES, inspect
-from actors.imaging.metadata import Metadata, metadata
+from actors.imaging.metadata import Metadata, has_metadata, metadata
+from actors.imaging.recipe import Encoding
 from tests.imaging.containers import avif, box, coded, ispe, plain_tiff, reference, tiff
 from tests.imaging.mutation import mutations
 from tests.imaging.pictures import (
     chunk,
     colour_profile,
     exif,
+    gif,
     photograph,
     png,
     riff,
@@ -291,3 +294,63 @@ def test_what_is_kept_can_be_written_into_every_format(kind):
 
     assert inspect(data).orientation == 1
     assert read(metadata_of(data).exif)[COPYRIGHT] == "(c) A. Artist"
+
+
+# Whether there are any
+
+PHOTO = photograph(20, 10)
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        written(PHOTO, "jpeg", exif=b"Exif\0\0" + exif(1)),
+        written(PHOTO, "jpeg", xmp=XMP),
+        written(PHOTO, "jpeg", comment=b"A comment"),
+        with_segments(written(PHOTO, "jpeg"), segment(0xED, b"Photoshop 3.0\x008BIM")),
+        with_segments(written(PHOTO, "jpeg"), segment(0xE2, b"MPF\0" + bytes(20))),
+        with_segments(written(PHOTO, "jpeg"), segment(0xE0, b"JFXX\0\x10" + bytes(30))),
+        written(PHOTO, "png", exif=exif(1)),
+        *(
+            png(1, 1, bytes(4), **{place: chunk(kind, b"Title\0\0\0\0\0A title")})
+            for kind in (b"tEXt", b"zTXt", b"iTXt", b"tIME", b"prVt")
+            for place in ("before", "after")
+        ),
+        written(PHOTO, "webp", exif=exif(1)),
+        written(PHOTO, "webp", xmp=XMP),
+        written(PHOTO, "avif", exif=camera_exif()),
+        written(PHOTO, "avif", xmp=XMP),
+        written(PHOTO, "gif", comment=b"A comment"),
+        gif(1, 1, before=b"!\xff\x0bXMP DataXMP\3<x>\0"),
+        gif(1, 1, before=b"!\x01\3abc\0"),
+        written(PHOTO, "tiff", exif=read(camera_exif())),
+        plain_tiff(t700=(1, *XMP)),
+        plain_tiff(t33723=(7, *bytes(20))),
+        plain_tiff(t65000=(7, *bytes(20))),
+    ],
+)
+def test_whatever_a_file_says_besides_is_found(data):
+    assert has_metadata(data, inspect(data, LIMITS))
+
+
+@pytest.mark.parametrize("kind", [*SUFFIXES])
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("frames", [1, 3])
+@pytest.mark.parametrize("about", [{}, {"dpi": 300, "progressive": True}, {"colors": 16}])
+def test_what_is_written_without_says_nothing_besides(kind, mode, frames, about):
+    images = [photograph(40, 30, seed).convert(mode) for seed in range(frames)]
+    profile = None if mode in {"L", "LA"} else PROFILE
+    timing = Timing((100,) * frames, 0) if frames > 1 else None
+
+    data = encode(images, kind, Encoding(**about), timing=timing, icc=profile).data
+
+    assert not has_metadata(data, inspect(data, LIMITS))
+
+
+@pytest.mark.parametrize("kind", ["gif", "png", "webp", "avif"])
+def test_what_moves_says_nothing_besides(kind):
+    images = [photograph(20, 10, seed) for seed in range(3)]
+    data = written(images[0], kind, save_all=True, append_images=images[1:], duration=100, loop=0)
+
+    assert not has_metadata(data, inspect(data, LIMITS))
