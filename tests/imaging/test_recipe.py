@@ -112,7 +112,7 @@ def test_the_other_images_are_named_once_each():
         '{"op":"resize","width":1,"height":1,"dpr":5}',
         '{"op":"resize","width":1,"height":1,"gravity":{"x":1.1,"y":0}}',
         '{"op":"resize","width":1,"height":1,"gravity":"up"}',
-        '{"op":"resize","width":1,"height":1,"background":"#fff"}',
+        '{"op":"resize","width":1,"height":1,"background":"#ff"}',
         '{"op":"thumbnail","width":1,"height":1,"enlarge":1}',
         '{"op":"thumbnail","width":1}',
         '{"op":"crop","aspect":"0:1"}',

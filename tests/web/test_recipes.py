@@ -475,8 +475,8 @@ def test_a_fault_says_what_would_be_right():
         "/operations/0/fit": "must be one of fill, cover, contain, inside, outside",
         "/operations/0/gravity": "must be a direction such as north, or smart, or a point such as "
         '{"x":0.5,"y":0.3}',
-        "/operations/0/background": "must be a color: #rrggbb, #rrggbbaa, a CSS name or "
-        "transparent",
+        "/operations/0/background": "must be a color: #rgb, #rgba, #rrggbb, #rrggbbaa, a CSS "
+        "name or transparent",
         "/operations/1/aspect": "must be as in 16:9",
         "/operations/2/op": f"must be one of {', '.join(OPERATIONS)}",
         "/output/format": "must be one of jpeg, png, webp, gif, avif, tiff, auto, json",
