@@ -12,7 +12,7 @@ from PIL import Image
 from actors.imaging.colour import flatten
 from actors.imaging.errors import ImpossibleRecipe
 from actors.imaging.facts import Format, Size
-from actors.imaging.recipe import Encoding
+from actors.imaging.recipe import LOSSY, Encoding
 from actors.imaging.writing.avif import write_avif
 from actors.imaging.writing.draft import Draft, Encoded
 from actors.imaging.writing.film import Film, Timing
@@ -89,6 +89,10 @@ def encode(
       RenderStopped: if `stopped` said so.
     """
     _check(frames[0].size, kind)
+    if encoding.lossless and kind in LOSSY:
+        raise ImpossibleRecipe(
+            f"{_NAMES[kind]} is not written without loss; WebP, PNG and TIFF are"
+        )
     moves = _bounded(timing) if timing and kind in ANIMATED and len(frames) > 1 else None
     film = Film(frames if moves else [frames[0]], _fitting(kind, encoding.background), stopped)
     draft = Draft(film, encoding, moves, icc, exif or None)

@@ -21,15 +21,15 @@ from actors.imaging.inspect import inspect
 from actors.imaging.operations.framing import Flip, Flop, Rotate
 from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.portrait import describe, is_opaque
-from actors.imaging.recipe import Operation, Output, Recipe
+from actors.imaging.recipe import LOSSY, Operation, Output, Recipe
 from actors.imaging.source import Source
 from actors.imaging.step import Others, Step
 
 # What `auto` prefers, if the client takes it: for what moves, for what one can see through, and for
 # all else.
 _MOVING: tuple[Format, ...] = ("webp", "avif", "gif")
-_CLEAR: tuple[Format, ...] = ("avif", "webp", "png")
-_OPAQUE: tuple[Format, ...] = ("avif", "webp", "jpeg")
+_CLEAR: tuple[Format, ...] = ("avif", "webp", "png", "gif", "jpeg")
+_OPAQUE: tuple[Format, ...] = ("avif", "webp", "jpeg", "png", "gif")
 
 _TURNS = (Rotate, Flip, Flop)
 
@@ -115,7 +115,7 @@ def steps_of(output: Output) -> tuple[Operation, ...]:
 
 def moves(output: Output, facts: Facts) -> bool:
     """Whether `output` of an image keeps every frame."""
-    formats = output.accepts if output.format == "auto" else (output.format,)
+    formats = _candidates(output) if output.format == "auto" else (output.format,)
     return (
         facts.frames > 1
         and output.animation == "keep"
@@ -201,11 +201,12 @@ class _Work:
 
     def _written(self, source: Source, frames: list[Image.Image], timing: Timing | None) -> Made:
         first = frames[0]
-        kind, expect = self._kind(first), self._output.expect
+        expect = self._output.expect
         icc = source.profile(self._output) if self._keeps_colours else None
         if icc is not None:
             frames, icc = _explained(frames, icc)
         try:
+            kind = self._kind(first)
             encoded = encode(
                 frames,
                 kind,
@@ -287,10 +288,18 @@ class _Work:
         if self._output.format != "auto":
             return cast("Format", self._output.format or self._facts.format)
         liked = _MOVING if self.moves else _OPAQUE if is_opaque(image) else _CLEAR
-        accepted = set(self._output.accepts)
-        if self._output.lossless:
-            accepted.discard("avif")  # It never quite is, through Pillow.
-        return next((each for each in liked if each in accepted), liked[-1])
+        candidates = _candidates(self._output)
+        kind = next((each for each in liked if each in candidates), None)
+        if kind is None:
+            raise ImpossibleRecipe("the client takes no format that would do")
+        return kind
+
+
+def _candidates(output: Output) -> tuple[Format, ...]:
+    """Return what `auto` may choose from."""
+    if not output.lossless:
+        return output.accepts
+    return tuple(each for each in output.accepts if each not in LOSSY)
 
 
 def _explained(frames: list[Image.Image], icc: bytes) -> tuple[list[Image.Image], bytes | None]:

@@ -130,7 +130,11 @@ def test_what_is_not_to_be_turned_is_left_as_it_is_stored(orientation):
 @pytest.mark.parametrize(
     ("accepts", "opaque", "clear", "moving"),
     [
-        ((), "jpeg", "png", "png"),
+        (("jpeg",), "jpeg", "jpeg", "jpeg"),
+        (("png",), "png", "png", "png"),
+        (("gif",), "gif", "gif", "gif"),
+        (("jpeg", "png"), "jpeg", "png", "png"),
+        (("avif",), "avif", "avif", "avif"),
         (("jpeg", "png", "gif"), "jpeg", "png", "gif"),
         (("webp", "jpeg", "png", "gif"), "webp", "webp", "webp"),
         (("avif", "jpeg", "png", "gif"), "avif", "avif", "avif"),
@@ -153,7 +157,48 @@ def test_auto_is_what_the_client_takes_and_what_suits_the_picture(accepts, opaqu
 
     assert [each.format for each in chosen] == [opaque, opaque, clear, moving]
     assert [sniff(each.data) for each in chosen] == [opaque, opaque, clear, moving]
-    assert chosen[3].frames == (2 if accepts else 1)
+    assert chosen[3].frames == (2 if moving in {"webp", "avif", "gif"} else 1)
+
+
+@pytest.mark.parametrize(
+    ("accepts", "still", "moving"),
+    [
+        (("jpeg", "png", "gif"), "png", "png"),
+        (("avif", "webp", "jpeg", "png", "gif"), "webp", "webp"),
+        (("avif", "webp"), "webp", "webp"),
+        (("png",), "png", "png"),
+    ],
+)
+def test_auto_without_loss_is_what_loses_nothing(accepts, still, moving):
+    photo = photograph(32, 32)
+    two = written(photo, "webp", save_all=True, append_images=[Image.new("RGB", (32, 32), RED)])
+
+    one = made(written(photo, "png"), format="auto", accepts=accepts, lossless=True)
+    film = made(two, format="auto", accepts=accepts, lossless=True)
+
+    assert (one.format, film.format) == (still, moving)
+    assert (pixels(one.data, "RGB") == np.asarray(photo)).all()
+    assert film.frames == inspect(film.data).frames == (2 if moving == "webp" else 1)
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+@pytest.mark.parametrize("accepts", [(), ("jpeg",), ("avif", "gif")])
+def test_auto_is_nothing_that_nobody_accepts(accepts, lossless):
+    original = written(photograph(32, 32), "png")
+    if accepts and not lossless:
+        assert made(original, format="auto", accepts=accepts).format in accepts
+        return
+
+    with pytest.raises(
+        ImpossibleRecipe, match=r"^Output output: the client takes no format that would do\.$"
+    ):
+        made(original, format="auto", accepts=accepts, lossless=lossless)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "avif", "gif"])
+def test_the_format_of_the_original_may_be_none_without_loss(kind):
+    with pytest.raises(ImpossibleRecipe, match="is not written without loss"):
+        made(written(photograph(32, 32), kind), lossless=True)
 
 
 def test_auto_looks_at_what_the_operations_left():

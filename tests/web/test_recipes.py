@@ -281,6 +281,19 @@ def test_nothing_can_be_said_besides_a_preset():
     assert faults_of(said) == ["/width", "/quality", "/autorotate"]
 
 
+def test_what_loses_something_is_not_asked_for_without_loss():
+    avif = {"format": "avif", "lossless": True}
+
+    assert faults_of({"operation": "flip", "output_format": "jpg", "lossless": True}) == [
+        "/lossless"
+    ]
+    assert faults_of({"operations": [], "output": avif}) == ["/output/lossless"]
+    assert faults_of({"outputs": [{"name": "a"}, {"name": "b", **avif}]}) == ["/outputs/1/lossless"]
+    assert faults_of({"operations": [], "output": {"format": "json", "max_bytes": 9}}) == [
+        "/output/max_bytes"
+    ]
+
+
 def test_only_auto_needs_to_know_what_the_client_accepts():
     outputs = [{"name": "a", "format": "auto"}, {"name": "b", "format": "webp"}, {"name": "c"}]
 
