@@ -120,8 +120,8 @@ class Encoding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     `background` lies under what is transparent, where a format has no transparency. `profile` says
     what becomes of the colours that a profile explains: `srgb` converts them, `keep` leaves them as
-    they are with their profile, `strip` without it. Of an `animation`, `first` is the first frame.
-    What is in `expect` is checked of the finished file.
+    they are with their profile, `strip` without it; but inks (CMYK) are always converted. Of an
+    `animation`, `first` is the first frame. What is in `expect` is checked of the finished file.
     """
 
     format: Format | Literal["auto", "json"] | None = None
