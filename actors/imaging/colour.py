@@ -8,6 +8,7 @@ from functools import lru_cache
 from PIL import Image, ImageChops, ImageCms
 
 from actors.imaging.facts import MAX_PROFILE
+from actors.imaging.modes import has_alpha, is_coloured, is_grey
 from actors.imaging.perception import level
 from actors.imaging.step import rgba
 
@@ -101,15 +102,14 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 def _converted(image: Image.Image, profile: bytes) -> Image.Image:
     read = _usual_meaning if len(profile) <= _LONGEST_USUAL else _meaning
     mode, transform = read(profile)
-    is_grey = image.mode in {"L", "LA"}
-    if (mode == "CMYK") != (image.mode == "CMYK") or (mode == "L" and not is_grey):
+    if (mode == "CMYK") != (image.mode == "CMYK") or (mode == "L" and is_coloured(image)):
         return image
     if transform is None:
         return image
     shown = transform.apply(image.convert(mode))
-    if is_grey:
+    if not is_coloured(image):
         shown = shown.convert("L")
-    if image.mode in {"LA", "RGBA"}:
+    if has_alpha(image):
         shown.putalpha(image.getchannel("A"))
     shown.info = {}
     return shown
@@ -145,11 +145,11 @@ def _sample(mode: str) -> Image.Image:
 
 def flatten(image: Image.Image, background: str = "white") -> Image.Image:
     """Return `image` without transparency, on `background`; what is seen through that is white."""
-    if image.mode not in {"LA", "RGBA"}:
+    if not has_alpha(image):
         return image
     *colour, alpha = rgba(background)
     solid = tuple((level * alpha + 255 * (255 - alpha) + 127) // 255 for level in colour)
-    mode = "L" if image.mode == "LA" and len(set(solid)) == 1 else "RGB"
+    mode = "L" if image.mode == "LA" and is_grey(solid) else "RGB"
     ground = Image.new(mode, image.size, solid[: len(mode)])
     ground.paste(image.convert(mode), mask=image.getchannel("A"))
     return ground

@@ -12,6 +12,7 @@ from PIL import Image
 from actors.imaging.colour import flatten
 from actors.imaging.errors import ImpossibleRecipe
 from actors.imaging.facts import Format, Size
+from actors.imaging.modes import has_alpha
 from actors.imaging.recipe import LOSSY, Encoding
 from actors.imaging.writing.avif import write_avif
 from actors.imaging.writing.draft import Draft, Encoded
@@ -151,7 +152,7 @@ def _fitting(kind: Format, background: str) -> Callable[[Image.Image], Image.Ima
 
 def _cut_out(image: Image.Image, background: str) -> Image.Image:
     """Return `image` with nothing translucent: either gone, or on the background."""
-    if image.mode not in {"LA", "RGBA"}:
+    if not has_alpha(image):
         return image
     alpha = image.getchannel("A").point([255 if a >= OPAQUE_FROM else 0 for a in range(256)])
     image = flatten(image, background)

@@ -13,8 +13,9 @@ from msgspec import Meta, Struct, json
 from actors.imaging.expect import Expect
 from actors.imaging.facts import Format
 from actors.imaging.operations.covering import Background, Border, Redact, Round
+from actors.imaging.operations.cropping import Crop, Trim
 from actors.imaging.operations.filters import Blur, Pixelate, Sharpen
-from actors.imaging.operations.framing import Autorotate, Crop, Flip, Flop, Pad, Rotate, Trim
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Scale, Thumbnail
 from actors.imaging.operations.tones import (
     Autocontrast,
@@ -32,6 +33,7 @@ from actors.imaging.operations.tones import (
     Sepia,
     Tint,
 )
+from actors.imaging.operations.turning import Autorotate, Flip, Flop, Rotate
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.step import END, Color, Fault
 

@@ -18,8 +18,8 @@ from actors.imaging.expect import check
 from actors.imaging.facts import DEFAULT_LIMITS, Facts, Format, Limits, Size, as_turned
 from actors.imaging.geometry import Box, confined, cut, scale, unturned, upright
 from actors.imaging.inspect import inspect
-from actors.imaging.operations.framing import Flip, Flop, Rotate
 from actors.imaging.operations.scaling import Thumbnail
+from actors.imaging.operations.turning import Flip, Flop, Rotate
 from actors.imaging.portrait import describe, is_opaque
 from actors.imaging.recipe import LOSSY, Operation, Output, Recipe
 from actors.imaging.source import Source

@@ -15,9 +15,11 @@ from actors.imaging.facts import Limits
 from actors.imaging.ifd import UNDEFINED
 from actors.imaging.inspect import SUFFIXES, inspect, sniff
 from actors.imaging.operations.covering import Background, Redact, Round
-from actors.imaging.operations.framing import Crop, Flop, Pad, Rotate, Trim
+from actors.imaging.operations.cropping import Crop, Trim
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Scale, Thumbnail
 from actors.imaging.operations.tones import Grayscale, Invert, Tint
+from actors.imaging.operations.turning import Flop, Rotate
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Output, Recipe
 from actors.imaging.render import render

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.imaging.expect import Expect
-from actors.imaging.operations.framing import Flip
 from actors.imaging.operations.scaling import Resize, Thumbnail
+from actors.imaging.operations.turning import Flip
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import (
     MAX_OPERATIONS,

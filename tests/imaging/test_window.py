@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from actors.imaging.geometry import confined
-from actors.imaging.operations.framing import Crop
+from actors.imaging.operations.cropping import Crop
 from actors.imaging.operations.scaling import Resize
 from actors.imaging.recipe import Operation
 from tests.imaging.operations.trials import noise

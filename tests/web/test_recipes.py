@@ -13,8 +13,10 @@ from msgspec import inspect, structs
 
 from actors.imaging.expect import Expect
 from actors.imaging.facts import Format
-from actors.imaging.operations.framing import Crop, Flip, Flop, Pad, Rotate
+from actors.imaging.operations.cropping import Crop
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Thumbnail
+from actors.imaging.operations.turning import Flip, Flop, Rotate
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import (
     MAX_OPERATIONS,

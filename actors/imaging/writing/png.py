@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
+from actors.imaging.modes import has_alpha
 from actors.imaging.writing.draft import Draft
 from actors.imaging.writing.memory import written
 from actors.imaging.writing.palette import paletted, paletted_in_part, paletted_with_alpha
@@ -40,7 +41,7 @@ def write_png(draft: Draft, _quality: int) -> bytes:
 
 
 def _reduced(image: Image.Image, colours: int) -> tuple[Image.Image, int | None]:
-    if image.mode not in {"LA", "RGBA"}:
+    if not has_alpha(image):
         return paletted(image, colours), None
     alpha = image.getchannel("A")
     levels = {level for level, number in enumerate(alpha.histogram()) if number}
