@@ -2,16 +2,23 @@
 
 import contextlib
 import io
-from functools import reduce
+import itertools
+from functools import lru_cache, reduce
 
 from PIL import Image, ImageChops, ImageCms
 
 from actors.imaging.facts import MAX_PROFILE
+from actors.imaging.modes import has_alpha, is_coloured, is_grey
+from actors.imaging.perception import level
 from actors.imaging.step import rgba
 
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 # What nearly every program writes, and means sRGB by it.
 _GAMMA_OF_SRGB, _SAME_GAMMA = 0.45455, 0.02
+# In levels. In profiles of sRGB itself the numbers are rounded in one way or another.
+_UNSEEN = 1
+# In bytes. What is longer has tables, mostly those of a printer.
+_LONGEST_USUAL = 65_536
 _PLAIN = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 
 
@@ -88,16 +95,11 @@ def with_gamma(image: Image.Image, gamma: float | None) -> Image.Image:
     """
     if gamma is None or abs(gamma - _GAMMA_OF_SRGB) < _SAME_GAMMA:
         return image
-    levels = [_srgb_level((level / 255) ** (1 / gamma)) for level in range(256)]
+    levels = [level((entry / 255) ** (1 / gamma)) for entry in range(256)]
     unchanged = list(range(256))
     return image.point(
         [entry for band in image.getbands() for entry in (unchanged if band == "A" else levels)]
     )
-
-
-def _srgb_level(light: float) -> int:
-    share = 12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055
-    return round(255 * share)
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -113,31 +115,56 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _converted(image: Image.Image, profile: bytes) -> Image.Image:
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if "srgb" in (source.profile.profile_description or "").lower():
+    read = _usual_meaning if len(profile) <= _LONGEST_USUAL else _meaning
+    mode, transform = read(profile)
+    if (mode == "CMYK") != (image.mode == "CMYK") or (mode == "L" and is_coloured(image)):
         return image
-    mode = _MODES[source.profile.xcolor_space.strip()]
-    is_grey = image.mode in {"L", "LA"}
-    if (mode == "CMYK") != (image.mode == "CMYK") or (mode == "L" and not is_grey):
+    if transform is None:
         return image
-    colours = image.convert(mode)
-    srgb = ImageCms.createProfile("sRGB")
-    shown = ImageCms.buildTransform(source, srgb, mode, "RGB").apply(colours)
-    if is_grey:
+    shown = transform.apply(image.convert(mode))
+    if not is_coloured(image):
         shown = shown.convert("L")
-    if image.mode in {"LA", "RGBA"}:
+    if has_alpha(image):
         shown.putalpha(image.getchannel("A"))
     shown.info = {}
     return shown
 
 
+def _meaning(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
+    """Return in which mode pictures are that a profile explains, and what makes sRGB of them.
+
+    None if they are sRGB already. That is told by the effect, since there are profiles of linear
+    light with sRGB in their names.
+    """
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    mode = _MODES[source.profile.xcolor_space.strip()]
+    transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    sample = _sample(mode)
+    change = ImageChops.difference(transform.apply(sample), sample.convert("RGB"))
+    return mode, transform if max(change.tobytes()) > _UNSEEN else None
+
+
+# A transform takes 3 ms to be made, and of most pictures the profile is one of a few. Threads may
+# share it: to apply it changes nothing in it.
+_usual_meaning = lru_cache(maxsize=32)(_meaning)
+
+
+def _sample(mode: str) -> Image.Image:
+    """Return colours from all over."""
+    greys = Image.linear_gradient("L").convert(mode)
+    steps = range(0, 256, 17)
+    colours = bytes(itertools.chain.from_iterable(itertools.product(steps, repeat=3)))
+    greys.paste(Image.frombytes("RGB", (64, 64), colours).convert(mode))
+    return greys
+
+
 def flatten(image: Image.Image, background: str = "white") -> Image.Image:
     """Return `image` without transparency, on `background`; what is seen through that is white."""
-    if image.mode not in {"LA", "RGBA"}:
+    if not has_alpha(image):
         return image
     *colour, alpha = rgba(background)
     solid = tuple((level * alpha + 255 * (255 - alpha) + 127) // 255 for level in colour)
-    mode = "L" if image.mode == "LA" and len(set(solid)) == 1 else "RGB"
+    mode = "L" if image.mode == "LA" and is_grey(solid) else "RGB"
     ground = Image.new(mode, image.size, solid[: len(mode)])
     ground.paste(image.convert(mode), mask=image.getchannel("A"))
     return ground

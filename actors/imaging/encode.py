@@ -12,7 +12,8 @@ from PIL import Image
 from actors.imaging.colour import flatten
 from actors.imaging.errors import ImpossibleRecipe
 from actors.imaging.facts import Format, Size
-from actors.imaging.recipe import Encoding
+from actors.imaging.modes import has_alpha
+from actors.imaging.recipe import LOSSY, Encoding
 from actors.imaging.writing.avif import write_avif
 from actors.imaging.writing.draft import Draft, Encoded
 from actors.imaging.writing.film import Film, Timing
@@ -89,6 +90,10 @@ def encode(
       RenderStopped: if `stopped` said so.
     """
     _check(frames[0].size, kind)
+    if encoding.lossless and kind in LOSSY:
+        raise ImpossibleRecipe(
+            f"{_NAMES[kind]} is not written without loss; WebP, PNG and TIFF are"
+        )
     moves = _bounded(timing) if timing and kind in ANIMATED and len(frames) > 1 else None
     film = Film(frames if moves else [frames[0]], _fitting(kind, encoding.background), stopped)
     draft = Draft(film, encoding, moves, icc, exif or None)
@@ -147,7 +152,7 @@ def _fitting(kind: Format, background: str) -> Callable[[Image.Image], Image.Ima
 
 def _cut_out(image: Image.Image, background: str) -> Image.Image:
     """Return `image` with nothing translucent: either gone, or on the background."""
-    if image.mode not in {"LA", "RGBA"}:
+    if not has_alpha(image):
         return image
     alpha = image.getchannel("A").point([255 if a >= OPAQUE_FROM else 0 for a in range(256)])
     image = flatten(image, background)

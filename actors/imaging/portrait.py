@@ -16,6 +16,7 @@ from actors.imaging.facts import Facts, Format
 from actors.imaging.geometry import fit_inside
 from actors.imaging.hashes import blurhash, dhash, thumbhash
 from actors.imaging.metadata import metadata
+from actors.imaging.modes import has_alpha
 from actors.imaging.palette import Rgb, mean, palette
 
 Hex: TypeAlias = str
@@ -125,7 +126,7 @@ def _reduced(image: Image.Image, edge: int) -> Image.Image:
 
 def is_opaque(image: Image.Image) -> bool:
     """Return whether nothing shows through."""
-    if image.mode not in {"LA", "RGBA"}:
+    if not has_alpha(image):
         return True
     least, _most = image.getchannel("A").getextrema()
     return least == 255

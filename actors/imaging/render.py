@@ -20,16 +20,19 @@ from actors.imaging.facts import DEFAULT_LIMITS, NO_LIMITS, Facts, Format, Limit
 from actors.imaging.geometry import Part, confined, cut, scale, unturned, upright
 from actors.imaging.inspect import inspect
 from actors.imaging.operations.scaling import Thumbnail
+from actors.imaging.operations.turning import Flip, Flop, Rotate
 from actors.imaging.portrait import describe, is_opaque
-from actors.imaging.recipe import Operation, Output, Recipe
+from actors.imaging.recipe import LOSSY, Operation, Output, Recipe
 from actors.imaging.source import Source
 from actors.imaging.step import Others, Step
 
 # What `auto` prefers, if the client takes it: for what moves, for what one can see through, and for
 # all else.
 _MOVING: tuple[Format, ...] = ("webp", "avif", "gif", "png")
-_CLEAR: tuple[Format, ...] = ("avif", "webp", "png")
-_OPAQUE: tuple[Format, ...] = ("avif", "webp", "jpeg")
+_CLEAR: tuple[Format, ...] = ("avif", "webp", "png", "gif", "jpeg")
+_OPAQUE: tuple[Format, ...] = ("avif", "webp", "jpeg", "png", "gif")
+
+_TURNS = (Rotate, Flip, Flop)
 
 _COLOURED = {"L": "RGB", "LA": "RGBA"}
 
@@ -93,10 +96,10 @@ def render(
       ImpossibleRecipe: if a step does not fit the image.
       RenderStopped: if `stopped` said so.
     """
-    facts = inspect(original, limits)
+    facts, turned = inspect(original, limits), 1
     if not recipe.autorotate:
-        facts = replace(facts, orientation=1)
-    works = [_Work(output, facts, limits, others, stopped) for output in recipe.outputs]
+        facts, turned = replace(facts, orientation=1), facts.orientation
+    works = [_Work(output, facts, limits, others, stopped, turned) for output in recipe.outputs]
     source = Source(original, facts, [work.wanted for work in works if not work.moves])
     try:
         return tuple(work.finish(source) for work in works)
@@ -113,7 +116,7 @@ def steps_of(output: Output) -> tuple[Operation, ...]:
 
 def moves(output: Output, facts: Facts) -> bool:
     """Whether `output` of an image keeps every frame."""
-    formats = output.accepts if output.format == "auto" else (output.format,)
+    formats = _candidates(output) if output.format == "auto" else (output.format,)
     return (
         facts.frames > 1
         and output.animation == "keep"
@@ -138,15 +141,23 @@ def wanted(window: Window, facts: Facts) -> Size | None:
 
 
 class _Work:
-    """One output in the making."""
+    """One output in the making. The original is `turned` by this orientation, which it keeps."""
 
     def __init__(
-        self, output: Output, facts: Facts, limits: Limits, others: Others, stopped: Stopped
+        self,
+        output: Output,
+        facts: Facts,
+        limits: Limits,
+        others: Others,
+        stopped: Stopped,
+        turned: int,
     ) -> None:
         self._output = output
         self._facts = facts
         self._limits = limits
         self._stopped = stopped
+        # Whoever turns it, turns it the way that it is to be seen.
+        self._turned = 1 if any(isinstance(s, _TURNS) for s in output.operations) else turned
         self._was_cmyk = False
         self._course = Course(steps_of(output), facts.size_as_shown, limits, others)
 
@@ -191,18 +202,19 @@ class _Work:
 
     def _written(self, source: Source, frames: list[Image.Image], timing: Timing | None) -> Made:
         first = frames[0]
-        kind, expect = self._kind(first), self._output.expect
+        expect = self._output.expect
         icc = source.profile(self._output) if self._keeps_colours else None
         if icc is not None:
             frames, icc = _explained(frames, icc)
         try:
+            kind = self._kind(first)
             encoded = encode(
                 frames,
                 kind,
                 self._output,
                 timing=timing,
                 icc=icc,
-                exif=source.exif(self._output),
+                exif=source.exif(self._output, self._turned),
                 measured=expect is not None and expect.min_ssim is not None,
                 stopped=self._stopped,
             )
@@ -279,10 +291,18 @@ class _Work:
         if self._output.format != "auto":
             return cast("Format", self._output.format or self._facts.format)
         liked = _MOVING if self.moves else _OPAQUE if is_opaque(image) else _CLEAR
-        accepted = set(self._output.accepts)
-        if self._output.lossless:
-            accepted.discard("avif")  # It never quite is, through Pillow.
-        return next((each for each in liked if each in accepted), liked[-1])
+        candidates = _candidates(self._output)
+        kind = next((each for each in liked if each in candidates), None)
+        if kind is None:
+            raise ImpossibleRecipe("the client takes no format that would do")
+        return kind
+
+
+def _candidates(output: Output) -> tuple[Format, ...]:
+    """Return what `auto` may choose from."""
+    if not output.lossless:
+        return output.accepts
+    return tuple(each for each in output.accepts if each not in LOSSY)
 
 
 def _explained(frames: list[Image.Image], icc: bytes) -> tuple[list[Image.Image], bytes | None]:

@@ -28,6 +28,9 @@ _SHORT_ONES = frozenset(
     | {_TILE_WIDTH, _TILE_HEIGHT, _FILL_ORDER, _PREDICTOR, _EXTRA, _NUMBER_FORMAT}
 )
 
+_RESOLUTION = frozenset({0x011A, 0x011B, 0x0128})
+_PLACES = frozenset({_STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES})
+
 # As they are, LZW, Deflate by its two numbers, and PackBits.
 _COMPRESSIONS = frozenset({1, 5, 8, 32_946, 32_773})
 
@@ -103,6 +106,12 @@ def tiff_profile(data: bytes) -> bytes | None:
     if field is None or field.end - field.start > MAX_PROFILE:
         return None
     return data[field.start : field.end]
+
+
+def tiff_has_metadata(data: bytes) -> bool:
+    """Tell whether a TIFF that `read_tiff` has accepted says more than how it is to be shown."""
+    shown = _SHORT_ONES | _PLACES | _RESOLUTION | {_PALETTE, _PROFILE}
+    return not shown.issuperset(_Page(data).fields)
 
 
 class _Page:

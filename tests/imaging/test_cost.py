@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from actors.imaging.facts import DEFAULT_LIMITS
+from actors.imaging.operations.cropping import Trim
 from actors.imaging.operations.filters import Blur
-from actors.imaging.operations.framing import Trim
 from actors.imaging.operations.scaling import Resize, Thumbnail
 from actors.imaging.plan import foresee
 from actors.imaging.recipe import Output, Recipe, encode_recipe

@@ -13,10 +13,12 @@ from actors.imaging.expect import Expect
 from actors.imaging.facts import Limits
 from actors.imaging.inspect import inspect
 from actors.imaging.operations.covering import Border, Redact, Round
+from actors.imaging.operations.cropping import Crop, Trim
 from actors.imaging.operations.filters import Blur, Pixelate
-from actors.imaging.operations.framing import Crop, Flip, Flop, Pad, Rotate, Trim
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Thumbnail
 from actors.imaging.operations.tones import Autocontrast, Duotone, Invert, Opacity
+from actors.imaging.operations.turning import Flip, Flop, Rotate
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Encoding, Output, Recipe
 from actors.imaging.render import render

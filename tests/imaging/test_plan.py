@@ -5,9 +5,10 @@ from PIL import Image
 
 from actors.imaging.errors import ImpossibleRecipe
 from actors.imaging.facts import DEFAULT_LIMITS
+from actors.imaging.operations.cropping import Crop, Trim
 from actors.imaging.operations.filters import Blur
-from actors.imaging.operations.framing import Crop, Flip, Rotate, Trim
 from actors.imaging.operations.scaling import Resize, Thumbnail
+from actors.imaging.operations.turning import Flip, Rotate
 from actors.imaging.plan import foresee
 from actors.imaging.recipe import Output, Recipe
 from actors.imaging.render import render

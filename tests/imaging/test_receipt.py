@@ -7,8 +7,10 @@ import PIL
 import pytest
 
 from actors.imaging.operations.covering import Border, Redact
-from actors.imaging.operations.framing import Crop, Flip, Pad, Rotate, Trim
+from actors.imaging.operations.cropping import Crop, Trim
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize
+from actors.imaging.operations.turning import Flip, Rotate
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.receipt import as_made, as_said, details, media_type, receipt, suffix
 from actors.imaging.recipe import Output, decode_recipe

@@ -16,7 +16,7 @@ from actors.imaging.course import Course
 from actors.imaging.decode import Decoded, draft_of
 from actors.imaging.facts import DEFAULT_LIMITS, Facts
 from actors.imaging.geometry import confined
-from actors.imaging.operations.framing import Crop
+from actors.imaging.operations.cropping import Crop
 from actors.imaging.operations.scaling import Resize
 from actors.imaging.recipe import Operation, Output
 from actors.imaging.render import _Work, never, wanted
@@ -233,7 +233,7 @@ def originals(draw):
 @given(originals())
 def test_whatever_is_cropped_and_scaled_is_inside_of_the_picture_however_it_is_stored(original):
     facts, operations = original
-    work = _Work(Output(operations=operations), facts, DEFAULT_LIMITS, {}, never)
+    work = _Work(Output(operations=operations), facts, DEFAULT_LIMITS, {}, never, 1)
     step = draft_of(facts, work.wanted)
     image = Image.new("L", (-(-facts.width // step), -(-facts.height // step)), 77)
     decoded = Decoded(image, (0.0, 0.0, facts.width / step, facts.height / step), None)

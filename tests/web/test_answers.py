@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from actors.imaging.operations.framing import Flip
 from actors.imaging.operations.scaling import Resize
+from actors.imaging.operations.turning import Flip
 from actors.imaging.recipe import Output as RecipeOutput
 from actors.imaging.recipe import Recipe, encode_recipe
 from actors.storage.ports import ImageRecord, Output, Page

@@ -380,7 +380,8 @@ AVIF, WEBP, JPEG = "image/avif", "image/webp", "image/jpeg"
         (("Accept: image/webp;q=0.5, image/jpeg",), JPEG),
         (("Accept: image/avif;q=0, image/webp;q=0.1",), WEBP),
         (("Accept: IMAGE/WEBP",), WEBP),
-        (("Accept: image/jxl, image/bmp",), JPEG),
+        (("Accept: image/png",), "image/png"),
+        (("Accept: application/json",), JPEG),
     ],
 )
 def test_auto_is_what_the_client_prefers_and_what_suits_the_picture(server, accept, kind):
@@ -388,6 +389,16 @@ def test_auto_is_what_the_client_prefers_and_what_suits_the_picture(server, acce
 
     job = told(ask(server.port, f"GET {accepted.headers['location']}?wait=30"))
     assert job["outputs"][0]["media_type"] == kind
+
+
+def test_who_takes_none_of_our_formats_is_told_so_where_it_matters(server):
+    jxl = "Accept: image/jxl"
+
+    auto = post(server, "/jobs?operation=flip&output_format=auto", draw(), "bare", jxl)
+    named = post(server, "/jobs?operation=flip&output_format=png", draw(), "bare", jxl)
+
+    assert told(auto, 406)["code"] == "not_acceptable"
+    assert named.status == 202
 
 
 def test_auto_keeps_what_is_transparent(server):

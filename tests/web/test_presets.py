@@ -3,8 +3,8 @@
 import pytest
 from structlog.testing import capture_logs
 
-from actors.imaging.operations.framing import Flip
 from actors.imaging.operations.scaling import Resize
+from actors.imaging.operations.turning import Flip
 from actors.imaging.recipe import Output, Recipe
 from actors.imaging.step import FocalPoint
 from web.members import MAX_DEPTH, MAX_MEMBERS, MAX_NAME

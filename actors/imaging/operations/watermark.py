@@ -19,8 +19,10 @@ from actors.imaging.errors import ImageError, ImpossibleRecipe
 from actors.imaging.facts import Size, as_turned
 from actors.imaging.geometry import scale, upright
 from actors.imaging.inspect import inspect
-from actors.imaging.operations.covering import canvas_of, is_grey
-from actors.imaging.operations.framing import Rotate, over
+from actors.imaging.modes import is_grey
+from actors.imaging.operations.covering import canvas_of
+from actors.imaging.operations.framing import over
+from actors.imaging.operations.turning import Rotate
 from actors.imaging.step import (
     END,
     Apply,

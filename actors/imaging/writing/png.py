@@ -8,6 +8,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from actors.imaging.errors import ImpossibleRecipe
+from actors.imaging.modes import has_alpha
 from actors.imaging.writing.draft import Draft
 from actors.imaging.writing.film import Reel, Timing
 from actors.imaging.writing.memory import written
@@ -71,7 +72,7 @@ def _about(draft: Draft) -> dict[str, object]:
 
 
 def _reduced(image: Image.Image, colours: int) -> tuple[Image.Image, int | None]:
-    if image.mode not in {"LA", "RGBA"}:
+    if not has_alpha(image):
         return paletted(image, colours), None
     alpha = image.getchannel("A")
     levels = {level for level, number in enumerate(alpha.histogram()) if number}
