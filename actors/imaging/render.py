@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -11,7 +12,7 @@ from typing import Literal, cast
 from PIL import Image
 
 from actors.imaging.colour import to_srgb
-from actors.imaging.course import Course, Stopped, Window, go_on
+from actors.imaging.course import Course, Stopped, Window, go_on, repeat
 from actors.imaging.decode import Decoded
 from actors.imaging.encode import ANIMATED, Timing, encode
 from actors.imaging.errors import ImageTooLarge, ImpossibleRecipe
@@ -23,7 +24,7 @@ from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.portrait import describe, is_opaque
 from actors.imaging.recipe import Operation, Output, Recipe
 from actors.imaging.source import Source
-from actors.imaging.step import Others, Step
+from actors.imaging.step import Apply, Others, Step
 
 # What `auto` prefers, if the client takes it: for what moves, for what one can see through, and for
 # all else.
@@ -93,15 +94,22 @@ def render(
       ImpossibleRecipe: if a step does not fit the image.
       RenderStopped: if `stopped` said so.
     """
+    try:
+        return _render(original, recipe, limits, stopped, others)
+    except MemoryError as error:
+        raise ImageTooLarge("The image needs more memory than there is.") from error
+
+
+def _render(
+    original: bytes, recipe: Recipe, limits: Limits, stopped: Stopped, others: Others
+) -> tuple[Made, ...]:
     facts = inspect(original, limits)
     if not recipe.autorotate:
         facts = replace(facts, orientation=1)
-    works = [_Work(output, facts, limits, others, stopped) for output in recipe.outputs]
+    works = deque(_Work(output, facts, limits, others, stopped) for output in recipe.outputs)
     source = Source(original, facts, [work.wanted for work in works if not work.moves])
-    try:
-        return tuple(work.finish(source) for work in works)
-    except MemoryError as error:
-        raise ImageTooLarge("The image needs more memory than there is.") from error
+    # What one of them holds is let go of before the next one begins.
+    return tuple(works.popleft().finish(source) for _ in recipe.outputs)
 
 
 def steps_of(output: Output) -> tuple[Operation, ...]:
@@ -232,13 +240,14 @@ class _Work:
         """Return every frame, and for how many milliseconds each is shown."""
         images: list[Image.Image] = []
         durations: list[int] = []
+        steps: list[Apply] = []
         for decoded, duration in source.frames():
             go_on(self._stopped)
             image = self._seen(decoded)
             if images:
-                image = self._course.repeat(image, self._stopped)
+                image = repeat(steps, image, self._stopped)
             else:
-                image = self._course.begin(image, self._stopped)
+                image = self._course.begin(image, self._stopped, steps)
                 self._check_frames(image.size)
             images.append(image)
             durations.append(duration)

@@ -95,11 +95,13 @@ class Rate(NamedTuple):
     """What a step takes for each pixel, of the picture before it or of that after: of the larger.
 
     `memory` is in bytes, with what it makes but without what it is given; `time` is in nanoseconds
-    of a core. They are measured: see docs/planning.md.
+    of a core. Of the memory, `kept` is what it is done with, and is still there for the next frame
+    of an animation. They are measured: see docs/planning.md.
     """
 
     memory: float
     time: float
+    kept: float = 0
 
 
 class Step(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag=str.lower):

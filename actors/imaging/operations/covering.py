@@ -54,7 +54,7 @@ class Round(Step, frozen=True):
     @property
     def rate(self) -> Rate:
         """See `Step`."""
-        return Rate(25, 65)
+        return Rate(25, 65, kept=1)
 
     def resolve(self, scene: Scene) -> tuple[Step, ...]:
         """See `Step`."""

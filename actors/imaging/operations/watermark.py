@@ -29,6 +29,7 @@ from actors.imaging.step import (
     Fault,
     Offset,
     Others,
+    Rate,
     Scene,
     Step,
     in_pixels,
@@ -46,6 +47,8 @@ _MEASURED_SIZE = 100
 _BAND = 128
 # Unless it is told, letters are this share of the shorter edge, but can be read.
 _FONT_SHARE, _LEAST_FONT_SIZE = 0.05, 12
+# So many characters of that size cover little of a picture.
+_SHORT = 50
 
 Text: TypeAlias = Annotated[
     str,
@@ -104,6 +107,21 @@ class Watermark(Step, frozen=True):
             yield "font_size", "goes with no image"
         if self.color != "white":
             yield "color", "goes with no image"
+
+    @property
+    def rate(self) -> Rate:
+        """See `Step`."""
+        # A picture can be covered by what is tiled, but with one narrow strip of it at a time.
+        if self._is_short:
+            return Rate(8, 10, kept=2 if self.tile else 0)
+        return Rate(28, 30, kept=4)
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether it is a few words in letters that are small beside the picture."""
+        if self.text is None or self.scale is not None or self.font_size is not None:
+            return False
+        return len(self.text) <= _SHORT and "\n" not in self.text
 
     def resolve(self, scene: Scene) -> tuple[Step, ...]:
         """See `Step`."""
