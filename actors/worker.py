@@ -24,11 +24,10 @@ from actors.storage.ports import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from actors.imaging.facts import Limits
     from actors.imaging.render import Made
-    from actors.imaging.step import Others
     from actors.mailbox import Address, Envelope, Mailbox
     from actors.storage.ports import Job
     from actors.supervision import Activity
@@ -119,7 +118,11 @@ class _Failure(NamedTuple):
 
 
 def _render(
-    job: Job, original: bytes, limits: Limits, abandoned: Callable[[], bool], others: Others
+    job: Job,
+    original: bytes,
+    limits: Limits,
+    abandoned: Callable[[], bool],
+    others: Mapping[str, bytes],
 ) -> tuple[Made, ...] | _Failure:
     """Render in this thread, giving way to the event loop."""
     give_way()

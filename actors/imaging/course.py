@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from actors.imaging.album import Album
 from actors.imaging.errors import ImpossibleRecipe, RenderStopped
 from actors.imaging.facts import Limits, Size
 from actors.imaging.geometry import Part
 from actors.imaging.operations.framing import Crop
 from actors.imaging.operations.scaling import Resize
 from actors.imaging.recipe import Operation
-from actors.imaging.step import Apply, Others, Scene, Step
+from actors.imaging.step import Apply, Scene, Step
 
 Stopped = Callable[[], bool]
 
@@ -102,10 +103,10 @@ class Course:
     """
 
     def __init__(
-        self, operations: tuple[Operation, ...], size: Size, limits: Limits, others: Others
+        self, operations: tuple[Operation, ...], size: Size, limits: Limits, album: Album
     ) -> None:
         self._limits = limits
-        self._others = others
+        self._album = album
         self._ahead = deque(
             _Due(number, str(step.__struct_config__.tag), step)
             for number, step in enumerate(operations, 1)
@@ -136,7 +137,7 @@ class Course:
         for due in self._resolve():
             go_on(stopped)
             with _named(due):
-                apply = due.step.prepare(image.size, self._others)
+                apply = due.step.prepare(image.size, self._album)
                 image = apply(image)
             if kept is not None:
                 kept.append(apply)

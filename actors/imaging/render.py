@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -11,6 +12,7 @@ from typing import Literal, cast
 
 from PIL import Image
 
+from actors.imaging.album import Album
 from actors.imaging.colour import to_srgb
 from actors.imaging.course import Course, Stopped, Window, go_on, repeat
 from actors.imaging.decode import Decoded
@@ -24,7 +26,7 @@ from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.portrait import describe, is_opaque
 from actors.imaging.recipe import Operation, Output, Recipe
 from actors.imaging.source import Source
-from actors.imaging.step import Apply, Others, Step
+from actors.imaging.step import Apply, Step
 
 # What `auto` prefers, if the client takes it: for what moves, for what one can see through, and for
 # all else.
@@ -77,7 +79,7 @@ def render(
     recipe: Recipe,
     limits: Limits = DEFAULT_LIMITS,
     stopped: Stopped = never,
-    others: Others = MappingProxyType({}),
+    others: Mapping[str, bytes] = MappingProxyType({}),
 ) -> tuple[Made, ...]:
     """Return what `recipe` wants of `original`: its outputs, in their order.
 
@@ -95,18 +97,18 @@ def render(
       RenderStopped: if `stopped` said so.
     """
     try:
-        return _render(original, recipe, limits, stopped, others)
+        return _render(original, recipe, limits, stopped, Album(others, limits))
     except MemoryError as error:
         raise ImageTooLarge("The image needs more memory than there is.") from error
 
 
 def _render(
-    original: bytes, recipe: Recipe, limits: Limits, stopped: Stopped, others: Others
+    original: bytes, recipe: Recipe, limits: Limits, stopped: Stopped, album: Album
 ) -> tuple[Made, ...]:
     facts = inspect(original, limits)
     if not recipe.autorotate:
         facts = replace(facts, orientation=1)
-    works = deque(_Work(output, facts, limits, others, stopped) for output in recipe.outputs)
+    works = deque(_Work(output, facts, limits, album, stopped) for output in recipe.outputs)
     source = Source(original, facts, [work.wanted for work in works if not work.moves])
     # What one of them holds is let go of before the next one begins.
     return tuple(works.popleft().finish(source) for _ in recipe.outputs)
@@ -149,14 +151,14 @@ class _Work:
     """One output in the making."""
 
     def __init__(
-        self, output: Output, facts: Facts, limits: Limits, others: Others, stopped: Stopped
+        self, output: Output, facts: Facts, limits: Limits, album: Album, stopped: Stopped
     ) -> None:
         self._output = output
         self._facts = facts
         self._limits = limits
         self._stopped = stopped
         self._was_cmyk = False
-        self._course = Course(steps_of(output), facts.size_as_shown, limits, others)
+        self._course = Course(steps_of(output), facts.size_as_shown, limits, album)
 
     @property
     def moves(self) -> bool:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeAlias
 
 from msgspec import Meta, Struct
 from PIL import Image, ImageColor
 
 from actors.imaging.facts import Size
 
+if TYPE_CHECKING:
+    from actors.imaging.album import Album
+
 MAX_LENGTH = 16_384
 Colour: TypeAlias = tuple[int, int, int, int]
 Fault: TypeAlias = tuple[str, str]
-Others: TypeAlias = Mapping[str, bytes]
 Apply: TypeAlias = Callable[[Image.Image], Image.Image]
 
 # By itself, `$` also fits in front of a newline that is the last character.
@@ -148,11 +150,11 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag=
         """Return the names of the other pictures that `prepare` must be given."""
         return ()
 
-    def prepare(self, size: Size, others: Others) -> Apply:
+    def prepare(self, size: Size, album: Album) -> Apply:
         """Return what a resolved step does to each frame; all frames are of this `size`.
 
         Args:
-          others: other pictures that the recipe names, by their names.
+          album: the other pictures that the recipe names.
         """
         return self.apply
 

@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 from PIL import Image
 
+from actors.imaging.album import Album
 from actors.imaging.course import Course, Window, repeat
 from actors.imaging.errors import ImpossibleRecipe, RenderStopped
 from actors.imaging.facts import DEFAULT_LIMITS, Limits
@@ -27,7 +28,7 @@ SIZE = (400, 300)
 
 
 def course(*operations, size=SIZE, limits=DEFAULT_LIMITS, others=None):
-    return Course(operations, size, limits, others or {})
+    return Course(operations, size, limits, Album(others or {}, limits))
 
 
 def window(box, size, scaled=None):

@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec.structs import replace
 from PIL import Image, ImageChops, ImageStat
 
+from actors.imaging.album import Album
 from actors.imaging.errors import ImpossibleRecipe
 from actors.imaging.facts import Size
 from actors.imaging.operations.framing import on_ground, over
@@ -18,7 +19,6 @@ from actors.imaging.step import (
     Colour,
     Length,
     Offset,
-    Others,
     Rate,
     Scene,
     Step,
@@ -62,7 +62,7 @@ class Round(Step, frozen=True):
         radius = math.ceil(_exactly(self.radius, min(scene.size)))
         return (replace(self, radius=radius),) if radius else ()
 
-    def prepare(self, size: Size, others: Others) -> Apply:
+    def prepare(self, size: Size, album: Album) -> Apply:
         """See `Step`."""
         mask = _rounded(size, min(in_pixels(self.radius, 0), min(size) / 2))
 

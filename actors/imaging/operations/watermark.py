@@ -13,12 +13,10 @@ from msgspec import Meta
 from msgspec.structs import replace
 from PIL import Image, ImageDraw, ImageFont, ImageText
 
-from actors.imaging.colour import to_srgb
-from actors.imaging.decode import decode
+from actors.imaging.album import Album
 from actors.imaging.errors import ImageError, ImpossibleRecipe
-from actors.imaging.facts import Size, as_turned
-from actors.imaging.geometry import scale, upright
-from actors.imaging.inspect import inspect
+from actors.imaging.facts import Size
+from actors.imaging.geometry import scale
 from actors.imaging.operations.covering import canvas_of, is_grey
 from actors.imaging.operations.framing import over
 from actors.imaging.step import (
@@ -28,7 +26,6 @@ from actors.imaging.step import (
     Direction,
     Fault,
     Offset,
-    Others,
     Rate,
     Scene,
     Step,
@@ -132,13 +129,13 @@ class Watermark(Step, frozen=True):
         """See `Step`."""
         return () if self.image is None else (self.image,)
 
-    def prepare(self, size: Size, others: Others) -> Apply:
+    def prepare(self, size: Size, album: Album) -> Apply:
         """See `Step`.
 
         Raises:
           ImpossibleRecipe: if the image cannot be read, or nothing of the text can be seen.
         """
-        mark = self._written(size) if self.image is None else self._shown(size, others[self.image])
+        mark = self._written(size) if self.image is None else self._shown(size, self.image, album)
         # What is turned reaches a pixel or two further than was reckoned with.
         width, height = min(mark.width, size[0]), min(mark.height, size[1])
         x, y = place((width, height), mark.size, "center")
@@ -155,21 +152,18 @@ class Watermark(Step, frozen=True):
 
         return apply
 
-    def _shown(self, size: Size, data: bytes) -> Image.Image:
+    def _shown(self, size: Size, name: str, album: Album) -> Image.Image:
         """Return an image as a mark."""
         try:
-            facts = inspect(data)
-            width, height = map(float, facts.size_as_shown)
+            width, height = map(float, album.size(name))
             if self.scale is not None:
                 width, height = size[0] * self.scale, height * size[0] * self.scale / width
             room = self._room((width, height), size)
             wanted = max(1, round(width * room)), max(1, round(height * room))
-            stored = as_turned(wanted, facts.orientation)
-            decoded = decode(data, facts, stored)
+            mark = album.picture(name, wanted)
         except ImageError as error:
             raise ImpossibleRecipe("the image that is its mark cannot be read") from error
-        mark = upright(scale(decoded.image, stored, decoded.box), facts.orientation)
-        mark = to_srgb(mark, decoded.profile)
+        # A copy in any case.
         mark = mark.convert("LA" if mark.mode in {"L", "LA"} else "RGBA")
         # Bicubic is three times as slow with four channels.
         mark = mark.rotate(-self.angle, Image.Resampling.BILINEAR, expand=True)

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
+from actors.imaging.album import Album
 from actors.imaging.errors import ImpossibleRecipe
+from actors.imaging.facts import DEFAULT_LIMITS
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.step import Scene
 from tests.imaging.pictures import BLUE, GREEN, RED, exif, photograph, quarters, written
@@ -41,7 +43,9 @@ def perform(step, image, mark=None):
     scene = Scene(image.size, image.copy)
     (resolved,) = step.resolve(scene)
     assert resolved.resolve(scene) == (resolved,)
-    apply = resolved.prepare(image.size, dict.fromkeys(resolved.needs(), mark))
+    apply = resolved.prepare(
+        image.size, Album(dict.fromkeys(resolved.needs(), mark), DEFAULT_LIMITS)
+    )
     result = apply(image)
     assert image.tobytes() == before
     assert result.mode in MODES
