@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeAlias
 
 from msgspec import Meta, Struct
@@ -164,10 +165,27 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag=
 
 
 def in_pixels(length: int | str, whole: int) -> int:
-    """Return a `Length` or an `Offset` in pixels; a share is one of `whole`."""
+    """Return a `Length` or an `Offset` in whole pixels; a share is one of `whole`."""
+    return nearest(exactly(length, whole))
+
+
+def exactly(length: int | str, whole: int) -> Fraction:
+    """Return a `Length` or an `Offset` in pixels and parts of them; a share is one of `whole`."""
     if isinstance(length, int):
-        return length
-    return round(whole * float(length.removesuffix("%")) / 100)
+        return Fraction(length)
+    return whole * Fraction(length.removesuffix("%")) / 100
+
+
+def nearest(length: Fraction | float) -> int:
+    """Return the whole number that is next to `length`: from a half on, the larger one."""
+    return (math.floor(2 * length) + 1) // 2
+
+
+def resolved(length: int | str | None) -> int:
+    """Return a length of a resolved step, which is in whole pixels."""
+    if not isinstance(length, int):
+        raise TypeError("only a resolved step has its lengths in pixels")
+    return length
 
 
 def rgba(color: str) -> Colour:

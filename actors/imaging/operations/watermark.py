@@ -31,6 +31,7 @@ from actors.imaging.step import (
     Step,
     in_pixels,
     place,
+    resolved,
     rgba,
 )
 
@@ -232,7 +233,7 @@ class Watermark(Step, frozen=True):
 
     def _single(self, mark: Image.Image, size: Size) -> _Laid:
         x, y = place(mark.size, size, self.gravity)
-        dx, dy = in_pixels(self.dx, 0), in_pixels(self.dy, 0)
+        dx, dy = resolved(self.dx), resolved(self.dy)
         x += -dx if "east" in self.gravity else dx
         y += -dy if "south" in self.gravity else dy
         return mark, (
@@ -242,8 +243,8 @@ class Watermark(Step, frozen=True):
 
     def _tiles(self, mark: Image.Image, size: Size) -> Iterator[_Laid]:
         """Yield bands of tiles, as wide as the picture: of the smallest tiles too there are few."""
-        across = mark.width + in_pixels(self.dx, 0)
-        down = mark.height + in_pixels(self.dy, 0)
+        across = mark.width + resolved(self.dx)
+        down = mark.height + resolved(self.dy)
         x, y = place(mark.size, size, self.gravity)
         row = Image.new(mark.mode, (size[0], mark.height))
         for left in range(x % across - across, size[0], across):
