@@ -24,17 +24,18 @@ Apply: TypeAlias = Callable[[Image.Image], Image.Image]
 # By itself, `$` also fits in front of a newline that is the last character.
 END = r"(?!\n)$"
 
-_SHARE = rf"^(?:[0-9]{{1,3}}|[0-9]{{1,3}}\.[0-9]{{1,4}})%{END}"
+_SHARE = rf"(?:[0-9]{{1,3}}|[0-9]{{1,3}}\.[0-9]{{1,4}})%{END}"
 _NAMES = "|".join(sorted(ImageColor.colormap))
-Share: TypeAlias = Annotated[str, Meta(pattern=_SHARE)]
+_ShareOrNothing: TypeAlias = Annotated[str, Meta(pattern=f"^{_SHARE}")]
+Share: TypeAlias = Annotated[str, Meta(pattern=rf"^(?!0+(?:\.0+)?%){_SHARE}")]
 
 # `description` is what a client is told who says something else.
 Length: TypeAlias = Annotated[
     Annotated[int, Meta(ge=1, le=MAX_LENGTH)] | Share,
-    Meta(description=f'pixels from 1 to {MAX_LENGTH}, or a share such as "25%"'),
+    Meta(description=f'pixels from 1 to {MAX_LENGTH}, or a share above 0 such as "25%"'),
 ]
 Offset: TypeAlias = Annotated[
-    Annotated[int, Meta(ge=0, le=MAX_LENGTH)] | Share,
+    Annotated[int, Meta(ge=0, le=MAX_LENGTH)] | _ShareOrNothing,
     Meta(description=f'pixels from 0 to {MAX_LENGTH}, or a share such as "25%"'),
 ]
 Color: TypeAlias = Annotated[

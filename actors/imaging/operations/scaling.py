@@ -27,7 +27,7 @@ from actors.imaging.step import (
 
 Dimension: TypeAlias = Annotated[
     Annotated[int, Meta(ge=1, le=4096)] | Share,
-    Meta(description='pixels from 1 to 4096, or a share such as "25%"'),
+    Meta(description='pixels from 1 to 4096, or a share above 0 such as "25%"'),
 ]
 
 

@@ -98,6 +98,8 @@ class Watermark(Step, frozen=True):
                 yield "image", "or a text is missing"
             if self.font_size is not None and self.scale is not None:
                 yield "font_size", "goes with no scale"
+            if self.text is not None and self.text.isspace():
+                yield "text", "must have something that can be seen"
             return
         if self.text is not None:
             yield "text", "goes with no image"

@@ -414,7 +414,12 @@ def test_arabic_letters_are_joined():
     assert ink("سلام").shape[1] < sum(ink(letter).shape[1] for letter in "سلام")
 
 
-@pytest.mark.parametrize("text", [" ", "\n", " \n \n", "\u200b", "\u00a0"])
+@pytest.mark.parametrize("text", [" ", "\n", " \n \n", "\u00a0", "\u3000"])
+def test_a_text_of_nothing_but_blanks_is_a_fault(text):
+    assert dict(Watermark(text=text).faults()) == {"text": "must have something that can be seen"}
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\u200b \n"])
 def test_a_text_that_nobody_can_see_is_impossible(text):
     with pytest.raises(ImpossibleRecipe, match=r"^nothing of its text can be seen$"):
         perform(Watermark(text=text), Image.new("RGB", (90, 90)))
