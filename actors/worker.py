@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from actors.imaging.facts import Limits
     from actors.imaging.render import Made
-    from actors.imaging.step import Others
     from actors.mailbox import Address, Envelope, Mailbox
     from actors.storage.ports import Job
     from actors.supervision import Activity
@@ -127,7 +126,11 @@ class _Success(NamedTuple):
 
 
 def _render(
-    job: Job, original: bytes, limits: Limits, abandoned: Callable[[], bool], others: Others
+    job: Job,
+    original: bytes,
+    limits: Limits,
+    abandoned: Callable[[], bool],
+    others: Mapping[str, bytes],
 ) -> _Success | _Failure:
     """Render in this thread, giving way to the event loop."""
     give_way()

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from actors.imaging.course import Foresight, Window
 from actors.imaging.encode import QUALITIES
-from actors.imaging.facts import Facts, Format
+from actors.imaging.facts import Facts, Format, Size
 from actors.imaging.recipe import Output
 from actors.imaging.step import Rate
 from actors.imaging.writing.draft import USUAL_EFFORT
@@ -243,10 +243,17 @@ def _see(
 
 def _operate(bill: _Bill, ahead: Foresight, frames: int) -> None:
     """Count all steps; of each, what it is given is counted by then."""
+    if frames > 1:
+        for step, before, after in ahead.stages:
+            bill.hold(step.rate.kept * _larger(before, after))
     for number, (step, before, after) in enumerate(ahead.stages):
         given = _PIXEL * before[0] * before[1] if number else 0
-        pixels = max(before[0] * before[1], after[0] * after[1])
+        pixels = _larger(before, after)
         bill.take(given + step.rate.memory * pixels, step.rate.time * pixels * frames)
+
+
+def _larger(before: Size, after: Size) -> int:
+    return max(before[0] * before[1], after[0] * after[1])
 
 
 def _write(bill: _Bill, facts: Facts, work: Work, frames: int) -> None:

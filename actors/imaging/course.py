@@ -7,7 +7,7 @@ What follows is resolved on the first frame, and done to every other one in the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from actors.imaging.album import Album
 from actors.imaging.errors import ImpossibleRecipe, RenderStopped
 from actors.imaging.facts import Limits, Size
 from actors.imaging.geometry import Part
 from actors.imaging.operations.cropping import Crop
 from actors.imaging.operations.scaling import Resize
 from actors.imaging.recipe import Operation
-from actors.imaging.step import Apply, Others, Scene, Step
+from actors.imaging.step import Apply, Scene, Step
 
 Stopped = Callable[[], bool]
 
@@ -102,15 +103,14 @@ class Course:
     """
 
     def __init__(
-        self, operations: tuple[Operation, ...], size: Size, limits: Limits, others: Others
+        self, operations: tuple[Operation, ...], size: Size, limits: Limits, album: Album
     ) -> None:
         self._limits = limits
-        self._others = others
+        self._album = album
         self._ahead = deque(
             _Due(number, str(step.__struct_config__.tag), step)
             for number, step in enumerate(operations, 1)
         )
-        self._prepared: list[Apply] = []
         # The picture where the next step is due, as far as it is known by then.
         self._size = size
         self._image: Image.Image | None = None
@@ -125,25 +125,26 @@ class Course:
             self._size = window.size
             self.resolved.append(due.step)
 
-    def begin(self, image: Image.Image, stopped: Stopped) -> Image.Image:
-        """Do what is left to the first frame, of which `image` is the window."""
+    def begin(
+        self, image: Image.Image, stopped: Stopped, kept: list[Apply] | None = None
+    ) -> Image.Image:
+        """Do what is left to the first frame, of which `image` is the window.
+
+        Args:
+          kept: gets what was done, for `repeat`. A step can hold as much as a picture.
+        """
         self._image = image
         for due in self._resolve():
             go_on(stopped)
             with _named(due):
-                apply = due.step.prepare(image.size, self._others)
+                apply = due.step.prepare(image.size, self._album)
                 image = apply(image)
+            if kept is not None:
+                kept.append(apply)
+            del apply
             self._image, self._size = image, image.size
-            self._prepared.append(apply)
             self.resolved.append(due.step)
         self._image = None
-        return image
-
-    def repeat(self, image: Image.Image, stopped: Stopped) -> Image.Image:
-        """Do the same to another frame."""
-        for apply in self._prepared:
-            go_on(stopped)
-            image = apply(image)
         return image
 
     def foresee(self) -> Foresight:
@@ -197,6 +198,14 @@ class Course:
                 f"the picture would be {width:,} x {height:,} pixels; "
                 f"at most {self._limits.max_pixels:,} in all are allowed"
             )
+
+
+def repeat(kept: Iterable[Apply], image: Image.Image, stopped: Stopped) -> Image.Image:
+    """Do to another frame what was done to the first one."""
+    for apply in kept:
+        go_on(stopped)
+        image = apply(image)
+    return image
 
 
 def go_on(stopped: Stopped) -> None:

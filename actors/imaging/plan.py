@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
+from actors.imaging.album import EMPTY
 from actors.imaging.cost import Cost, Work, cost_of
 from actors.imaging.course import Course
 from actors.imaging.decode import draft_of
@@ -61,7 +62,7 @@ def foresee(data: bytes, recipe: Recipe, limits: Limits) -> Plan:
 
 
 def _foreseen(output: Output, facts: Facts, limits: Limits) -> Foreseen:
-    course = Course(output.operations, facts.size_as_shown, limits, {})
+    course = Course(output.operations, facts.size_as_shown, limits, EMPTY)
     ahead = course.foresee()
     width, height = ahead.size if ahead.is_sized else (None, None)
     return Foreseen(
@@ -75,7 +76,7 @@ def _foreseen(output: Output, facts: Facts, limits: Limits) -> Foreseen:
 
 
 def _work(output: Output, facts: Facts, limits: Limits) -> Work:
-    course = Course(steps_of(output), facts.size_as_shown, limits, {})
+    course = Course(steps_of(output), facts.size_as_shown, limits, EMPTY)
     ahead = course.foresee()
     return Work(output, _kinds(output, facts), course.window, ahead, moves(output, facts))
 

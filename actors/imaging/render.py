@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -10,8 +12,9 @@ from typing import Literal, cast
 
 from PIL import Image
 
+from actors.imaging.album import Album
 from actors.imaging.colour import to_srgb
-from actors.imaging.course import Course, Stopped, Window, go_on
+from actors.imaging.course import Course, Stopped, Window, go_on, repeat
 from actors.imaging.decode import Decoded
 from actors.imaging.encode import ANIMATED, Timing, encode
 from actors.imaging.errors import ImageTooLarge, ImpossibleRecipe
@@ -24,7 +27,7 @@ from actors.imaging.operations.turning import Flip, Flop, Rotate
 from actors.imaging.portrait import describe, is_opaque
 from actors.imaging.recipe import LOSSY, Operation, Output, Recipe
 from actors.imaging.source import Source
-from actors.imaging.step import Others, Step
+from actors.imaging.step import Apply, Step
 
 # What `auto` prefers, if the client takes it: for what moves, for what one can see through, and for
 # all else.
@@ -79,7 +82,7 @@ def render(
     recipe: Recipe,
     limits: Limits = DEFAULT_LIMITS,
     stopped: Stopped = never,
-    others: Others = MappingProxyType({}),
+    others: Mapping[str, bytes] = MappingProxyType({}),
 ) -> tuple[Made, ...]:
     """Return what `recipe` wants of `original`: its outputs, in their order.
 
@@ -96,15 +99,22 @@ def render(
       ImpossibleRecipe: if a step does not fit the image.
       RenderStopped: if `stopped` said so.
     """
+    try:
+        return _render(original, recipe, limits, stopped, Album(others, limits))
+    except MemoryError as error:
+        raise ImageTooLarge("The image needs more memory than there is.") from error
+
+
+def _render(
+    original: bytes, recipe: Recipe, limits: Limits, stopped: Stopped, album: Album
+) -> tuple[Made, ...]:
     facts, turned = inspect(original, limits), 1
     if not recipe.autorotate:
         facts, turned = replace(facts, orientation=1), facts.orientation
-    works = [_Work(output, facts, limits, others, stopped, turned) for output in recipe.outputs]
+    works = deque(_Work(output, facts, limits, album, stopped, turned) for output in recipe.outputs)
     source = Source(original, facts, [work.wanted for work in works if not work.moves])
-    try:
-        return tuple(work.finish(source) for work in works)
-    except MemoryError as error:
-        raise ImageTooLarge("The image needs more memory than there is.") from error
+    # What one of them holds is let go of before the next one begins.
+    return tuple(works.popleft().finish(source) for _ in recipe.outputs)
 
 
 def steps_of(output: Output) -> tuple[Operation, ...]:
@@ -148,7 +158,7 @@ class _Work:
         output: Output,
         facts: Facts,
         limits: Limits,
-        others: Others,
+        album: Album,
         stopped: Stopped,
         turned: int,
     ) -> None:
@@ -159,7 +169,7 @@ class _Work:
         # Whoever turns it, turns it the way that it is to be seen.
         self._turned = 1 if any(isinstance(s, _TURNS) for s in output.operations) else turned
         self._was_cmyk = False
-        self._course = Course(steps_of(output), facts.size_as_shown, limits, others)
+        self._course = Course(steps_of(output), facts.size_as_shown, limits, album)
 
     @property
     def moves(self) -> bool:
@@ -244,13 +254,14 @@ class _Work:
         """Return every frame, and for how many milliseconds each is shown."""
         images: list[Image.Image] = []
         durations: list[int] = []
+        steps: list[Apply] = []
         for decoded, duration in source.frames():
             go_on(self._stopped)
             image = self._seen(decoded)
             if images:
-                image = self._course.repeat(image, self._stopped)
+                image = repeat(steps, image, self._stopped)
             else:
-                image = self._course.begin(image, self._stopped)
+                image = self._course.begin(image, self._stopped, steps)
                 self._check_frames(image.size)
             images.append(image)
             durations.append(duration)

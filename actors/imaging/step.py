@@ -5,38 +5,42 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeAlias
 
 from msgspec import Meta, Struct
 from PIL import Image, ImageColor
 
 from actors.imaging.facts import Size
 
+if TYPE_CHECKING:
+    from actors.imaging.album import Album
+
 MAX_LENGTH = 16_384
 Colour: TypeAlias = tuple[int, int, int, int]
 Fault: TypeAlias = tuple[str, str]
-Others: TypeAlias = Mapping[str, bytes]
 Apply: TypeAlias = Callable[[Image.Image], Image.Image]
 
 # By itself, `$` also fits in front of a newline that is the last character.
 END = r"(?!\n)$"
 
-_SHARE = rf"^(?:[0-9]{{1,3}}|[0-9]{{1,3}}\.[0-9]{{1,4}})%{END}"
+_SHARE = rf"(?:[0-9]{{1,3}}|[0-9]{{1,3}}\.[0-9]{{1,4}})%{END}"
 # In any case, and so that the patterns of JSON Schema, which are JavaScript's, can say it too.
 _NAMES = "|".join(
     "".join(f"[{letter}{letter.upper()}]" for letter in name)
     for name in sorted((*ImageColor.colormap, "transparent"))
 )
 _DIGITS = "|".join(f"[0-9a-fA-F]{{{number}}}" for number in (3, 4, 6, 8))
-Share: TypeAlias = Annotated[str, Meta(pattern=_SHARE)]
+_ShareOrNothing: TypeAlias = Annotated[str, Meta(pattern=f"^{_SHARE}")]
+Share: TypeAlias = Annotated[str, Meta(pattern=rf"^(?!0+(?:\.0+)?%){_SHARE}")]
 
 # `description` is what a client is told who says something else.
 Length: TypeAlias = Annotated[
     Annotated[int, Meta(ge=1, le=MAX_LENGTH)] | Share,
-    Meta(description=f'pixels from 1 to {MAX_LENGTH}, or a share such as "25%"'),
+    Meta(description=f'pixels from 1 to {MAX_LENGTH}, or a share above 0 such as "25%"'),
 ]
 Offset: TypeAlias = Annotated[
-    Annotated[int, Meta(ge=0, le=MAX_LENGTH)] | Share,
+    Annotated[int, Meta(ge=0, le=MAX_LENGTH)] | _ShareOrNothing,
     Meta(description=f'pixels from 0 to {MAX_LENGTH}, or a share such as "25%"'),
 ]
 Color: TypeAlias = Annotated[
@@ -100,11 +104,13 @@ class Rate(NamedTuple):
     """What a step takes for each pixel, of the picture before it or of that after: of the larger.
 
     `memory` is in bytes, with what it makes but without what it is given; `time` is in nanoseconds
-    of a core. They are measured: see docs/planning.md.
+    of a core. Of the memory, `kept` is what it is done with, and is still there for the next frame
+    of an animation. They are measured: see docs/planning.md.
     """
 
     memory: float
     time: float
+    kept: float = 0
 
 
 class Step(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag=str.lower):
@@ -151,11 +157,11 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag=
         """Return the names of the other pictures that `prepare` must be given."""
         return ()
 
-    def prepare(self, size: Size, others: Others) -> Apply:
+    def prepare(self, size: Size, album: Album) -> Apply:
         """Return what a resolved step does to each frame; all frames are of this `size`.
 
         Args:
-          others: other pictures that the recipe names, by their names.
+          album: the other pictures that the recipe names.
         """
         return self.apply
 
@@ -165,10 +171,27 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag=
 
 
 def in_pixels(length: int | str, whole: int) -> int:
-    """Return a `Length` or an `Offset` in pixels; a share is one of `whole`."""
+    """Return a `Length` or an `Offset` in whole pixels; a share is one of `whole`."""
+    return nearest(exactly(length, whole))
+
+
+def exactly(length: int | str, whole: int) -> Fraction:
+    """Return a `Length` or an `Offset` in pixels and parts of them; a share is one of `whole`."""
     if isinstance(length, int):
-        return length
-    return round(whole * float(length.removesuffix("%")) / 100)
+        return Fraction(length)
+    return whole * Fraction(length.removesuffix("%")) / 100
+
+
+def nearest(length: Fraction | float) -> int:
+    """Return the whole number that is next to `length`: from a half on, the larger one."""
+    return (math.floor(2 * length) + 1) // 2
+
+
+def resolved(length: int | str | None) -> int:
+    """Return a length of a resolved step, which is in whole pixels."""
+    if not isinstance(length, int):
+        raise TypeError("only a resolved step has its lengths in pixels")
+    return length
 
 
 def rgba(color: str) -> Colour:

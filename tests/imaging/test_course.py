@@ -6,7 +6,8 @@ from typing import get_args
 import pytest
 from PIL import Image
 
-from actors.imaging.course import Course, Window
+from actors.imaging.album import Album
+from actors.imaging.course import Course, Window, repeat
 from actors.imaging.errors import ImpossibleRecipe, RenderStopped
 from actors.imaging.facts import DEFAULT_LIMITS, Limits
 from actors.imaging.operations.covering import Border
@@ -20,7 +21,7 @@ from actors.imaging.operations.turning import Flip, Flop
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Operation
 from actors.imaging.render import never
-from actors.imaging.step import Scene
+from actors.imaging.step import Apply, Scene
 from tests.imaging.examples import EXAMPLES
 from tests.imaging.operations.trials import noise
 from tests.imaging.pictures import written
@@ -29,7 +30,7 @@ SIZE = (400, 300)
 
 
 def course(*operations, size=SIZE, limits=DEFAULT_LIMITS, others=None):
-    return Course(operations, size, limits, others or {})
+    return Course(operations, size, limits, Album(others or {}, limits))
 
 
 def window(box, size, scaled=None):
@@ -116,9 +117,10 @@ def test_another_frame_is_treated_alike(step):
     first, second = noise("RGB", SIZE), noise("RGB", SIZE, seed=2)
     way = course(Flop(), step, others={"logo": written(Image.new("L", (9, 9)), "png")})
 
-    one = way.begin(first, never)
+    steps: list[Apply] = []
+    one = way.begin(first, never, steps)
     resolved = tuple(way.resolved)
-    other = way.repeat(second, never)
+    other = repeat(steps, second, never)
 
     assert (other.size, other.mode) == (one.size, one.mode)
     assert tuple(way.resolved) == resolved
@@ -146,7 +148,8 @@ def test_the_picture_that_comes_in_is_left_alone():
 
 def test_it_can_be_given_up_before_each_step():
     way = course(Flip(), Invert(), Flop())
-    way.begin(noise("L", SIZE), never)
+    steps: list[Apply] = []
+    way.begin(noise("L", SIZE), never, steps)
 
     for patience in range(3):
         answers = iter([False] * patience + [True])
@@ -154,7 +157,7 @@ def test_it_can_be_given_up_before_each_step():
             course(Flip(), Invert(), Flop()).begin(noise("L", SIZE), answers.__next__)
         answers = iter([False] * patience + [True])
         with pytest.raises(RenderStopped):
-            way.repeat(noise("L", SIZE), answers.__next__)
+            repeat(steps, noise("L", SIZE), answers.__next__)
 
 
 # What can be foreseen

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from actors.imaging.album import EMPTY
 from actors.imaging.course import Course
 from actors.imaging.decode import Decoded, draft_of
 from actors.imaging.facts import DEFAULT_LIMITS, Facts
@@ -212,7 +213,7 @@ def crops_and_covers(draw, whole):
     fit = draw(st.sampled_from(["cover", "fill", "inside", "outside"]))
     width, height = draw(st.tuples(*2 * [st.integers(1, 300)]))
     operations.append(Resize(width, height, fit, draw(gravity), enlarge=draw(st.booleans())))
-    size = Course(tuple(operations), whole, DEFAULT_LIMITS, {}).foresee().size
+    size = Course(tuple(operations), whole, DEFAULT_LIMITS, EMPTY).foresee().size
     return (*operations, *crops())
 
 
@@ -233,7 +234,7 @@ def originals(draw):
 @given(originals())
 def test_whatever_is_cropped_and_scaled_is_inside_of_the_picture_however_it_is_stored(original):
     facts, operations = original
-    work = _Work(Output(operations=operations), facts, DEFAULT_LIMITS, {}, never, 1)
+    work = _Work(Output(operations=operations), facts, DEFAULT_LIMITS, EMPTY, never, 1)
     step = draft_of(facts, work.wanted)
     image = Image.new("L", (-(-facts.width // step), -(-facts.height // step)), 77)
     decoded = Decoded(image, (0.0, 0.0, facts.width / step, facts.height / step), None)
@@ -262,6 +263,6 @@ def test_a_photograph_is_covered_however_it_is_stored(size, orientation, cover):
 
 def test_no_more_of_the_original_is_wanted_than_is_needed():
     """An error of the arithmetic, rounded up, would be a pixel."""
-    way = Course((Resize(300, 300), Crop(100, 100, 100, 100)), (4000, 4000), DEFAULT_LIMITS, {})
+    way = Course((Resize(300, 300), Crop(100, 100, 100, 100)), (4000, 4000), DEFAULT_LIMITS, EMPTY)
 
     assert wanted(way.window, Facts("jpeg", 4000, 4000)) == (300, 300)

@@ -1,6 +1,7 @@
 """Recipes as clients say them: in three ways, with every fault pointed at."""
 
 import json
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeVar
@@ -13,6 +14,7 @@ from msgspec import inspect, structs
 
 from actors.imaging.expect import Expect
 from actors.imaging.facts import Format
+from actors.imaging.operations.covering import Border
 from actors.imaging.operations.cropping import Crop
 from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Thumbnail
@@ -145,7 +147,44 @@ def test_words_say_the_same_as_json(words, recipe):
 def test_a_word_that_is_no_length_is_refused_with_what_would_be_one(word):
     _, faults = taken(Members.of_query([("operation", "resize"), ("width", word)]))
 
-    assert faults == {"/width": 'must be pixels from 1 to 4096, or a share such as "25%"'}
+    assert faults == {"/width": 'must be pixels from 1 to 4096, or a share above 0 such as "25%"'}
+
+
+@pytest.mark.parametrize("nothing", ["0%", "000%", "0.0%", "00.0000%"])
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        ({"operation": "resize"}, "width"),
+        ({"operation": "thumbnail", "width": 9}, "height"),
+        ({"operation": "crop", "height": 9}, "width"),
+        ({"operation": "pad"}, "height"),
+        ({"operation": "round"}, "radius"),
+        ({"operation": "border"}, "width"),
+        ({"operation": "pixelate"}, "size"),
+        ({"operation": "redact", "x": 0, "y": 0, "width": 9}, "height"),
+    ],
+    ids=str,
+)
+def test_a_length_of_nothing_is_refused_in_shares_as_well_as_in_pixels(operation, name, nothing):
+    _, faults = taken(Members.of_query([*operation.items(), (name, nothing)]))
+    _, in_pixels = taken(Members.of_query([*operation.items(), (name, "0")]))
+
+    assert list(faults) == list(in_pixels) == [f"/{name}"]
+
+
+@pytest.mark.parametrize("little", ["0.0001%", "000.1%", "100.0%", "10%"])
+def test_a_share_of_little_is_a_length(little):
+    assert of_words(operation="border", width=little) == only(Border(little))
+
+
+def test_an_offset_may_be_a_share_of_nothing():
+    assert of_words(operation="pad", left="0%", top="0.0%") == only(Pad(left="0%", top="0.0%"))
+
+
+def test_a_text_that_cannot_be_seen_is_refused():
+    _, faults = taken(Members.of_query([("operation", "watermark"), ("text", " \n ")]))
+
+    assert faults == {"/text": "must have something that can be seen"}
 
 
 @pytest.mark.parametrize(
@@ -552,7 +591,7 @@ def text_of(name: str, pattern: str) -> st.SearchStrategy[str]:
     """Texts for a field of this name."""
     if name in {"background", "dark", "light"} or "transparent" in pattern:
         return TEXTS["color"]
-    return TEXTS.get(name, TEXTS["share"])
+    return TEXTS.get(name, TEXTS["share"].filter(lambda text: re.search(pattern, text)))
 
 
 def values(  # noqa: PLR0911 - one for each kind

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 from typing import Literal
 
 from msgspec.structs import replace
 from PIL import Image, ImageChops, ImageStat
 
+from actors.imaging.album import Album
 from actors.imaging.errors import ImpossibleRecipe
 from actors.imaging.facts import Size
 from actors.imaging.modes import coloured, has_alpha, is_coloured, is_grey, premultiplied
@@ -18,11 +18,12 @@ from actors.imaging.step import (
     Color,
     Length,
     Offset,
-    Others,
     Rate,
     Scene,
     Step,
+    exactly,
     in_pixels,
+    resolved,
     rgba,
 )
 
@@ -51,17 +52,17 @@ class Round(Step, frozen=True):
     @property
     def rate(self) -> Rate:
         """See `Step`."""
-        return Rate(25, 65)
+        return Rate(25, 65, kept=1)
 
     def resolve(self, scene: Scene) -> tuple[Step, ...]:
         """See `Step`."""
         # Upwards: half of an odd edge must still be a half circle.
-        radius = math.ceil(_exactly(self.radius, min(scene.size)))
+        radius = math.ceil(exactly(self.radius, min(scene.size)))
         return (replace(self, radius=radius),) if radius else ()
 
-    def prepare(self, size: Size, others: Others) -> Apply:
+    def prepare(self, size: Size, album: Album) -> Apply:
         """See `Step`."""
-        mask = _rounded(size, min(in_pixels(self.radius, 0), min(size) / 2))
+        mask = _rounded(size, min(resolved(self.radius), min(size) / 2))
 
         def apply(image: Image.Image) -> Image.Image:
             canvas, image = on_ground(image, image.size, self.background)
@@ -125,7 +126,7 @@ class Border(Step, frozen=True):
 
     def apply(self, image: Image.Image) -> Image.Image:
         """See `Step`."""
-        width = in_pixels(self.width, 0)
+        width = resolved(self.width)
         across, down = image.size
         left, top = min(width, across), min(width, down)
         right, bottom = max(across - width, left), max(down - width, top)
@@ -186,7 +187,7 @@ class Redact(Step, frozen=True):
     def apply(self, image: Image.Image) -> Image.Image:
         """See `Step`."""
         x, y, width, height = (
-            in_pixels(length, 0) for length in (self.x, self.y, self.width, self.height)
+            resolved(length) for length in (self.x, self.y, self.width, self.height)
         )
         box = (x, y, x + width, y + height)
         if self.style == "fill":
@@ -202,8 +203,8 @@ class Redact(Step, frozen=True):
 
 def _touched(offset: int | str, length: int | str, whole: int) -> tuple[int, int]:
     """Return the first pixel that is touched, and the first one that is not any more."""
-    start = _exactly(offset, whole)
-    end = start + _exactly(length, whole)
+    start = exactly(offset, whole)
+    end = start + exactly(length, whole)
     # Shares that come to a little more than 100 % have been rounded by whoever sent them.
     first, last = math.floor(start), min(math.ceil(end), whole)
     if end >= whole + 1 or first >= last:
@@ -211,12 +212,6 @@ def _touched(offset: int | str, length: int | str, whole: int) -> tuple[int, int
             f"a region of {length} from {offset} on is not in an edge of {whole} pixels"
         )
     return first, last
-
-
-def _exactly(length: int | str, whole: int) -> Fraction:
-    if isinstance(length, int):
-        return Fraction(length)
-    return whole * Fraction(length.removesuffix("%")) / 100
 
 
 def _averages(part: Image.Image) -> Image.Image:

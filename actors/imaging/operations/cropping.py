@@ -25,7 +25,9 @@ from actors.imaging.step import (
     Scene,
     Step,
     in_pixels,
+    nearest,
     place,
+    resolved,
     rgba,
 )
 
@@ -96,7 +98,7 @@ class Crop(Step, frozen=True):
     def box(self) -> tuple[int, int, int, int]:
         """The left, upper, right and lower edge, of a resolved one."""
         x, y, width, height = (
-            in_pixels(length or 0, 0) for length in (self.x, self.y, self.width, self.height)
+            resolved(length) for length in (self.x, self.y, self.width, self.height)
         )
         return x, y, x + width, y + height
 
@@ -117,7 +119,8 @@ class Crop(Step, frozen=True):
 def _start(start: int | str, length: int | str | None, whole: int) -> int:
     """Return where a part of `whole` starts.
 
-    Two halves of 7 pixels are 4 each, of which the second one starts at 3.
+    Two halves of 7 pixels are 4 each, of which the second one starts at 3; so are those of any edge
+    that is odd, and no pixel of it is in neither.
     """
     if isinstance(start, str) and isinstance(length, str):
         end = Decimal(start.removesuffix("%")) + Decimal(length.removesuffix("%"))
@@ -130,8 +133,8 @@ def _largest(aspect: str, size: Size) -> Size:
     ratio = Fraction(across, down)
     width, height = size
     if width >= height * ratio:
-        return max(1, round(height * ratio)), height
-    return width, max(1, round(width / ratio))
+        return max(1, nearest(height * ratio)), height
+    return width, max(1, nearest(width / ratio))
 
 
 class Trim(Step, frozen=True):

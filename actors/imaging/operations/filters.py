@@ -10,7 +10,7 @@ from msgspec import Meta
 from PIL import Image, ImageChops, ImageFilter
 
 from actors.imaging.modes import premultiplied
-from actors.imaging.step import Length, Rate, Scene, Step, in_pixels
+from actors.imaging.step import Length, Rate, Scene, Step, in_pixels, resolved
 
 Sigma: TypeAlias = Annotated[
     float, Meta(gt=0, le=100, description="pixels, more than 0 and at most 100")
@@ -86,7 +86,7 @@ class Pixelate(Step, frozen=True):
 
     def apply(self, image: Image.Image) -> Image.Image:
         """See `Step`."""
-        size = in_pixels(self.size, 0)
+        size = resolved(self.size)
         plain = premultiplied(image)
         squares = Image.new(
             plain.mode, (math.ceil(image.width / size), math.ceil(image.height / size))

@@ -18,6 +18,7 @@ from actors.imaging.step import (
     Step,
     in_pixels,
     place,
+    resolved,
     rgba,
 )
 
@@ -63,9 +64,7 @@ class Pad(Step, frozen=True):
 
     @property
     def _sides(self) -> tuple[int, ...]:
-        return tuple(
-            in_pixels(side or 0, 0) for side in (self.top, self.right, self.bottom, self.left)
-        )
+        return tuple(resolved(side) for side in (self.top, self.right, self.bottom, self.left))
 
     def size_after(self, size: Size) -> Size:
         """See `Step`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Annotated, Literal, TypeAlias, cast, get_args
 
 from msgspec import Meta
@@ -22,11 +23,12 @@ from actors.imaging.step import (
     Share,
     Step,
     in_pixels,
+    nearest,
 )
 
 Dimension: TypeAlias = Annotated[
     Annotated[int, Meta(ge=1, le=4096)] | Share,
-    Meta(description='pixels from 1 to 4096, or a share such as "25%"'),
+    Meta(description='pixels from 1 to 4096, or a share above 0 such as "25%"'),
 ]
 
 
@@ -78,8 +80,8 @@ class Resize(Step, frozen=True):
                 if grown[0] * grown[1] <= _MOSTLY_CUT * box[0] * box[1]:
                     return _exactly(grown), Crop(width=box[0], height=box[1], gravity=self.gravity)
                 # To the nearest pixel of the original, since the whole could be too large.
-                width = max(1, round(box[0] * size[0] / grown[0]))
-                height = max(1, round(box[1] * size[1] / grown[1]))
+                width = max(1, nearest(Fraction(box[0] * size[0], grown[0])))
+                height = max(1, nearest(Fraction(box[1] * size[1], grown[1])))
                 return Crop(width=width, height=height, gravity=self.gravity), _exactly(box)
             case "contain":
                 grown = fit_inside(size, box, enlarge=self.enlarge)
@@ -98,8 +100,8 @@ class Resize(Step, frozen=True):
     def _box(self, size: Size) -> Size:
         """Return the size that is asked for, with what was left out."""
         across, down = size
-        width = self.width and max(1, round(in_pixels(self.width, across) * self.dpr))
-        height = self.height and max(1, round(in_pixels(self.height, down) * self.dpr))
+        width = self.width and max(1, nearest(in_pixels(self.width, across) * self.dpr))
+        height = self.height and max(1, nearest(in_pixels(self.height, down) * self.dpr))
         if not width:
             width = max(1, (2 * (height or 1) * across + down) // (2 * down))
         if not height:
@@ -143,5 +145,5 @@ class Scale(Step, frozen=True):
 
     def resolve(self, scene: Scene) -> tuple[Step, ...]:
         """See `Step`."""
-        across, down = scene.size
-        return (_exactly((max(1, round(across * self.factor)), max(1, round(down * self.factor)))),)
+        width, height = (max(1, nearest(edge * self.factor)) for edge in scene.size)
+        return (_exactly((width, height)),)

@@ -13,8 +13,9 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 from PIL import Image
 
+from actors.imaging.album import Album
 from actors.imaging.facts import Size
-from actors.imaging.step import Apply, Color, Fault, Others, Rate, Step, rgba
+from actors.imaging.step import Apply, Color, Fault, Rate, Step, rgba
 
 # What becomes of each of the 256 levels.
 Curve: TypeAlias = Sequence[int]
@@ -67,7 +68,7 @@ class Autocontrast(Step, frozen=True):
     animation the first frame decides.
     """
 
-    def prepare(self, size: Size, others: Others) -> Apply:
+    def prepare(self, size: Size, album: Album) -> Apply:
         """See `Step`."""
         return _as_the_first(_stretched)
 
@@ -79,7 +80,7 @@ class Equalize(Step, frozen=True):
     not count. Of an animation the first frame decides.
     """
 
-    def prepare(self, size: Size, others: Others) -> Apply:
+    def prepare(self, size: Size, album: Album) -> Apply:
         """See `Step`."""
         return _as_the_first(_equalized)
 

@@ -13,12 +13,10 @@ from msgspec import Meta
 from msgspec.structs import replace
 from PIL import Image, ImageDraw, ImageFont, ImageText
 
-from actors.imaging.colour import to_srgb
-from actors.imaging.decode import decode
+from actors.imaging.album import Album
 from actors.imaging.errors import ImageError, ImpossibleRecipe
-from actors.imaging.facts import Size, as_turned
-from actors.imaging.geometry import scale, upright
-from actors.imaging.inspect import inspect
+from actors.imaging.facts import Size
+from actors.imaging.geometry import scale
 from actors.imaging.modes import is_grey
 from actors.imaging.operations.covering import canvas_of
 from actors.imaging.operations.framing import over
@@ -30,11 +28,12 @@ from actors.imaging.step import (
     Direction,
     Fault,
     Offset,
-    Others,
+    Rate,
     Scene,
     Step,
     in_pixels,
     place,
+    resolved,
     rgba,
 )
 
@@ -48,6 +47,8 @@ _MEASURED_SIZE = 100
 _BAND = 128
 # Unless it is told, letters are this share of the shorter edge, but can be read.
 _FONT_SHARE, _LEAST_FONT_SIZE = 0.05, 12
+# So many characters of that size cover little of a picture.
+_SHORT = 50
 
 Text: TypeAlias = Annotated[
     str,
@@ -99,6 +100,8 @@ class Watermark(Step, frozen=True):
                 yield "image", "or a text is missing"
             if self.font_size is not None and self.scale is not None:
                 yield "font_size", "goes with no scale"
+            if self.text is not None and self.text.isspace():
+                yield "text", "must have something that can be seen"
             return
         if self.text is not None:
             yield "text", "goes with no image"
@@ -106,6 +109,21 @@ class Watermark(Step, frozen=True):
             yield "font_size", "goes with no image"
         if self.color != "white":
             yield "color", "goes with no image"
+
+    @property
+    def rate(self) -> Rate:
+        """See `Step`."""
+        # A picture can be covered by what is tiled, but with one narrow strip of it at a time.
+        if self._is_short:
+            return Rate(8, 10, kept=2 if self.tile else 0)
+        return Rate(28, 30, kept=4)
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether it is a few words in letters that are small beside the picture."""
+        if self.text is None or self.scale is not None or self.font_size is not None:
+            return False
+        return len(self.text) <= _SHORT and "\n" not in self.text
 
     def resolve(self, scene: Scene) -> tuple[Step, ...]:
         """See `Step`."""
@@ -116,13 +134,13 @@ class Watermark(Step, frozen=True):
         """See `Step`."""
         return () if self.image is None else (self.image,)
 
-    def prepare(self, size: Size, others: Others) -> Apply:
+    def prepare(self, size: Size, album: Album) -> Apply:
         """See `Step`.
 
         Raises:
           ImpossibleRecipe: if the image cannot be read, or nothing of the text can be seen.
         """
-        mark = self._written(size) if self.image is None else self._shown(size, others[self.image])
+        mark = self._written(size) if self.image is None else self._shown(size, self.image, album)
         # What is turned reaches a pixel or two further than was reckoned with.
         width, height = min(mark.width, size[0]), min(mark.height, size[1])
         x, y = place((width, height), mark.size, "center")
@@ -139,21 +157,18 @@ class Watermark(Step, frozen=True):
 
         return apply
 
-    def _shown(self, size: Size, data: bytes) -> Image.Image:
+    def _shown(self, size: Size, name: str, album: Album) -> Image.Image:
         """Return an image as a mark."""
         try:
-            facts = inspect(data)
-            width, height = map(float, facts.size_as_shown)
+            width, height = map(float, album.size(name))
             if self.scale is not None:
                 width, height = size[0] * self.scale, height * size[0] * self.scale / width
             room = self._room((width, height), size)
             wanted = max(1, round(width * room)), max(1, round(height * room))
-            stored = as_turned(wanted, facts.orientation)
-            decoded = decode(data, facts, stored)
+            mark = album.picture(name, wanted)
         except ImageError as error:
             raise ImpossibleRecipe("the image that is its mark cannot be read") from error
-        mark = upright(scale(decoded.image, stored, decoded.box), facts.orientation)
-        mark = to_srgb(mark, decoded.profile)
+        # A copy in any case.
         mark = mark.convert("LA" if mark.mode in {"L", "LA"} else "RGBA")
         mark = Rotate(self.angle).apply(mark)
         mark.putalpha(_faded(mark.getchannel("A"), self.opacity))
@@ -221,7 +236,7 @@ class Watermark(Step, frozen=True):
 
     def _single(self, mark: Image.Image, size: Size) -> _Laid:
         x, y = place(mark.size, size, self.gravity)
-        dx, dy = in_pixels(self.dx, 0), in_pixels(self.dy, 0)
+        dx, dy = resolved(self.dx), resolved(self.dy)
         x += -dx if "east" in self.gravity else dx
         y += -dy if "south" in self.gravity else dy
         return mark, (
@@ -231,8 +246,8 @@ class Watermark(Step, frozen=True):
 
     def _tiles(self, mark: Image.Image, size: Size) -> Iterator[_Laid]:
         """Yield bands of tiles, as wide as the picture: of the smallest tiles too there are few."""
-        across = mark.width + in_pixels(self.dx, 0)
-        down = mark.height + in_pixels(self.dy, 0)
+        across = mark.width + resolved(self.dx)
+        down = mark.height + resolved(self.dy)
         x, y = place(mark.size, size, self.gravity)
         row = Image.new(mark.mode, (size[0], mark.height))
         for left in range(x % across - across, size[0], across):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from actors.imaging.album import EMPTY
 from actors.imaging.errors import ImpossibleRecipe
 from actors.imaging.operations.covering import Background, Border, Redact, Round
 from actors.imaging.step import Scene
@@ -27,7 +28,7 @@ def perform(step, image):
     result = image
     for part in step.resolve(scene):
         assert part.resolve(scene) == (part,)
-        result = part.prepare(image.size, {})(image)
+        result = part.prepare(image.size, EMPTY)(image)
         assert result.size == part.size_after(image.size)
     assert image.tobytes() == before
     assert result.mode in MODES
@@ -140,7 +141,7 @@ def test_a_radius_of_nothing_is_no_step():
 
 
 def test_one_mask_serves_all_frames():
-    apply = Round(radius=5).prepare((20, 20), {})
+    apply = Round(radius=5).prepare((20, 20), EMPTY)
 
     first, second = apply(Image.new("RGB", (20, 20))), apply(Image.new("LA", (20, 20), (9, 128)))
 

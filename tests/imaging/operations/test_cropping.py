@@ -87,12 +87,22 @@ def test_a_crop_by_gravity(gravity):
     assert (right - left, bottom - top) == (50, 40)
 
 
-def test_two_halves_are_a_whole_even_if_it_is_odd():
-    first = box_of(Crop(x=0, y=0, width="50%", height="100%"), 7, 7)
-    second = box_of(Crop(x="50%", y=0, width="50%", height="100%"), 7, 7)
+@pytest.mark.parametrize("edge", range(1, 100))
+def test_two_halves_are_a_whole_even_if_it_is_odd(edge):
+    first = box_of(Crop(x=0, y=0, width="50%", height="100%"), edge, 7)
+    second = box_of(Crop(x="50%", y=0, width="50%", height="100%"), edge, 7)
 
-    assert first == (0, 0, 4, 7)
-    assert second == (3, 0, 7, 7)
+    assert first == (0, 0, (edge + 1) // 2, 7)
+    assert second == (edge // 2, 0, edge, 7)
+
+
+@pytest.mark.parametrize("edge", range(1, 100))
+def test_two_halves_by_gravity_are_a_whole_as_well(edge):
+    west = box_of(Crop(width="50%", height="100%", gravity="west"), edge, 7)
+    east = box_of(Crop(width="50%", height="100%", gravity="east"), edge, 7)
+
+    assert (west[0], east[2]) == (0, edge)
+    assert west[2] >= east[0]
 
 
 shares = st.integers(0, 1_000_000).map(lambda number: Decimal(number) / 10_000)
@@ -102,7 +112,7 @@ shares = st.integers(0, 1_000_000).map(lambda number: Decimal(number) / 10_000)
 @given(shares, shares, st.integers(1, 3000))
 def test_shares_that_fit_into_a_picture_fit_into_every_picture(start, length, edge):
     assume(start + length <= 100)
-    assume(round(edge * float(length) / 100) >= 1)
+    assume(edge * length / 100 >= Decimal("0.5"))
     crop = Crop(x=f"{start:f}%", y=0, width=f"{length:f}%", height=1)
 
     left, _, right, _ = box_of(crop, edge, 1)

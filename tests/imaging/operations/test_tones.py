@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from actors.imaging.album import EMPTY
 from actors.imaging.operations.tones import (
     Autocontrast,
     Brightness,
@@ -405,13 +406,13 @@ def test_where_there_is_nothing_to_spread_nothing_changes(step, image):
 
 @pytest.mark.parametrize("step", [Autocontrast(), Equalize()], ids=str)
 def test_the_first_frame_decides_for_an_animation(step):
-    apply = step.prepare((2, 1), {})
+    apply = step.prepare((2, 1), EMPTY)
 
     first, second = apply(greys(100, 200)), apply(greys(100, 220))
 
     assert row(first) == [(0,), (255,)]
     assert row(second) == [(0,), (255,)]
-    assert row(step.prepare((2, 1), {})(greys(150, 220))) == [(0,), (255,)]
+    assert row(step.prepare((2, 1), EMPTY)(greys(150, 220))) == [(0,), (255,)]
     assert row(apply(of((100, 255), (200, 0), mode="LA"))) == [(0, 255), (255, 0)]
 
 

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
+from actors.imaging.album import Album
 from actors.imaging.errors import ImpossibleRecipe
+from actors.imaging.facts import DEFAULT_LIMITS
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.step import Scene
 from tests.imaging.pictures import BLUE, GREEN, RED, exif, photograph, quarters, written
@@ -41,7 +43,9 @@ def perform(step, image, mark=None):
     scene = Scene(image.size, image.copy)
     (resolved,) = step.resolve(scene)
     assert resolved.resolve(scene) == (resolved,)
-    apply = resolved.prepare(image.size, dict.fromkeys(resolved.needs(), mark))
+    apply = resolved.prepare(
+        image.size, Album(dict.fromkeys(resolved.needs(), mark), DEFAULT_LIMITS)
+    )
     result = apply(image)
     assert image.tobytes() == before
     assert result.mode in MODES
@@ -455,7 +459,12 @@ def test_arabic_letters_are_joined():
     assert ink("سلام").shape[1] < sum(ink(letter).shape[1] for letter in "سلام")
 
 
-@pytest.mark.parametrize("text", [" ", "\n", " \n \n", "\u200b", "\u00a0"])
+@pytest.mark.parametrize("text", [" ", "\n", " \n \n", "\u00a0", "\u3000"])
+def test_a_text_of_nothing_but_blanks_is_a_fault(text):
+    assert dict(Watermark(text=text).faults()) == {"text": "must have something that can be seen"}
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\u200b \n"])
 def test_a_text_that_nobody_can_see_is_impossible(text):
     with pytest.raises(ImpossibleRecipe, match=r"^nothing of its text can be seen$"):
         perform(Watermark(text=text), Image.new("RGB", (90, 90)))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from actors.imaging.album import EMPTY
 from actors.imaging.step import Direction, Scene, Step
 
 MODES = ["L", "LA", "RGB", "RGBA"]
@@ -36,7 +37,7 @@ def perform(step: Step, image: Image.Image) -> Image.Image:
     parts = step.resolve(Scene(image.size, lambda: image))
     for part in parts:
         if parts == (step,):
-            result = part.prepare(image.size, {})(image)
+            result = part.prepare(image.size, EMPTY)(image)
             assert result.size == part.size_after(image.size)
         else:
             result = perform(part, image)
