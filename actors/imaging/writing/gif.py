@@ -11,6 +11,7 @@ from PIL import Image, ImageChops
 from PIL.GifImagePlugin import GifImageFile
 
 from actors.imaging.facts import Size
+from actors.imaging.modes import has_alpha
 from actors.imaging.geometry import cut
 from actors.imaging.writing.draft import Draft
 from actors.imaging.writing.film import Timing
@@ -76,7 +77,7 @@ def write_gif(draft: Draft, _quality: int) -> bytes:
 
 
 def _picture(frame: Image.Image) -> _Picture:
-    if frame.mode in {"LA", "RGBA"}:
+    if has_alpha(frame):
         return _Picture(frame.convert(frame.mode[:-1]), frame.getchannel("A"))
     return _Picture(frame, None)
 
