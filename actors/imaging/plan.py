@@ -10,10 +10,11 @@ from actors.imaging.album import EMPTY
 from actors.imaging.cost import Cost, Work, cost_of
 from actors.imaging.course import Course
 from actors.imaging.decode import draft_of
+from actors.imaging.errors import ImpossibleRecipe, Misfit, Misfits
 from actors.imaging.facts import Facts, Format, Limits
 from actors.imaging.inspect import inspect
 from actors.imaging.recipe import Output, Recipe
-from actors.imaging.render import moves, steps_of, wanted
+from actors.imaging.render import moves, steps_of, told_apart, wanted
 from actors.imaging.source import largest
 from actors.imaging.step import Step
 
@@ -50,19 +51,28 @@ def foresee(data: bytes, recipe: Recipe, limits: Limits) -> Plan:
 
     Raises:
       NotAnImage, UnsupportedFormat, ImageTooLarge: as `render` does, as far as a header tells.
-      ImpossibleRecipe: if a step does not fit the image.
+      Misfits: if a step does not fit the image, with that of every output.
     """
     facts = inspect(data, limits)
     if not recipe.autorotate:
         facts = replace(facts, orientation=1)
-    foreseen = tuple(_foreseen(output, facts, limits) for output in recipe.outputs)
-    works = [_work(output, facts, limits) for output in recipe.outputs]
+    foreseen: list[Foreseen] = []
+    works: list[Work] = []
+    misfits: list[Misfit] = []
+    for number, output in enumerate(recipe.outputs):
+        try:
+            foreseen.append(_foreseen(output, told_apart(output, recipe), facts, limits))
+            works.append(_work(output, facts, limits))
+        except ImpossibleRecipe as error:
+            misfits.append(Misfit(number, error.step, str(error)))
+    if misfits:
+        raise Misfits(*misfits)
     cost = cost_of(len(data), facts, _draft(works, facts), works)
-    return Plan(facts=facts, outputs=foreseen, cost=cost)
+    return Plan(facts=facts, outputs=tuple(foreseen), cost=cost)
 
 
-def _foreseen(output: Output, facts: Facts, limits: Limits) -> Foreseen:
-    course = Course(output.operations, facts.size_as_shown, limits, EMPTY)
+def _foreseen(output: Output, name: str | None, facts: Facts, limits: Limits) -> Foreseen:
+    course = Course(output.operations, facts.size_as_shown, limits, EMPTY, name)
     ahead = course.foresee()
     width, height = ahead.size if ahead.is_sized else (None, None)
     return Foreseen(

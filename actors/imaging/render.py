@@ -108,10 +108,18 @@ def _render(
     facts = inspect(original, limits)
     if not recipe.autorotate:
         facts = replace(facts, orientation=1)
-    works = deque(_Work(output, facts, limits, album, stopped) for output in recipe.outputs)
+    works = deque(
+        _Work(output, told_apart(output, recipe), facts, limits, album, stopped)
+        for output in recipe.outputs
+    )
     source = Source(original, facts, [work.wanted for work in works if not work.moves])
     # What one of them holds is let go of before the next one begins.
     return tuple(works.popleft().finish(source) for _ in recipe.outputs)
+
+
+def told_apart(output: Output, recipe: Recipe) -> str | None:
+    """Return the name that tells `output` from others; None if there are none."""
+    return output.name if len(recipe.outputs) > 1 else None
 
 
 def steps_of(output: Output) -> tuple[Operation, ...]:
@@ -151,14 +159,20 @@ class _Work:
     """One output in the making."""
 
     def __init__(
-        self, output: Output, facts: Facts, limits: Limits, album: Album, stopped: Stopped
+        self,
+        output: Output,
+        name: str | None,
+        facts: Facts,
+        limits: Limits,
+        album: Album,
+        stopped: Stopped,
     ) -> None:
         self._output = output
         self._facts = facts
         self._limits = limits
         self._stopped = stopped
         self._was_cmyk = False
-        self._course = Course(steps_of(output), facts.size_as_shown, limits, album)
+        self._course = Course(steps_of(output), facts.size_as_shown, limits, album, name)
 
     @property
     def moves(self) -> bool:

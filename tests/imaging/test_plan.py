@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from actors.imaging.errors import ImpossibleRecipe
+from actors.imaging.errors import Misfits
 from actors.imaging.facts import DEFAULT_LIMITS
 from actors.imaging.operations.filters import Blur
 from actors.imaging.operations.framing import Crop, Flip, Rotate, Trim
@@ -92,6 +92,29 @@ def test_what_may_fit_what_a_trim_leaves_is_no_fault():
     assert (foreseen.width, foreseen.height) == (None, None)
 
 
+BEYOND = Crop(100, 0, 50, 50)
+
+
 def test_a_step_that_does_not_fit_is_named():
-    with pytest.raises(ImpossibleRecipe, match=r"^Step 2 \(crop\): "):
-        plan(PHOTO, Output(operations=(Flip(), Crop(100, 0, 50, 50))))
+    with pytest.raises(Misfits, match=r"^Step 2 \(crop\): ") as raised:
+        plan(PHOTO, Output(operations=(Flip(), BEYOND)))
+
+    assert [misfit[:2] for misfit in raised.value.misfits] == [(0, 1)]
+
+
+def test_of_every_output_it_is_told_what_does_not_fit():
+    outputs = (
+        Output(name="a", operations=(Flip(), BEYOND)),
+        Output(name="b"),
+        Output(name="c", operations=(BEYOND, BEYOND)),
+    )
+
+    with pytest.raises(Misfits) as raised:
+        plan(PHOTO, *outputs)
+
+    why = ": a part of 50 x 50 pixels at 100, 0 is not in a picture of 120 x 80."
+    first, second = f"Output a, step 2 (crop){why}", f"Output c, step 1 (crop){why}"
+    assert raised.value.misfits == ((0, 1, first), (2, 0, second))
+    assert str(raised.value) == f"{first} {second}"
+    again = type(raised.value)(*raised.value.args)
+    assert (again.misfits, str(again)) == (raised.value.misfits, str(raised.value))

@@ -234,7 +234,7 @@ def originals(draw):
 @given(originals())
 def test_whatever_is_cropped_and_scaled_is_inside_of_the_picture_however_it_is_stored(original):
     facts, operations = original
-    work = _Work(Output(operations=operations), facts, DEFAULT_LIMITS, EMPTY, never)
+    work = _Work(Output(operations=operations), None, facts, DEFAULT_LIMITS, EMPTY, never)
     step = draft_of(facts, work.wanted)
     image = Image.new("L", (-(-facts.width // step), -(-facts.height // step)), 77)
     decoded = Decoded(image, (0.0, 0.0, facts.width / step, facts.height / step), None)
