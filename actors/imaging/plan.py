@@ -10,11 +10,12 @@ from actors.imaging.album import EMPTY
 from actors.imaging.cost import Cost, Work, cost_of
 from actors.imaging.course import Course
 from actors.imaging.decode import draft_of
+from actors.imaging.encode import check_writable
 from actors.imaging.errors import ImpossibleRecipe, Misfit, Misfits
-from actors.imaging.facts import Facts, Format, Limits
+from actors.imaging.facts import Facts, Format, Limits, Size
 from actors.imaging.inspect import inspect
 from actors.imaging.recipe import Output, Recipe
-from actors.imaging.render import moves, steps_of, told_apart, wanted
+from actors.imaging.render import check_frames, moves, naming, steps_of, told_apart, wanted
 from actors.imaging.source import largest
 from actors.imaging.step import Step
 
@@ -51,7 +52,8 @@ def foresee(data: bytes, recipe: Recipe, limits: Limits) -> Plan:
 
     Raises:
       NotAnImage, UnsupportedFormat, ImageTooLarge: as `render` does, as far as a header tells.
-      Misfits: if a step does not fit the image, with that of every output.
+      Misfits: if a step does not fit the image, or an output cannot be written, with that of every
+        output.
     """
     facts = inspect(data, limits)
     if not recipe.autorotate:
@@ -75,6 +77,8 @@ def _foreseen(output: Output, name: str | None, facts: Facts, limits: Limits) ->
     course = Course(output.operations, facts.size_as_shown, limits, EMPTY, name)
     ahead = course.foresee()
     width, height = ahead.size if ahead.is_sized else (None, None)
+    with naming(output):
+        _check(output, facts, limits, ahead.size if ahead.is_sized else None)
     return Foreseen(
         name=output.name,
         format=output.format or facts.format,
@@ -83,6 +87,16 @@ def _foreseen(output: Output, name: str | None, facts: Facts, limits: Limits) ->
         frames=facts.frames if moves(output, facts) else 1,
         operations=tuple(course.resolved),
     )
+
+
+def _check(output: Output, facts: Facts, limits: Limits, size: Size | None) -> None:
+    """Check what `render` is going to, as far as it is known by now."""
+    if size is not None and moves(output, facts):
+        check_frames(size, facts.frames, limits)
+    # Which of several formats it will be, nobody knows yet.
+    if output.format != "auto":
+        for kind in _kinds(output, facts):
+            check_writable(kind, output, size)
 
 
 def _work(output: Output, facts: Facts, limits: Limits) -> Work:

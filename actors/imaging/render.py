@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -139,6 +140,29 @@ def moves(output: Output, facts: Facts) -> bool:
     )
 
 
+@contextmanager
+def naming(output: Output) -> Iterator[None]:
+    """Have what is impossible inside say that it is this output, as a whole."""
+    try:
+        yield
+    except ImpossibleRecipe as error:
+        raise ImpossibleRecipe(f"Output {output.name}: {error}.") from error
+
+
+def check_frames(size: Size, frames: int, limits: Limits) -> None:
+    """Check that so many frames of this size may be made.
+
+    Raises:
+      ImpossibleRecipe: if they have too many pixels.
+    """
+    pixels = size[0] * size[1] * frames
+    if pixels > limits.max_total_pixels:
+        raise ImpossibleRecipe(
+            f"{frames} frames would have {pixels:,} pixels; "
+            f"at most {limits.max_total_pixels:,} in all are allowed"
+        )
+
+
 def wanted(window: Window, facts: Facts) -> Size | None:
     """Return the size of the whole original, as stored, from which the window can be taken.
 
@@ -219,7 +243,7 @@ class _Work:
         icc = source.profile(self._output) if self._keeps_colours else None
         if icc is not None:
             frames, icc = _explained(frames, icc)
-        try:
+        with naming(self._output):
             encoded = encode(
                 frames,
                 kind,
@@ -232,8 +256,6 @@ class _Work:
             )
             if expect is not None:
                 check(expect, self._facts, encoded.data, encoded.ssim)
-        except ImpossibleRecipe as error:
-            raise ImpossibleRecipe(f"Output {self._output.name}: {error}.") from error
         return Made(
             name=self._output.name,
             data=encoded.data,
@@ -264,18 +286,11 @@ class _Work:
                 image = repeat(steps, image, self._stopped)
             else:
                 image = self._course.begin(image, self._stopped, steps)
-                self._check_frames(image.size)
+                with naming(self._output):
+                    check_frames(image.size, self._facts.frames, self._limits)
             images.append(image)
             durations.append(duration)
         return images, durations
-
-    def _check_frames(self, size: Size) -> None:
-        pixels = size[0] * size[1] * self._facts.frames
-        if pixels > self._limits.max_total_pixels:
-            raise ImpossibleRecipe(
-                f"Output {self._output.name}: {self._facts.frames} frames would have {pixels:,} "
-                f"pixels; at most {self._limits.max_total_pixels:,} in all are allowed."
-            )
 
     def _seen(self, decoded: Decoded) -> Image.Image:
         """Return what can be seen of a frame through the window: upright and in its colours."""

@@ -3,11 +3,11 @@
 import pytest
 from PIL import Image
 
-from actors.imaging.errors import Misfits
-from actors.imaging.facts import DEFAULT_LIMITS
+from actors.imaging.errors import ImpossibleRecipe, Misfits
+from actors.imaging.facts import DEFAULT_LIMITS, Limits
 from actors.imaging.operations.filters import Blur
-from actors.imaging.operations.framing import Crop, Flip, Rotate, Trim
-from actors.imaging.operations.scaling import Resize, Thumbnail
+from actors.imaging.operations.framing import Crop, Flip, Pad, Rotate, Trim
+from actors.imaging.operations.scaling import Resize, Scale, Thumbnail
 from actors.imaging.plan import foresee
 from actors.imaging.recipe import Output, Recipe
 from actors.imaging.render import render
@@ -90,6 +90,51 @@ def test_what_may_fit_what_a_trim_leaves_is_no_fault():
     (foreseen,) = plan(PHOTO, Output(operations=steps)).outputs
 
     assert (foreseen.width, foreseen.height) == (None, None)
+
+
+def moving(size, frames):
+    """A GIF of frames that differ."""
+    images = [Image.new("L", size, 9 * number) for number in range(frames)]
+    return written(images[0], "gif", save_all=True, append_images=images[1:])
+
+
+@pytest.mark.parametrize(
+    ("data", "output", "why"),
+    [
+        (PHOTO, Output(operations=(Pad(left=16_384),), format="webp"), "16,504 x 80 pixels, and"),
+        (PHOTO, Output(operations=(Pad(left=16_384),), format="avif", lossless=True), "an AVIF"),
+        (PHOTO, Output(operations=(Trim(),), format="avif", lossless=True), "an AVIF is not"),
+        (moving((200, 200), 4), Output(operations=(Scale(16.0),), format="webp"), "4 frames would"),
+        (moving((200, 200), 4), Output(operations=(Scale(16.0),)), "4 frames would have 40,960,0"),
+    ],
+    ids=["edge", "loss", "any", "webp", "gif"],
+)
+def test_what_cannot_be_written_is_known_beforehand_and_said_alike(data, output, why):
+    recipe, limits = Recipe((output,)), Limits(max_total_pixels=40_000_000)
+
+    with pytest.raises(Misfits) as foreseen:
+        foresee(data, recipe, limits)
+    with pytest.raises(ImpossibleRecipe) as met:
+        render(data, recipe, limits)
+
+    assert str(foreseen.value) == str(met.value)
+    assert why in str(met.value)
+    assert [misfit[:2] for misfit in foreseen.value.misfits] == [(0, None)]
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        Output(operations=(Scale(16.0),), format="webp", animation="first"),
+        Output(operations=(Scale(16.0),), format="jpeg"),
+        Output(operations=(Scale(16.0),), format="json"),
+        Output(operations=(Scale(16.0), Trim())),
+        Output(format="auto", accepts=("avif", "webp"), lossless=True),
+    ],
+    ids=["first", "jpeg", "json", "trim", "auto"],
+)
+def test_what_may_well_be_written_is_no_fault(output):
+    foresee(moving((200, 200), 4), Recipe((output,)), Limits(max_total_pixels=40_000_000))
 
 
 BEYOND = Crop(100, 0, 50, 50)

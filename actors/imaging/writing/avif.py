@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from PIL.AvifImagePlugin import AvifImageFile
 
-from actors.imaging.errors import ImpossibleRecipe
 from actors.imaging.facts import DEFAULT_LIMITS
 from actors.imaging.isobmff import Box, Parts, boxes
 from actors.imaging.writing.draft import Draft
@@ -24,13 +23,7 @@ _DURATION = struct.Struct(">Q")
 
 
 def write_avif(draft: Draft, quality: int) -> bytes:
-    """Return the film as an AVIF, animated if it moves.
-
-    Raises:
-      ImpossibleRecipe: if it is to be without loss; the encoder's colours are off by up to 3.
-    """
-    if draft.encoding.lossless:
-        raise ImpossibleRecipe("an AVIF is not written without loss, but a WebP or a PNG is")
+    """Return the film as an AVIF, animated if it moves. It always loses something."""
     film, timing = draft.film, draft.timing
     is_grey = film.frame(0).mode == "L"
     options: dict[str, object] = {
