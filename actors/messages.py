@@ -7,7 +7,8 @@ Its docstring says what the answer means, and which errors the asker must expect
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from actors.imaging.facts import Facts
 from actors.imaging.plan import Plan
@@ -224,11 +225,15 @@ class Load(Request[bytes]):
 
 @dataclass(frozen=True, slots=True)
 class Complete(Request[None]):
-    """Keep the results of this attempt and end the job. Errors: `StaleClaim`, `StorageFull`."""
+    """Keep the results of this attempt and end the job. Errors: `StaleClaim`, `StorageFull`.
+
+    `others` is the SHA-256 of each of the other images that they were made of, by its id.
+    """
 
     job_id: str
     attempt: int
     made: tuple[Made, ...]
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -389,9 +389,9 @@ class Store:
         job_id, attempt = message.job_id, message.attempt
         async with AsyncExitStack() as kept:
             outputs = [await self._kept(kept, message, made) for made in message.made]
-            now = self._now()
+            now, made_with = self._now(), receipt(message.others)
             job = await self._catalogue.commit(
-                lambda records: records.complete(job_id, attempt, outputs, receipt(), now)
+                lambda records: records.complete(job_id, attempt, outputs, made_with, now)
             )
         for output in outputs:
             metrics.OUTPUT_SIZE.observe(output.size_bytes)

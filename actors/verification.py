@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from actors.imaging.receipt import receipt
+from actors.imaging.receipt import versions
 from actors.imaging.recipe import decode_recipe
 from actors.imaging.render import render
-from actors.storage.ports import StorageError, WrongStatus
+from actors.storage.ports import BlobNotFound, StorageError, WrongStatus
 
 if TYPE_CHECKING:
     from actors.imaging.facts import Limits
-    from actors.storage.ports import Catalogue, Job, Storage
+    from actors.storage.ports import Catalogue, Job, Output, Storage
+
+
+class _MadeWith(msgspec.Struct):
+    """What of a receipt counts here."""
+
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,8 @@ def verify(storage: Storage, job_id: str, limits: Limits) -> Verification:
 
     Raises:
       JobNotFound, WrongStatus: if there is no such job, or it is not completed.
-      BlobNotFound, StorageUnavailable: if its files cannot be read.
+      BlobNotFound: if its original is gone.
+      StorageUnavailable: if its files cannot be read.
       ImageError: if it cannot be rendered any more, as under other limits.
     """
     job = _find(storage.catalogue, job_id)
@@ -60,12 +67,19 @@ def verify(storage: Storage, job_id: str, limits: Limits) -> Verification:
     verdicts = (
         Verdict(
             output.name,
-            kept=_sha256(storage.outputs.get(output.key)) == output.sha256,
+            kept=_is_kept(storage, output),
             again=_sha256(again.data) == output.sha256,
         )
         for output, again in zip(job.outputs, made, strict=True)
     )
     return Verification(tuple(verdicts), _other_versions(job))
+
+
+def _is_kept(storage: Storage, output: Output) -> bool:
+    try:
+        return _sha256(storage.outputs.get(output.key)) == output.sha256
+    except BlobNotFound:
+        return False
 
 
 def _find(catalogue: Catalogue, job_id: str) -> Job:
@@ -76,16 +90,13 @@ def _find(catalogue: Catalogue, job_id: str) -> Job:
 
 
 def _other_versions(job: Job) -> tuple[tuple[str, str, str], ...]:
-    then, now = _versions(job.receipt or receipt()), _versions(receipt())
+    now = versions()
+    then = msgspec.json.decode(job.receipt, type=_MadeWith).versions if job.receipt else now
     return tuple(
         (name, then.get(name, "none"), now.get(name, "none"))
         for name in sorted(then.keys() | now.keys())
         if then.get(name) != now.get(name)
     )
-
-
-def _versions(text: str) -> dict[str, str]:
-    return msgspec.json.decode(text, type=dict[str, dict[str, str]])["versions"]
 
 
 def _sha256(data: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -100,7 +101,7 @@ class Worker:
             await self._store.ask(Fail(job.id, job.attempts, made.code, made.error))
             return
         try:
-            await self._store.ask(Complete(job.id, job.attempts, made))
+            await self._store.ask(Complete(job.id, job.attempts, *made))
         except StorageFull:
             no_room = "There was no room to keep the result."
             await self._store.ask(Fail(job.id, job.attempts, "out_of_space", no_room))
@@ -117,13 +118,20 @@ class _Failure(NamedTuple):
     error: str
 
 
+class _Success(NamedTuple):
+    """What was made, and the SHA-256 of each of the other images that it was made of."""
+
+    made: tuple[Made, ...]
+    others: Mapping[str, str]
+
+
 def _render(
     job: Job,
     original: bytes,
     limits: Limits,
     abandoned: Callable[[], bool],
     others: Mapping[str, bytes],
-) -> tuple[Made, ...] | _Failure:
+) -> _Success | _Failure:
     """Render in this thread, giving way to the event loop."""
     give_way()
     begun = time.perf_counter()
@@ -135,4 +143,4 @@ def _render(
             log.exception("render_crashed", job_id=job.id)
         return _Failure(error.code, str(error))
     metrics.RENDER.observe(time.perf_counter() - begun)
-    return made
+    return _Success(made, {name: sha256(data).hexdigest() for name, data in others.items()})

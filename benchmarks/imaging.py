@@ -6,6 +6,7 @@ which other programs disturb less than they do the clock.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import io
 import time
@@ -31,7 +32,13 @@ Size = tuple[int, int]
 Contenders = Mapping[str, Callable[[], object]]
 
 # What is quicker than this is run several times for one measurement.
-_SHORTEST = 0.05
+_SHORTEST = 0.15
+# However long they take.
+_FEWEST_TURNS = 5
+
+# Names and bounds of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_MMAP_THRESHOLD = 32 * 2**20
 
 _LARGE, _SMALL = (1600, 1200, 800, 400, 200), (800, 600, 400, 200, 100)
 
@@ -46,9 +53,12 @@ class Case:
     rivals: Mapping[str, Rival]
 
 
-def imaging(turns: int) -> None:
-    """Compare a render with bare Pillow, naive Pillow and libvips, and print by how much."""
-    keep_memory(1)
+def imaging(seconds: float) -> None:
+    """Compare a render with bare Pillow, naive Pillow and libvips, and print by how much.
+
+    Each picture takes about so many seconds.
+    """
+    _settle()
     print("\nspeed of our render as a multiple of theirs: median (and quarters) of the turns")
     if not rivals.has_libvips():
         print("without libvips: there is no pyvips")
@@ -59,7 +69,7 @@ def imaging(turns: int) -> None:
             if name != "libvips" or rivals.has_libvips()
         }
         times = in_turn(
-            {name: partial(make, case.data, case.size) for name, make in makers.items()}, turns
+            {name: partial(make, case.data, case.size) for name, make in makers.items()}, seconds
         )
         exact = _exact(case)
         print(f"\n{case.name}")
@@ -68,9 +78,9 @@ def imaging(turns: int) -> None:
             print(f"  {name:13} {told}  {_like(make(case.data, case.size), exact)}")
 
 
-def outputs(turns: int) -> None:
-    """Compare five outputs of one picture with five renders of it."""
-    keep_memory(1)
+def outputs(seconds: float) -> None:
+    """Compare five outputs of one picture with five renders of it, for about so many seconds."""
+    _settle()
     print("\ntime of five outputs as a share of that of five renders: median (and quarters)")
     jpeg = photo(4000, 3000, 88, 0.1)
     png = written(photograph(2400, 1800, 0.1), "PNG")
@@ -87,7 +97,7 @@ def outputs(turns: int) -> None:
             "five renders": partial(_each, data, singles),
             "five outputs": partial(render, data, together),
         }
-        times = in_turn(contenders, turns)
+        times = in_turn(contenders, seconds)
         said = " ".join(map(str, widths))
         print(f"  {name:11} to {said:22} {_ratio(times['five outputs'], times['five renders'])}")
 
@@ -95,6 +105,18 @@ def outputs(turns: int) -> None:
 def _each(data: bytes, recipes: list[Recipe]) -> None:
     for recipe in recipes:
         render(data, recipe)
+
+
+def _settle() -> None:
+    """Have memory stay with the process, for all alike.
+
+    Whether the C library gives it back after each picture, to be cleared by the system for the
+    next one, depends on what was done before, and is a quarter of the time of a WebP.
+    """
+    keep_memory(1)
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_M_TRIM_THRESHOLD, 8 * _LARGEST_MMAP_THRESHOLD)
+    libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
 
 
 def cases() -> Iterator[Case]:
@@ -110,12 +132,20 @@ def cases() -> Iterator[Case]:
             {
                 "bare Pillow": rivals.bare("JPEG", quality=90),
                 "naive Pillow": rivals.naive("JPEG", quality=90),
-                "libvips": rivals.libvips(".jpg", Q=90),
+                # Left to itself, it writes all colours from this quality on.
+                "libvips": rivals.libvips(".jpg", Q=90, subsample_mode="on"),
             },
         )
-    for name, image, options in (
-        ("PNG, screenshot of 3.7 MP", screenshot(2560, 1440), {"compress_level": 3}),
-        ("PNG, photo of 4 MP", photograph(2400, 1800, 0.1), {"compress_type": 3}),
+    # Left to itself, libvips does not filter, and its photographs are a third larger.
+    for name, image, options, libvips in (
+        (
+            *("PNG, screenshot of 3.7 MP", screenshot(2560, 1440), {"compress_level": 3}),
+            rivals.libvips(".png"),
+        ),
+        (
+            *("PNG, photo of 4 MP", photograph(2400, 1800, 0.1), {"compress_type": 3}),
+            rivals.libvips(".png", filter="all", compression=3),
+        ),
     ):
         size = 800, 800 * image.height // image.width
         yield Case(
@@ -125,7 +155,7 @@ def cases() -> Iterator[Case]:
             {
                 "bare Pillow": rivals.bare("PNG", **options),
                 "naive Pillow": rivals.naive("PNG"),
-                "libvips": rivals.libvips(".png"),
+                "libvips": libvips,
             },
         )
     still = photograph(2400, 1800, 0.05)
@@ -159,20 +189,23 @@ def cases() -> Iterator[Case]:
         {
             "bare Pillow": rivals.bare_clip(duration=50, loop=0, optimize=False),
             "naive Pillow": rivals.naive_clip(duration=50, loop=0),
-            "libvips": rivals.libvips(".gif", load="n=-1"),
+            # Its colours are found by another program, which is slow and good.
+            "libvips": rivals.libvips(".gif", load="n=-1", effort=1, dither=0.0),
         },
     )
 
 
-def in_turn(contenders: Contenders, turns: int) -> dict[str, list[float]]:
-    """Return what each took at each turn, in seconds of processor time; each has a turn to warm up.
+def in_turn(contenders: Contenders, seconds: float) -> dict[str, list[float]]:
+    """Return what each took at each turn, in seconds of processor time.
 
-    Who is first changes from turn to turn.
+    Who is first changes from turn to turn. There are as many as fit into so many seconds, or a few.
     """
-    often = {name: max(1, round(_SHORTEST / _taken(make, 1))) for name, make in contenders.items()}
+    once = {name: _taken(make, 1) for name, make in contenders.items()}
+    often = {name: max(1, round(_SHORTEST / taken)) for name, taken in once.items()}
+    turns = round(seconds / sum(once[name] * (1 + often[name]) for name in contenders))
     times: dict[str, list[float]] = {name: [] for name in contenders}
     names = list(contenders)
-    for turn in range(turns):
+    for turn in range(max(_FEWEST_TURNS, turns)):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             times[name].append(_taken(contenders[name], often[name]))
@@ -180,6 +213,9 @@ def in_turn(contenders: Contenders, turns: int) -> dict[str, list[float]]:
 
 
 def _taken(make: Callable[[], object], times: int) -> float:
+    # First it clears away what the one before has left in the caches and in the memory, which
+    # makes a difference of 5 %.
+    make()
     gc.collect()
     begun = time.process_time()
     for _ in range(times):

@@ -20,10 +20,12 @@ from actors.imaging.cost import Cost
 from actors.imaging.expect import Expect
 from actors.imaging.facts import DEFAULT_LIMITS, Format
 from actors.imaging.operations.covering import Background, Redact, Round
+from actors.imaging.operations.cropping import Crop, Trim
 from actors.imaging.operations.filters import Blur, Sharpen
-from actors.imaging.operations.framing import Crop, Flip, Pad, Rotate, Trim
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Thumbnail
 from actors.imaging.operations.tones import Autocontrast, Saturation
+from actors.imaging.operations.turning import Flip, Rotate
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.plan import foresee
 from actors.imaging.recipe import Output, Recipe

@@ -19,7 +19,7 @@ from actors import metrics
 from actors.errors import ActorStopped, BacklogFull, Draining, HandlerCrashed, OutputNotFound
 from actors.imaging.facts import Facts
 from actors.imaging.operations.filters import Blur
-from actors.imaging.operations.framing import Flip
+from actors.imaging.operations.turning import Flip
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Output, Recipe
 from actors.imaging.render import Made

@@ -22,7 +22,7 @@ from actors.imaging.errors import (
     UnsupportedFormat,
 )
 from actors.imaging.facts import Limits
-from actors.imaging.operations.framing import Crop
+from actors.imaging.operations.cropping import Crop
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Output, Recipe
 from actors.imaging.render import render

@@ -70,7 +70,7 @@ def completed(storage, photo):
                 details=details(made),
             )
         )
-    each.complete(JOB, 1, outputs, receipt(), NOON)
+    each.complete(JOB, 1, outputs, receipt({}), NOON)
     return storage
 
 
@@ -120,6 +120,18 @@ def test_what_is_not_completed_has_nothing_to_compare(storage):
 def test_an_unknown_job_is_named(storage):
     with pytest.raises(JobNotFound):
         verify(storage, some_id(2), Limits())
+
+
+def test_an_output_that_is_gone_is_not_kept_and_the_others_are_judged(completed):
+    first, *others = Each(completed.catalogue).find(JOB).outputs
+    completed.outputs.delete(first.key)
+
+    verdicts = verify(completed, JOB, Limits()).verdicts
+
+    assert [(each.kept, each.again) for each in verdicts] == [
+        (False, True),
+        *[(True, True) for _ in others],
+    ]
 
 
 def test_a_file_that_is_gone_is_named(completed):

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors.imaging.facts import Facts
-from actors.imaging.receipt import as_said
+from actors.imaging.receipt import as_made, as_said
 from actors.imaging.recipe import decode_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.imaging.plan import Plan
+    from actors.imaging.recipe import Output as Wanted
     from actors.storage.ports import ImageRecord, Job, Output, Page
 
 SUBMITTED = "Image processing job submitted"
@@ -48,11 +49,16 @@ class _Receipt(msgspec.Struct):
     """What the outputs were made of, and with."""
 
     input_sha256: str | None
+    images: dict[str, str]
+    recipe: dict[str, object]
     versions: dict[str, str]
 
 
-class _Versions(msgspec.Struct):
+class _MadeWith(msgspec.Struct):
+    """A receipt, as the catalogue keeps it."""
+
     versions: dict[str, str]
+    images: dict[str, str] = {}
 
 
 class _Job(msgspec.Struct, omit_defaults=True):
@@ -219,8 +225,26 @@ def _asked_size(job: Job) -> tuple[int | None, int | None]:
 def _receipt(job: Job) -> _Receipt | None:
     if job.receipt is None:
         return None
-    made_with = msgspec.json.decode(job.receipt, type=_Versions)
-    return _Receipt(job.input_sha256, made_with.versions)
+    made = msgspec.json.decode(job.receipt, type=_MadeWith)
+    return _Receipt(job.input_sha256, made.images, _resolved(job), made.versions)
+
+
+def _resolved(job: Job) -> dict[str, object]:
+    """Return the recipe as a client would send it, with all that was left to the picture."""
+    recipe = decode_recipe(job.recipe)
+    outputs = [
+        _as_made(wanted, output) for wanted, output in zip(recipe.outputs, job.outputs, strict=True)
+    ]
+    return {"outputs": outputs} if recipe.autorotate else {"outputs": outputs, "autorotate": False}
+
+
+def _as_made(wanted: Wanted, output: Output) -> dict[str, object]:
+    details = msgspec.json.decode(output.details, type=_Details)
+    return {
+        "name": output.name,
+        "operations": details.operations,
+        **as_made(wanted, output.media_type, details.quality),
+    }
 
 
 def _text(moment: datetime) -> str:

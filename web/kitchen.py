@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 from quart import request
 
 from web import wire
+from web.accept import accepted
+from web.problems import Problem
 from web.uploads import upload
 
 if TYPE_CHECKING:
-    from actors.imaging.facts import Format
     from web.presets import Presets
 
-# What every client can show; and what it must say that it can, and likes no less than those.
-SHOWN: tuple[Format, ...] = ("jpeg", "png", "gif")
-SAID: tuple[Format, ...] = ("avif", "webp")
+NONE_OF_OURS = "The Accept allows none of AVIF, WebP, JPEG, PNG and GIF, from which auto chooses."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +26,16 @@ class Kitchen:
     presets: Presets
 
     async def order(self) -> wire.Order:
-        """Return what the request asks for. Raises `Problem` as `wire` says."""
-        return wire.order(await self._body(), self.limits, self._offer())
+        """Return what the request asks for.
+
+        Raises `Problem` as `wire` says, and if its client takes no format that is made for it.
+        """
+        accepts = accepted(request.accept_mimetypes)
+        offer = wire.Offer(self.presets.recipes, accepts)
+        order = wire.order(await self._body(), self.limits, offer)
+        if not accepts and any(output.format == "auto" for output in order.job.recipe.outputs):
+            raise Problem("not_acceptable", NONE_OF_OURS)
+        return order
 
     async def picture(self) -> bytes:
         """Return the image that the request brings. Raises `Problem` as `wire` says."""
@@ -38,10 +45,3 @@ class Kitchen:
         data = await upload().read()
         content_type = request.headers.get("Content-Type", "")
         return wire.Body(content_type, data, request.args.items(multi=True))
-
-    def _offer(self) -> wire.Offer:
-        said = {kind.lower(): quality for kind, quality in request.accept_mimetypes}
-        liked = {kind: said.get(f"image/{kind}", 0) for kind in (*SAID, *SHOWN)}
-        most = max(liked.values())
-        accepts = tuple(kind for kind in SAID if 0 < liked[kind] == most)
-        return wire.Offer(self.presets.recipes, (*accepts, *SHOWN))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -14,7 +15,7 @@ import msgspec
 from web.problems import Fault, Problem, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -124,7 +125,7 @@ class Members:
         except msgspec.ValidationError as error:
             place, why = _where_and_why(error)
             if not place:
-                why = _described(kind) or _choices(kind) or why
+                why = _described(kind) or _choices(kind) or _spelt_out(kind) or why
             self.faults.append(Fault(self.place + pointer(name) + place, why))
             return None
 
@@ -256,6 +257,45 @@ def _choices(kind: object) -> str | None:
     literals = [each for each in (kind, *get_args(kind)) if get_origin(each) is Literal]
     words = [word for literal in literals for word in get_args(literal)]
     return f"must be one of {', '.join(words)}" if words else None
+
+
+_WORDS: Mapping[object, str] = MappingProxyType(
+    {int: "a whole number", float: "a number", bool: "true or false"}
+)
+
+
+def _spelt_out(kind: object) -> str | None:
+    """Return which number, truth or object a value must be, as a clause; None if it is no such."""
+    alternatives = _alternatives(kind) - {type(None)}
+    if len(alternatives) != 1:
+        return None
+    (plain,) = alternatives
+    if isinstance(plain, type) and issubclass(plain, msgspec.Struct):
+        return "must be an object"
+    word = _WORDS.get(plain)
+    return f"must be {word}{_range(kind)}" if word else None
+
+
+def _range(kind: object) -> str:
+    """Return within which bounds a number must be, as what follows the noun."""
+    notes = [note for each in (kind, *get_args(kind)) for note in getattr(each, "__metadata__", ())]
+    bounds = {
+        name: bound
+        for note in notes
+        for name in ("ge", "gt", "le")
+        if (bound := getattr(note, name, None)) is not None
+    }
+    match bounds:
+        case {"ge": least, "le": most}:
+            return f" from {least:,} to {most:,}"
+        case {"gt": above, "le": most}:
+            return f" above {above:,} and at most {most:,}"
+        case {"ge": least}:
+            return f" of at least {least:,}"
+        case {"le": most}:
+            return f" of at most {most:,}"
+        case _:
+            return ""
 
 
 def _where_and_why(error: msgspec.ValidationError) -> tuple[str, str]:

@@ -48,6 +48,7 @@ KINDS: Mapping[str, Kind] = {
     "malformed": Kind(400, "Malformed request"),
     "not_found": Kind(404, "Not found"),
     "method_not_allowed": Kind(405, "Method not allowed"),
+    "not_acceptable": Kind(406, "Not acceptable"),
     "too_slow": Kind(408, "Request too slow"),
     "not_ready": Kind(409, "Image not ready", retry=True),
     "job_failed": Kind(409, "Job failed"),

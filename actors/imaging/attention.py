@@ -10,6 +10,7 @@ from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 from actors.imaging.facts import Size
 from actors.imaging.geometry import fit_inside, scale
+from actors.imaging.modes import has_alpha
 from actors.imaging.step import place
 
 # Enough to tell a face in a group, and few enough pixels to add up one by one.
@@ -76,7 +77,7 @@ def _reduced(length: int, whole: int, reduced: int) -> int:
 
 def _interest(image: Image.Image) -> list[int]:
     """Return how much each pixel draws the eye, row by row."""
-    alpha = image.getchannel("A") if image.mode in {"LA", "RGBA"} else None
+    alpha = image.getchannel("A") if has_alpha(image) else None
     image = image.convert("RGB") if alpha is None else _on_its_mean(image.convert("RGB"), alpha)
     light, blue, red = image.convert("YCbCr").split()
     edge = max(image.size)

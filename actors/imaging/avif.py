@@ -124,6 +124,13 @@ def avif_exif(data: bytes) -> bytes:
     return b""
 
 
+def avif_has_metadata(data: bytes) -> bool:
+    """Tell whether an AVIF that `read_avif` has accepted says more than pixels and colours."""
+    file = _read(data, Parts(_ANY), _ANY)
+    metas = (file.meta, *(track.meta for track in file.tracks))
+    return any(item.kind not in {_PIXELS, _GRID} for meta in metas for item in meta.items.values())
+
+
 def avif_profile(data: bytes) -> bytes | None:
     """Return the colour profile in an AVIF that `read_avif` has accepted, if there is one."""
     for box in _read(data, Parts(_ANY), _ANY).properties:

@@ -2,15 +2,23 @@
 
 import contextlib
 import io
+import itertools
+from functools import lru_cache, reduce
 
 from PIL import Image, ImageChops, ImageCms
 
 from actors.imaging.facts import MAX_PROFILE
+from actors.imaging.modes import has_alpha, is_coloured, is_grey
+from actors.imaging.perception import level
 from actors.imaging.step import rgba
 
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 # What nearly every program writes, and means sRGB by it.
 _GAMMA_OF_SRGB, _SAME_GAMMA = 0.45455, 0.02
+# In levels. In profiles of sRGB itself the numbers are rounded in one way or another.
+_UNSEEN = 1
+# In bytes. What is longer has tables, mostly those of a printer.
+_LONGEST_USUAL = 65_536
 _PLAIN = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 
 
@@ -18,20 +26,18 @@ def plain(image: Image.Image, depth: int) -> Image.Image:
     """Return `image` as L, LA, RGB, RGBA or CMYK, without palette or metadata.
 
     Args:
-      depth: how many bits a sample has in the file; a transparent colour is given in these.
+      depth: how many bits a sample has in the file; a transparent colour is given in these. For
+        one of 16 in RGB see `cut_out`.
     """
     transparent = image.info.get("transparency")
     mode = image.mode
     if mode in {"P", "PA"}:
         clean = image.convert("RGBA" if image.has_transparency_data else "RGB")
     elif mode == "I;16":
-        clean = _from_16_bits(image, transparent)
-    elif mode in {"I", "F"}:
-        clean = (
-            image.convert("F")
-            .point(lambda level: level * (1 / 256 if mode == "I" else 1))
-            .convert("L")
-        )
+        clean = _from_16_bits(image)
+    elif mode == "F":
+        # From 0 to 1; what is more or less is cut off.
+        clean = image.point(lambda level: level * 255 + 0.5).convert("L")
     elif transparent is not None and mode in {"1", "L", "RGB"}:
         image.info["transparency"] = _in_8_bits(transparent, depth)
         clean = image.convert("RGBA" if mode == "RGB" else "LA")
@@ -43,15 +49,32 @@ def plain(image: Image.Image, depth: int) -> Image.Image:
     return clean
 
 
-def _from_16_bits(image: Image.Image, transparent: int | None) -> Image.Image:
+def cut_out(image: Image.Image, rest: Image.Image) -> Image.Image:
+    """Return `image` as LA or RGBA, of which nothing but one colour is transparent.
+
+    Args:
+      image: the higher halves of samples of 16 bits, and in its metadata that colour.
+      rest: the lower halves.
+    """
+    transparent = image.info["transparency"]
+    colour = transparent if isinstance(transparent, tuple) else (transparent,)
+    halves = [sample >> 8 for sample in colour] + [sample & 255 for sample in colour]
+    bands = *image.split(), *rest.split()
+    clean = Image.merge(
+        f"{image.mode}A",
+        (*bands[: len(colour)], reduce(ImageChops.lighter, map(_all_but, bands, halves))),
+    )
+    clean.info = {}
+    return clean
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
     samples = image.tobytes()
     levels = Image.frombytes("L", image.size, samples, "raw", "L;16")
-    if transparent is None:
+    if "transparency" not in image.info:
         return levels
-    rest = Image.frombytes("L", image.size, samples, "raw", "L;16B")
-    high, low = divmod(transparent, 256)
-    alpha = ImageChops.lighter(_all_but(levels, high), _all_but(rest, low))
-    return Image.merge("LA", (levels, alpha))
+    levels.info = image.info
+    return cut_out(levels, Image.frombytes("L", image.size, samples, "raw", "L;16B"))
 
 
 def _all_but(levels: Image.Image, level: int) -> Image.Image:
@@ -60,7 +83,7 @@ def _all_but(levels: Image.Image, level: int) -> Image.Image:
 
 def _in_8_bits(colour: int | tuple[int, ...], depth: int) -> int | tuple[int, ...]:
     if isinstance(colour, tuple):
-        return tuple(sample >> 8 if depth == 16 else sample & 255 for sample in colour)
+        return tuple(sample & 255 for sample in colour)
     # Pillow has stretched 2 and 4 bits to 8 in the picture, but not in the transparent colour.
     return colour % (1 << depth) * (255 // ((1 << depth) - 1)) if depth in {2, 4} else colour & 255
 
@@ -72,16 +95,11 @@ def with_gamma(image: Image.Image, gamma: float | None) -> Image.Image:
     """
     if gamma is None or abs(gamma - _GAMMA_OF_SRGB) < _SAME_GAMMA:
         return image
-    levels = [_srgb_level((level / 255) ** (1 / gamma)) for level in range(256)]
+    levels = [level((entry / 255) ** (1 / gamma)) for entry in range(256)]
     unchanged = list(range(256))
     return image.point(
         [entry for band in image.getbands() for entry in (unchanged if band == "A" else levels)]
     )
-
-
-def _srgb_level(light: float) -> int:
-    share = 12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055
-    return round(255 * share)
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -97,31 +115,56 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _converted(image: Image.Image, profile: bytes) -> Image.Image:
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if "srgb" in (source.profile.profile_description or "").lower():
+    read = _usual_meaning if len(profile) <= _LONGEST_USUAL else _meaning
+    mode, transform = read(profile)
+    if (mode == "CMYK") != (image.mode == "CMYK") or (mode == "L" and is_coloured(image)):
         return image
-    mode = _MODES[source.profile.xcolor_space.strip()]
-    is_grey = image.mode in {"L", "LA"}
-    if (mode == "CMYK") != (image.mode == "CMYK") or (mode == "L" and not is_grey):
+    if transform is None:
         return image
-    colours = image.convert(mode)
-    srgb = ImageCms.createProfile("sRGB")
-    shown = ImageCms.buildTransform(source, srgb, mode, "RGB").apply(colours)
-    if is_grey:
+    shown = transform.apply(image.convert(mode))
+    if not is_coloured(image):
         shown = shown.convert("L")
-    if image.mode in {"LA", "RGBA"}:
+    if has_alpha(image):
         shown.putalpha(image.getchannel("A"))
     shown.info = {}
     return shown
 
 
+def _meaning(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
+    """Return in which mode pictures are that a profile explains, and what makes sRGB of them.
+
+    None if they are sRGB already. That is told by the effect, since there are profiles of linear
+    light with sRGB in their names.
+    """
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    mode = _MODES[source.profile.xcolor_space.strip()]
+    transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    sample = _sample(mode)
+    change = ImageChops.difference(transform.apply(sample), sample.convert("RGB"))
+    return mode, transform if max(change.tobytes()) > _UNSEEN else None
+
+
+# A transform takes 3 ms to be made, and of most pictures the profile is one of a few. Threads may
+# share it: to apply it changes nothing in it.
+_usual_meaning = lru_cache(maxsize=32)(_meaning)
+
+
+def _sample(mode: str) -> Image.Image:
+    """Return colours from all over."""
+    greys = Image.linear_gradient("L").convert(mode)
+    steps = range(0, 256, 17)
+    colours = bytes(itertools.chain.from_iterable(itertools.product(steps, repeat=3)))
+    greys.paste(Image.frombytes("RGB", (64, 64), colours).convert(mode))
+    return greys
+
+
 def flatten(image: Image.Image, background: str = "white") -> Image.Image:
     """Return `image` without transparency, on `background`; what is seen through that is white."""
-    if image.mode not in {"LA", "RGBA"}:
+    if not has_alpha(image):
         return image
     *colour, alpha = rgba(background)
     solid = tuple((level * alpha + 255 * (255 - alpha) + 127) // 255 for level in colour)
-    mode = "L" if image.mode == "LA" and len(set(solid)) == 1 else "RGB"
+    mode = "L" if image.mode == "LA" and is_grey(solid) else "RGB"
     ground = Image.new(mode, image.size, solid[: len(mode)])
     ground.paste(image.convert(mode), mask=image.getchannel("A"))
     return ground

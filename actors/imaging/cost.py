@@ -102,6 +102,7 @@ _FILMING: Final[Mapping[Format, _Filming]] = MappingProxyType(
     {
         "webp": _Filming(40, 0.5, 1.4),
         "gif": _Filming(30, 1.2, 1.5),
+        "png": _Filming(20, 10, 1.2),
         "avif": _Filming(220, 0.1, 0.4),
     }
 )

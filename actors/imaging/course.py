@@ -19,7 +19,7 @@ from actors.imaging.album import Album
 from actors.imaging.errors import ImpossibleRecipe, RenderStopped
 from actors.imaging.facts import Limits, Size
 from actors.imaging.geometry import Part
-from actors.imaging.operations.framing import Crop
+from actors.imaging.operations.cropping import Crop
 from actors.imaging.operations.scaling import Resize
 from actors.imaging.recipe import Operation
 from actors.imaging.step import Apply, Scene, Step

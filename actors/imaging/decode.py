@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import IO
 
 from PIL import AvifImagePlugin, Image, ImageFile, PngImagePlugin
 from PIL.AvifImagePlugin import AvifImageFile
@@ -17,12 +18,12 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from actors.imaging.animation import Disposal, Patch, play
 from actors.imaging.avif import avif_without_metadata
-from actors.imaging.colour import plain, with_gamma
+from actors.imaging.colour import cut_out, plain, with_gamma
 from actors.imaging.errors import ImageError, ImageTooLarge, NotAnImage
 from actors.imaging.facts import Facts, Format, Size
 from actors.imaging.geometry import Box
 from actors.imaging.gif import gif_frames
-from actors.imaging.jpeg import jpeg_without_metadata
+from actors.imaging.jpeg import jpeg_first_scan, jpeg_without_metadata
 from actors.imaging.metadata import profile
 from actors.imaging.png import png_frames, png_gamma, png_without_metadata
 from actors.imaging.tiff import tiff_without_metadata
@@ -45,7 +46,7 @@ _OPENERS: Mapping[Format, Callable[[bytes], ImageFile.ImageFile]] = MappingProxy
         "png": lambda data: PngImageFile(io.BytesIO(png_without_metadata(data))),
         "webp": lambda data: WebPImageFile(io.BytesIO(data)),
         "avif": lambda data: AvifImageFile(io.BytesIO(avif_without_metadata(data))),
-        "tiff": lambda data: TiffImageFile(io.BytesIO(tiff_without_metadata(data))),
+        "tiff": lambda data: _tiff(tiff_without_metadata(data)),
     }
 )
 
@@ -53,6 +54,15 @@ _OPENERS: Mapping[Format, Callable[[bytes], ImageFile.ImageFile]] = MappingProxy
 # resample away must be enough to hide that the fraction was not the wanted one.
 _DRAFTS = (8, 4, 2)
 _LEAST_SURPLUS = 1.2
+
+# What libjpeg shows where the data of a JPEG have ended, and in CMYK. It says so to nobody.
+_NOTHING = frozenset({128, 127})
+# It takes these for pixels, whichever restart comes next, if it is still in want of some.
+_FOOD = b"".join(
+    bytes(number**3 % 251 for number in range(512 * restart, 512 * (restart + 1)))
+    + bytes((0xFF, 0xD0 + restart % 8))
+    for restart in range(16)
+)
 
 # As these formats number what happens to a frame's place after it was shown. Some programs write a
 # 4 in GIF where they mean 3.
@@ -88,12 +98,16 @@ def decode(data: bytes, facts: Facts, wanted: Size | None) -> Decoded:
         if facts.format == "gif":
             whole = 0.0, 0.0, float(facts.width), float(facts.height)
             return Decoded(_still_gif(data, facts), whole, None)
+        # While what has just been read of the file, and what reads it, is still in the caches.
+        colours = profile(data, facts)
         image = _opened(data, facts)
         box = _draft(image, facts, wanted)
         decoded = _whole(image, facts.depth)
+        if facts.format == "jpeg":
+            _check_end(decoded, data, facts)
         if facts.format == "png":
             decoded = with_gamma(decoded, png_gamma(data))
-        return Decoded(decoded, box, profile(data, facts))
+        return Decoded(decoded, box, colours)
 
 
 def draft_of(facts: Facts, wanted: Size | None) -> int:
@@ -152,13 +166,14 @@ def _still_gif(data: bytes, facts: Facts) -> Image.Image:
 
 def _play_gif(data: bytes, facts: Facts) -> Iterator[tuple[Image.Image, int]]:
     size = facts.width, facts.height
-    first = next(gif_frames(data))
+    drawn = list(gif_frames(data))
+    first = drawn[0]
     # What is transparent later shows what is there already.
     is_opaque = (
         first.box == (0, 0, *size)
         and not first.is_transparent
         and _DISPOSALS_OF_GIF.get(first.disposal) is None
-        and not any(_DISPOSALS_OF_GIF.get(frame.disposal) == "clear" for frame in gif_frames(data))
+        and not any(_DISPOSALS_OF_GIF.get(frame.disposal) == "clear" for frame in drawn)
     )
     patches = (
         Patch(
@@ -167,7 +182,7 @@ def _play_gif(data: bytes, facts: Facts) -> Iterator[tuple[Image.Image, int]]:
             frame.duration,
             _DISPOSALS_OF_GIF.get(frame.disposal, "keep"),
         )
-        for frame in gif_frames(data)
+        for frame in drawn
     )
     return play(size, "RGB" if is_opaque else "RGBA", patches)
 
@@ -216,14 +231,39 @@ def _opened(data: bytes, facts: Facts) -> ImageFile.ImageFile:
     return image
 
 
+def _tiff(data: bytes) -> TiffImageFile:
+    image = TiffImageFile(io.BytesIO(data))
+    # libtiff has put the bytes of numbers in the order of this machine. Pillow knows that, but not
+    # of fractions.
+    image.tile = [
+        tile._replace(args=(tile.args[0].replace("F;32BF", "F;32NF"), *tile.args[1:]))
+        if tile.codec_name == "libtiff" and isinstance(tile.args, tuple)
+        else tile
+        for tile in image.tile
+    ]
+    return image
+
+
 def _whole(image: ImageFile.ImageFile, depth: int = 8) -> Image.Image:
+    file = image.fp
     image.load()
     # Only what has been decoded: the object of the file would keep its decoder for as long, which
     # for WebP and AVIF has more pixels than the picture.
     pixels = image._new(image.im)  # noqa: SLF001 - a copy is the only other way
     if pixels.mode == "I;16B":
         pixels = Image.frombytes("I;16", pixels.size, pixels.tobytes(), "raw", "I;16B")
+    if depth == 16 and pixels.mode == "RGB" and "transparency" in pixels.info and file:
+        return cut_out(pixels, _lower_halves(file))
     return plain(pixels, depth)
+
+
+def _lower_halves(file: IO[bytes]) -> Image.Image:
+    """Return what Pillow leaves out of the colours of 16 bits in a PNG."""
+    file.seek(0)
+    image = PngImageFile(file)
+    image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
+    image.load()
+    return image
 
 
 @contextmanager
@@ -243,3 +283,25 @@ def _draft(image: ImageFile.ImageFile, facts: Facts, wanted: Size | None) -> Box
     if step > 1:
         image.draft(None, (facts.width // step, facts.height // step))
     return 0.0, 0.0, facts.width / step, facts.height / step
+
+
+def _check_end(image: Image.Image, data: bytes, facts: Facts) -> None:
+    """Check that the data of a JPEG do not end before its picture.
+
+    The last pixel tells that they can; more data then tell whether they do, for a picture that has
+    all of its own does not heed them. What is not found is what a progressive JPEG lacks after its
+    first scan, so that it is whole and less sharp, or in the last two rows of blocks of this.
+    """
+    last = image.getpixel((image.width - 1, image.height - 1))
+    if not _NOTHING.issuperset(last if isinstance(last, tuple) else (last,)):
+        return
+    tiny, fed = (_tiny(jpeg_first_scan(data, more), facts) for more in (b"", _FOOD))
+    if tiny.tobytes() != fed.tobytes():
+        raise NotAnImage("The image is broken: its data end before the picture does.")
+
+
+def _tiny(data: bytes, facts: Facts) -> Image.Image:
+    image = _opened(data, facts)
+    image.draft(None, (1, 1))
+    image.load()
+    return image

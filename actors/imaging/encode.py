@@ -12,7 +12,8 @@ from PIL import Image
 from actors.imaging.colour import flatten
 from actors.imaging.errors import ImpossibleRecipe
 from actors.imaging.facts import Format, Size
-from actors.imaging.recipe import Encoding
+from actors.imaging.modes import has_alpha
+from actors.imaging.recipe import LOSSY, Encoding
 from actors.imaging.writing.avif import write_avif
 from actors.imaging.writing.draft import Draft, Encoded
 from actors.imaging.writing.film import Film, Timing
@@ -27,7 +28,7 @@ from actors.imaging.writing.webp import write_webp
 
 __all__ = ["ANIMATED", "QUALITIES", "Encoded", "Timing", "check_writable", "encode"]
 
-ANIMATED: Final[frozenset[Format]] = frozenset({"webp", "avif", "gif"})
+ANIMATED: Final[frozenset[Format]] = frozenset({"webp", "avif", "gif", "png"})
 
 # What is used where nothing is asked for: at 75 an AVIF is as like the original as a JPEG at 90 by
 # SSIM, in two thirds of the bytes.
@@ -128,14 +129,15 @@ def check_writable(kind: Format, encoding: Encoding, size: Size | None) -> None:
     Raises:
       ImpossibleRecipe: if the format has no room for it, or cannot be written so.
     """
-    if kind == "avif" and encoding.lossless:
-        # Through Pillow, the colours of the encoder are off by up to 3.
-        raise ImpossibleRecipe("an AVIF is not written without loss, but a WebP or a PNG is")
     longest = _LONGEST_EDGES.get(kind)
     if longest is not None and size is not None and max(size) > longest:
         raise ImpossibleRecipe(
             f"the picture would be {size[0]:,} x {size[1]:,} pixels, "
             f"and an edge of {_NAMES[kind]} has at most {longest:,}"
+        )
+    if encoding.lossless and kind in LOSSY:
+        raise ImpossibleRecipe(
+            f"{_NAMES[kind]} is not written without loss; WebP, PNG and TIFF are"
         )
 
 
@@ -155,7 +157,7 @@ def _fitting(kind: Format, background: str) -> Callable[[Image.Image], Image.Ima
 
 def _cut_out(image: Image.Image, background: str) -> Image.Image:
     """Return `image` with nothing translucent: either gone, or on the background."""
-    if image.mode not in {"LA", "RGBA"}:
+    if not has_alpha(image):
         return image
     alpha = image.getchannel("A").point([255 if a >= OPAQUE_FROM else 0 for a in range(256)])
     image = flatten(image, background)

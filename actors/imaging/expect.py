@@ -10,13 +10,19 @@ from msgspec import Meta, Struct
 from actors.imaging.errors import ImpossibleRecipe
 from actors.imaging.facts import NO_LIMITS, Facts
 from actors.imaging.inspect import inspect
-from actors.imaging.metadata import metadata
+from actors.imaging.metadata import has_metadata
 
 _Edge = Annotated[int, Meta(ge=1, le=65_535)]
 
 
 class Expect(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """At most `max_bytes`, at least `min_ssim`, all `frames`, no `metadata`, just this `size`."""
+    """At most `max_bytes`, at least `min_ssim`, all `frames`, no `metadata`, just this `size`.
+
+    `min_ssim` is of luminance and of colours, in the frame that is least like what was to be
+    written.
+
+    Metadata are EXIF, XMP, IPTC, texts and comments; the profile and `dpi` are none.
+    """
 
     max_bytes: Annotated[int, Meta(ge=1, le=10**9)] | None = None
     min_ssim: Annotated[float, Meta(gt=0, le=1)] | None = None
@@ -48,7 +54,7 @@ def _broken(expect: Expect, original: Facts, data: bytes, ssim: float | None) ->
         yield f"its SSIM is {ssim:.4f}, and not at least {expect.min_ssim}"
     if expect.frames is not None and facts.frames != original.frames:
         yield f"it has {facts.frames} frames, and the original {original.frames}"
-    if expect.metadata is not None and metadata(data, facts).exif:
+    if expect.metadata is not None and has_metadata(data, facts):
         yield "it has metadata"
     if expect.size is not None and (facts.width, facts.height) != expect.size:
         width, height = expect.size

@@ -80,6 +80,20 @@ def gif_frames(data: bytes) -> Iterator[GifFrame]:
             control = b""
 
 
+def gif_has_metadata(data: bytes) -> bool:
+    """Tell whether a GIF that `read_gif` has accepted says more than how it is to be shown."""
+    position = 13 + _palette_size(data[10])
+    while (kind := data[position]) != _TRAILER:
+        if kind == _IMAGE:
+            position += 11 + _palette_size(data[position + 9])
+        elif data[position + 1] == _CONTROL or data[position + 2 : position + 16] in _LOOPING:
+            position += 2
+        else:
+            return True
+        position, _ = _skip(data, position, len(data))
+    return False
+
+
 def _read(data: bytes, limits: Limits) -> Facts:
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     position = 13 + _palette_size(flags)

@@ -9,7 +9,7 @@ from actors.imaging.exif import orientation
 from actors.imaging.facts import MAX_PROFILE, Facts, Limits
 from actors.imaging.sizes import check_size
 
-_SOI, _EOI, _SOS, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE1, 0xE2
+_SOI, _EOI, _SOS, _APP0, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2
 _LOWEST = 0xC0
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC9})
@@ -21,6 +21,8 @@ _APPLICATIONS = frozenset(range(0xE0, 0xF0))
 _METADATA = _APPLICATIONS - {0xE0, 0xEE} | {0xFE}
 # What is shorter, libjpeg does not heed, and Pillow stumbles over.
 _LEAST = 16
+# How long the segment of JFIF is that has no thumbnail.
+_BARE_JFIF = 18
 _EXIF, _PROFILE = b"Exif\0\0", b"ICC_PROFILE\0"
 
 # The next marker that is more than a stuffed 0xFF in the coded data, a fill byte or a restart.
@@ -89,6 +91,17 @@ def jpeg_without_metadata(data: bytes) -> bytes:
     return data if sum(map(len, parts)) == len(data) else b"".join(parts)
 
 
+def jpeg_first_scan(data: bytes, more: bytes = b"") -> bytes:
+    """Return a JPEG that `read_jpeg` has accepted, with its first scan only, and `more` in that.
+
+    In whichever way it is coded, that is what the middle of each block is in.
+    """
+    scan = next(end for code, _, end in _segments(data) if code == _SOS)
+    after = _MARKER.search(data, scan)
+    end = after.start() if after else len(data)
+    return b"".join((memoryview(data)[:end], more, b"\xff", bytes((_EOI,))))
+
+
 def jpeg_exif(data: bytes) -> bytes:
     """Return the EXIF in a JPEG that `read_jpeg` has accepted, or nothing."""
     return next(_payloads(data, _APP1, _EXIF), b"")
@@ -106,6 +119,18 @@ def jpeg_profile(data: bytes) -> bytes | None:
     ]:
         return None
     return profile if 0 < len(profile) <= MAX_PROFILE else None
+
+
+def jpeg_has_metadata(data: bytes) -> bool:
+    """Tell whether a JPEG that `read_jpeg` has accepted says more than pixels and colours."""
+    for code, start, end in _segments(data):
+        if code == _SOS:
+            break
+        is_profile = code == _APP2 and data.startswith(_PROFILE, start + 4)
+        is_thumbnail = code == _APP0 and end - start > _BARE_JFIF
+        if is_thumbnail or (code in _METADATA and not is_profile):
+            return True
+    return False
 
 
 def _payloads(data: bytes, wanted: int, name: bytes) -> Iterator[bytes]:

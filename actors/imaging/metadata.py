@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from actors.imaging.avif import avif_exif, avif_profile
+from actors.imaging.avif import avif_exif, avif_has_metadata, avif_profile
 from actors.imaging.facts import Facts, Format
-from actors.imaging.jpeg import jpeg_exif, jpeg_profile
-from actors.imaging.png import png_exif, png_profile
-from actors.imaging.tiff import tiff_exif, tiff_profile
-from actors.imaging.webp import webp_exif, webp_profile
+from actors.imaging.gif import gif_has_metadata
+from actors.imaging.jpeg import jpeg_exif, jpeg_has_metadata, jpeg_profile
+from actors.imaging.png import png_exif, png_has_metadata, png_profile
+from actors.imaging.tiff import tiff_exif, tiff_has_metadata, tiff_profile
+from actors.imaging.webp import webp_exif, webp_has_metadata, webp_profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,16 @@ _PROFILES: Mapping[Format, Callable[[bytes], bytes | None]] = MappingProxyType(
         "tiff": tiff_profile,
     }
 )
+_HAVE_METADATA: Mapping[Format, Callable[[bytes], bool]] = MappingProxyType(
+    {
+        "jpeg": jpeg_has_metadata,
+        "png": png_has_metadata,
+        "webp": webp_has_metadata,
+        "gif": gif_has_metadata,
+        "avif": avif_has_metadata,
+        "tiff": tiff_has_metadata,
+    }
+)
 
 
 def metadata(data: bytes, facts: Facts) -> Metadata:
@@ -53,3 +64,11 @@ def profile(data: bytes, facts: Facts) -> bytes | None:
     """Return what the colours in `data` mean, if it says so in no more than `MAX_PROFILE` bytes."""
     read = _PROFILES.get(facts.format)
     return read(data) if read is not None else None
+
+
+def has_metadata(data: bytes, facts: Facts) -> bool:
+    """Tell whether `data` says more than what a picture looks like: EXIF, XMP, texts or comments.
+
+    Whatever is not known to be about the look counts; profiles and the pixels to an inch are.
+    """
+    return _HAVE_METADATA[facts.format](data)

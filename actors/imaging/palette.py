@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from PIL import Image
 
+from actors.imaging.modes import has_alpha
 from actors.imaging.perception import Place, oklab
 
 Rgb: TypeAlias = tuple[float, float, float]
@@ -83,7 +84,7 @@ def mean(image: Image.Image) -> Rgb | None:
 def _shades(image: Image.Image) -> list[tuple[int, Rgb]]:
     """Return the colours that can be told apart, each with how much there is of it."""
     colours = image.convert("RGB")
-    alpha = image.getchannel("A") if image.mode in {"LA", "RGBA"} else None
+    alpha = image.getchannel("A") if has_alpha(image) else None
     if alpha is not None:
         middle = mean(image)
         if middle is None:

@@ -15,7 +15,18 @@ from actors.imaging.errors import ImpossibleRecipe, Misfit, Misfits
 from actors.imaging.facts import Facts, Format, Limits, Size
 from actors.imaging.inspect import inspect
 from actors.imaging.recipe import Output, Recipe
-from actors.imaging.render import check_frames, moves, naming, steps_of, told_apart, wanted
+from actors.imaging.render import (
+    CLEAR,
+    MOVING,
+    OPAQUE,
+    check_frames,
+    chosen,
+    moves,
+    naming,
+    steps_of,
+    told_apart,
+    wanted,
+)
 from actors.imaging.source import largest
 from actors.imaging.step import Step
 
@@ -93,10 +104,12 @@ def _check(output: Output, facts: Facts, limits: Limits, size: Size | None) -> N
     """Check what `render` is going to, as far as it is known by now."""
     if size is not None and moves(output, facts):
         check_frames(size, facts.frames, limits)
-    # Which of several formats it will be, nobody knows yet.
-    if output.format != "auto":
-        for kind in _kinds(output, facts):
-            check_writable(kind, output, size)
+    if output.format == "auto":
+        # Which of several it will be, nobody knows yet.
+        chosen(output, MOVING if moves(output, facts) else (*CLEAR, *OPAQUE))
+        return
+    for kind in _kinds(output, facts):
+        check_writable(kind, output, size)
 
 
 def _work(output: Output, facts: Facts, limits: Limits) -> Work:

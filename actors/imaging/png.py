@@ -13,6 +13,9 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _DATA = frozenset({b"IDAT", b"fdAT"})
 _PIXELS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+_MOVES = frozenset({b"acTL", b"fcTL", b"fdAT"})
+_COLOURS = frozenset({b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM", b"sBIT", b"mDCV", b"cLLI"})
+_SHOWN = frozenset({b"bKGD", b"pHYs"})
 _BETTER_THAN_GAMMA = frozenset({b"iCCP", b"sRGB", b"cICP"})
 _HEADER = struct.Struct(">IIBB")
 _INDEXED = 3
@@ -139,6 +142,11 @@ def png_gamma(data: bytes) -> float | None:
     preface = _preface(data)
     gamma = int.from_bytes(preface.get(b"gAMA", b"")[:4], "big")
     return gamma / 100_000 if gamma and not preface.keys() & _BETTER_THAN_GAMMA else None
+
+
+def png_has_metadata(data: bytes) -> bool:
+    """Tell whether a PNG that `read_png` has accepted says more than how it is to be shown."""
+    return any(kind not in _PIXELS | _MOVES | _COLOURS | _SHOWN for kind, _, _ in _chunks(data))
 
 
 def _chunks_of_pixels(data: bytes) -> Iterator[tuple[bytes, int, int]]:

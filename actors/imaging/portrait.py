@@ -16,6 +16,7 @@ from actors.imaging.facts import Facts, Format
 from actors.imaging.geometry import fit_inside
 from actors.imaging.hashes import blurhash, dhash, thumbhash
 from actors.imaging.metadata import metadata
+from actors.imaging.modes import has_alpha
 from actors.imaging.palette import Rgb, mean, palette
 
 Hex: TypeAlias = str
@@ -39,8 +40,8 @@ class Portrait(Struct, frozen=True, kw_only=True):
     Of the file: `format`, its length (`size_bytes`), its `sha256` in hexadecimal, how many `frames`
     it has, in which `mode` it has them and with how many bits for a sample (`depth`); `width` and
     `height` as a viewer sees it. `mode` is L for grey levels, P for a palette, RGB, CMYK, 1 for
-    black and white, I;16 for grey levels of 16 bits; with an A where a channel says how opaque it
-    is.
+    black and white, I;16 for grey levels of 16 bits, F for fractions; with an A where a channel
+    says how opaque it is.
 
     `exif` has those of these that the file has, by the names and in the units of EXIF, fractions
     as numbers: Make, Model, Software, LensMake, LensModel, DateTime, DateTimeOriginal,
@@ -125,7 +126,7 @@ def _reduced(image: Image.Image, edge: int) -> Image.Image:
 
 def is_opaque(image: Image.Image) -> bool:
     """Return whether nothing shows through."""
-    if image.mode not in {"LA", "RGBA"}:
+    if not has_alpha(image):
         return True
     least, _most = image.getchannel("A").getextrema()
     return least == 255

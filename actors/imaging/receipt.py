@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
+from importlib import metadata
+from types import MappingProxyType
 
 import PIL
-from msgspec import json, structs
+from msgspec import Struct, json, structs
 from PIL import features
 
 from actors.imaging.inspect import MEDIA_TYPES, SUFFIXES
+from actors.imaging.recipe import Output
 from actors.imaging.render import Made
 from actors.imaging.step import Step
 
 _CODECS = ("libjpeg_turbo", "zlib_ng", "zlib", "webp", "avif", "littlecms2", "freetype2", "raqm")
 
 
+def receipt(others: Mapping[str, str]) -> str:
+    """Return what outputs are made with, as JSON.
+
+    It is `images`, the SHA-256 of each of the `others` by its id, and `versions`: with others the
+    bytes may differ.
+    """
+    return json.encode({"versions": dict(versions()), "images": dict(others)}).decode()
+
+
 @functools.cache
-def receipt() -> str:
-    """Return the versions of Pillow and its codecs, as JSON: with others the bytes may differ."""
-    versions = {"pillow": PIL.__version__}
+def versions() -> Mapping[str, str]:
+    """Return the versions of Calotype, of Pillow and of its codecs."""
+    found = {"calotype": metadata.version("calotype"), "pillow": PIL.__version__}
     for codec in _CODECS:
         version = features.version(codec)
         if version is not None:
-            versions[codec] = version
-    return json.encode({"versions": versions}).decode()
+            found[codec] = version
+    return MappingProxyType(found)
 
 
 def details(made: Made) -> str:
@@ -41,13 +54,30 @@ def details(made: Made) -> str:
 
 def as_said(step: Step) -> dict[str, object]:
     """Return an operation as a client would say it: with what is not the default."""
-    fields = structs.fields(type(step))
-    differing = {
-        field.name: getattr(step, field.name)
-        for field in fields
-        if getattr(step, field.name) != field.default
+    return {"op": step.__struct_config__.tag, **_differing(step)}
+
+
+def as_made(output: Output, media_type: str, quality: int | None) -> dict[str, object]:
+    """Return how a finished output was encoded, as a client would say it.
+
+    What was left to the picture is told: the format, and the quality if it has one.
+    """
+    formats = {kind: name for name, kind in MEDIA_TYPES.items()}
+    made: dict[str, object] = {"format": formats.get(media_type, "json")}
+    if quality is not None:
+        made["quality"] = quality
+    said = _differing(output)
+    for name in ("name", "accepts", "operations"):
+        said.pop(name, None)
+    return said | made
+
+
+def _differing(said: Struct) -> dict[str, object]:
+    return {
+        field.name: getattr(said, field.name)
+        for field in structs.fields(type(said))
+        if getattr(said, field.name) != field.default
     }
-    return {"op": step.__struct_config__.tag, **differing}
 
 
 def media_type(made: Made) -> str:

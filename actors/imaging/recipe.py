@@ -13,8 +13,9 @@ from msgspec import Meta, Struct, json
 from actors.imaging.expect import Expect
 from actors.imaging.facts import Format
 from actors.imaging.operations.covering import Background, Border, Redact, Round
+from actors.imaging.operations.cropping import Crop, Trim
 from actors.imaging.operations.filters import Blur, Pixelate, Sharpen
-from actors.imaging.operations.framing import Autorotate, Crop, Flip, Flop, Pad, Rotate, Trim
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Scale, Thumbnail
 from actors.imaging.operations.tones import (
     Autocontrast,
@@ -32,6 +33,7 @@ from actors.imaging.operations.tones import (
     Sepia,
     Tint,
 )
+from actors.imaging.operations.turning import Autorotate, Flip, Flop, Rotate
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.step import END, Color, Fault
 
@@ -83,29 +85,45 @@ MAX_OPERATIONS = 32
 MAX_OUTPUTS = 16
 MAX_OTHERS = 8  # images that a recipe names besides; a Worker has them all in memory
 
+# What is never written without loss. An AVIF could be, were the colours of its encoder not off by
+# up to 3 levels.
+LOSSY: frozenset[Format] = frozenset({"jpeg", "avif", "gif"})
+# What is demanded of a picture, and not only wished for.
+_DEMANDS = ("lossless", "max_bytes", "min_ssim", "expect")
+
 
 class Encoding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How a result is written. What a format does not know is ignored.
+    """How a result is written.
+
+    What a format does not know is ignored, such as the `quality` of a PNG; but never `lossless`,
+    `max_bytes`, `min_ssim` and `expect`, which are demands.
 
     `format` is that of the original unless it is given. `auto` is the one that suits the picture
-    best of those that the client accepts. `json` is no picture, but the facts about it.
+    best of those that the client accepts. `json` is no picture, but the facts about it, of which
+    nothing can be demanded.
 
-    `quality` is 90 for JPEG and WebP and 75 for AVIF unless it is given. `lossless` is for WebP;
-    PNG and TIFF lose nothing anyhow, and an AVIF cannot be made so. `progressive` is for JPEG,
-    `subsampling` (of the colours, 4:2:0 unless it is given) for JPEG and AVIF. With more `effort`
-    files are smaller and take longer. With `colors` a PNG or a GIF gets a palette of at most so
-    many. `dpi` is noted in JPEG, PNG and TIFF, and changes no pixel.
+    `quality` is 90 for JPEG and WebP and 75 for AVIF unless it is given. With `lossless` every
+    pixel is as it was: `auto` is then a WebP or a PNG, and nothing is made a JPEG, an AVIF or a
+    GIF. `progressive` is for JPEG, `subsampling` (of the colours, 4:2:0 unless it is given) for
+    JPEG and AVIF. With more `effort` files are smaller and take longer. With `colors` a PNG or a
+    GIF gets a palette of at most so many. `dpi` is noted in JPEG, PNG and TIFF, and changes no
+    pixel.
 
     `max_bytes` takes the best quality that fits, and `min_ssim` the lowest one at which the picture
     still has that likeness to what was to be written, where 1 is the same. Neither takes more than
     `quality`, if that is given; if no quality will do, the job fails.
 
-    `background` lies under what is transparent, where a format has no transparency. Of the
-    `metadata`, `copyright` keeps the names of the artist and of who holds the rights, and `all` the
-    EXIF with the place, but never pictures within it. `profile` says what becomes of the colours
-    that a profile explains: `srgb` converts them, `keep` leaves them as they are with their
-    profile, `strip` without it. Of an `animation`, `first` is the first frame. What is in `expect`
-    is checked of the finished file.
+    Of the `metadata`, `copyright` keeps the names of the artist and of who holds the rights, and
+    `all` what the EXIF says in texts, of up to 4,096 bytes, and in short numbers: how, when and by
+    whom the picture was taken, and the place. Nothing that could hold a picture is ever kept: no
+    thumbnail, no notes of the maker's, no field that the standard does not know, and neither XMP
+    nor IPTC. What `autorotate` has not turned upright still says so with both, unless an operation
+    turns it.
+
+    `background` lies under what is transparent, where a format has no transparency. `profile` says
+    what becomes of the colours that a profile explains: `srgb` converts them, `keep` leaves them as
+    they are with their profile, `strip` without it; but inks (CMYK) are always converted. Of an
+    `animation`, `first` is the first frame. What is in `expect` is checked of the finished file.
     """
 
     format: Format | Literal["auto", "json"] | None = None
@@ -126,8 +144,14 @@ class Encoding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def faults(self) -> Iterable[Fault]:
         """Return what is wrong with members that are right by themselves: which one, and why."""
-        if self.format == "json" and self.expect is not None:
-            yield "expect", "goes with no json"
+        if self.format == "json":
+            for name in _DEMANDS:
+                if getattr(self, name):
+                    yield name, "goes with no json"
+        if self.lossless and self.format in LOSSY:
+            yield "lossless", f"goes with no {self.format}, but with webp, png and tiff"
+        if self.lossless and self.colors is not None:
+            yield "colors", "goes with no lossless"
 
 
 class Output(Encoding, frozen=True, kw_only=True):

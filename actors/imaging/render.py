@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -24,16 +24,19 @@ from actors.imaging.facts import DEFAULT_LIMITS, NO_LIMITS, Facts, Format, Limit
 from actors.imaging.geometry import Part, confined, cut, scale, unturned, upright
 from actors.imaging.inspect import inspect
 from actors.imaging.operations.scaling import Thumbnail
+from actors.imaging.operations.turning import Flip, Flop, Rotate
 from actors.imaging.portrait import describe, is_opaque
-from actors.imaging.recipe import Operation, Output, Recipe
+from actors.imaging.recipe import LOSSY, Operation, Output, Recipe
 from actors.imaging.source import Source
 from actors.imaging.step import Apply, Step
 
 # What `auto` prefers, if the client takes it: for what moves, for what one can see through, and for
 # all else.
-_MOVING: tuple[Format, ...] = ("webp", "avif", "gif")
-_CLEAR: tuple[Format, ...] = ("avif", "webp", "png")
-_OPAQUE: tuple[Format, ...] = ("avif", "webp", "jpeg")
+MOVING: tuple[Format, ...] = ("webp", "avif", "gif", "png")
+CLEAR: tuple[Format, ...] = ("avif", "webp", "png", "gif", "jpeg")
+OPAQUE: tuple[Format, ...] = ("avif", "webp", "jpeg", "png", "gif")
+
+_TURNS = (Rotate, Flip, Flop)
 
 _COLOURED = {"L": "RGB", "LA": "RGBA"}
 
@@ -106,11 +109,11 @@ def render(
 def _render(
     original: bytes, recipe: Recipe, limits: Limits, stopped: Stopped, album: Album
 ) -> tuple[Made, ...]:
-    facts = inspect(original, limits)
+    facts, turned = inspect(original, limits), 1
     if not recipe.autorotate:
-        facts = replace(facts, orientation=1)
+        facts, turned = replace(facts, orientation=1), facts.orientation
     works = deque(
-        _Work(output, told_apart(output, recipe), facts, limits, album, stopped)
+        _Work(output, facts, limits, album, stopped, turned, told_apart(output, recipe))
         for output in recipe.outputs
     )
     source = Source(original, facts, [work.wanted for work in works if not work.moves])
@@ -132,12 +135,32 @@ def steps_of(output: Output) -> tuple[Operation, ...]:
 
 def moves(output: Output, facts: Facts) -> bool:
     """Whether `output` of an image keeps every frame."""
-    formats = output.accepts if output.format == "auto" else (output.format,)
+    formats = _candidates(output) if output.format == "auto" else (output.format,)
     return (
         facts.frames > 1
         and output.animation == "keep"
         and any((each or facts.format) in ANIMATED for each in formats)
     )
+
+
+def chosen(output: Output, liked: Iterable[Format]) -> Format:
+    """Return which format `auto` is, of those that suit the picture, the best first.
+
+    Raises:
+      ImpossibleRecipe: if the client takes none of them.
+    """
+    candidates = _candidates(output)
+    kind = next((each for each in liked if each in candidates), None)
+    if kind is None:
+        raise ImpossibleRecipe("the client takes no format that would do")
+    return kind
+
+
+def _candidates(output: Output) -> tuple[Format, ...]:
+    """Return what `auto` may choose from."""
+    if not output.lossless:
+        return output.accepts
+    return tuple(each for each in output.accepts if each not in LOSSY)
 
 
 @contextmanager
@@ -180,21 +203,24 @@ def wanted(window: Window, facts: Facts) -> Size | None:
 
 
 class _Work:
-    """One output in the making."""
+    """One output in the making. The original is `turned` by this orientation, which it keeps."""
 
     def __init__(
         self,
         output: Output,
-        name: str | None,
         facts: Facts,
         limits: Limits,
         album: Album,
         stopped: Stopped,
+        turned: int,
+        name: str | None,
     ) -> None:
         self._output = output
         self._facts = facts
         self._limits = limits
         self._stopped = stopped
+        # Whoever turns it, turns it the way that it is to be seen.
+        self._turned = 1 if any(isinstance(s, _TURNS) for s in output.operations) else turned
         self._was_cmyk = False
         self._course = Course(steps_of(output), facts.size_as_shown, limits, album, name)
 
@@ -239,18 +265,19 @@ class _Work:
 
     def _written(self, source: Source, frames: list[Image.Image], timing: Timing | None) -> Made:
         first = frames[0]
-        kind, expect = self._kind(first), self._output.expect
+        expect = self._output.expect
         icc = source.profile(self._output) if self._keeps_colours else None
         if icc is not None:
             frames, icc = _explained(frames, icc)
         with naming(self._output):
+            kind = self._kind(first)
             encoded = encode(
                 frames,
                 kind,
                 self._output,
                 timing=timing,
                 icc=icc,
-                exif=source.exif(self._output),
+                exif=source.exif(self._output, self._turned),
                 measured=expect is not None and expect.min_ssim is not None,
                 stopped=self._stopped,
             )
@@ -318,11 +345,8 @@ class _Work:
     def _kind(self, image: Image.Image) -> Format:
         if self._output.format != "auto":
             return cast("Format", self._output.format or self._facts.format)
-        liked = _MOVING if self.moves else _OPAQUE if is_opaque(image) else _CLEAR
-        accepted = set(self._output.accepts)
-        if self._output.lossless:
-            accepted.discard("avif")  # It never quite is, through Pillow.
-        return next((each for each in liked if each in accepted), liked[-1])
+        liked = MOVING if self.moves else OPAQUE if is_opaque(image) else CLEAR
+        return chosen(self._output, liked)
 
 
 def _explained(frames: list[Image.Image], icc: bytes) -> tuple[list[Image.Image], bytes | None]:

@@ -55,11 +55,11 @@ class Source:
         """Return the profile that an output keeps."""
         return self._metadata.profile if encoding.profile == "keep" else None
 
-    def exif(self, encoding: Encoding) -> bytes | None:
-        """Return the EXIF that an output keeps."""
+    def exif(self, encoding: Encoding, turned: int) -> bytes | None:
+        """Return the EXIF that an output keeps, which has this orientation."""
         if encoding.metadata == "none":
             return None
-        return exif_kept(self._metadata.exif, encoding.metadata)
+        return exif_kept(self._metadata.exif, encoding.metadata, turned)
 
     @cached_property
     def _metadata(self) -> Metadata:

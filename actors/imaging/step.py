@@ -25,7 +25,12 @@ Apply: TypeAlias = Callable[[Image.Image], Image.Image]
 END = r"(?!\n)$"
 
 _SHARE = rf"(?:[0-9]{{1,3}}|[0-9]{{1,3}}\.[0-9]{{1,4}})%{END}"
-_NAMES = "|".join(sorted(ImageColor.colormap))
+# In any case, and so that the patterns of JSON Schema, which are JavaScript's, can say it too.
+_NAMES = "|".join(
+    "".join(f"[{letter}{letter.upper()}]" for letter in name)
+    for name in sorted((*ImageColor.colormap, "transparent"))
+)
+_DIGITS = "|".join(f"[0-9a-fA-F]{{{number}}}" for number in (3, 4, 6, 8))
 _ShareOrNothing: TypeAlias = Annotated[str, Meta(pattern=f"^{_SHARE}")]
 Share: TypeAlias = Annotated[str, Meta(pattern=rf"^(?!0+(?:\.0+)?%){_SHARE}")]
 
@@ -41,8 +46,8 @@ Offset: TypeAlias = Annotated[
 Color: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=rf"^(?:#[0-9a-fA-F]{{6}}(?:[0-9a-fA-F]{{2}})?|transparent|{_NAMES}){END}",
-        description="a color: #rrggbb, #rrggbbaa, a CSS name or transparent",
+        pattern=rf"^(?:#(?:{_DIGITS})|{_NAMES}){END}",
+        description="a color: #rgb, #rgba, #rrggbb, #rrggbbaa, a CSS name or transparent",
     ),
 ]
 
@@ -191,7 +196,7 @@ def resolved(length: int | str | None) -> int:
 
 def rgba(color: str) -> Colour:
     """Return a `Color` as red, green, blue and alpha."""
-    if color == "transparent":
+    if color.lower() == "transparent":
         return 0, 0, 0, 0
     red, green, blue, *alpha = ImageColor.getrgb(color)
     return red, green, blue, alpha[0] if alpha else 255

@@ -28,6 +28,9 @@ _SHORT_ONES = frozenset(
     | {_TILE_WIDTH, _TILE_HEIGHT, _FILL_ORDER, _PREDICTOR, _EXTRA, _NUMBER_FORMAT}
 )
 
+_RESOLUTION = frozenset({0x011A, 0x011B, 0x0128})
+_PLACES = frozenset({_STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES})
+
 # As they are, LZW, Deflate by its two numbers, and PackBits.
 _COMPRESSIONS = frozenset({1, 5, 8, 32_946, 32_773})
 
@@ -41,7 +44,11 @@ _LAYOUTS: Mapping[int, tuple[int, frozenset[int]]] = {
     _INKS: (4, frozenset({8, 16})),
 }
 _MOST_SAMPLES = 6
-_WHOLE, _APART = 1, 2
+_WHOLE, _FRACTION, _APART = 1, 3, 2
+
+# From 0 to 1, as programs for science and for films write them: meaning, samples, bits, kinds. Of
+# colours, Pillow has no such numbers.
+_GREY_FRACTIONS = _GREY, 1, 32, {_FRACTION}
 
 
 def is_tiff(data: bytes) -> bool:
@@ -101,6 +108,12 @@ def tiff_profile(data: bytes) -> bytes | None:
     return data[field.start : field.end]
 
 
+def tiff_has_metadata(data: bytes) -> bool:
+    """Tell whether a TIFF that `read_tiff` has accepted says more than how it is to be shown."""
+    shown = _SHORT_ONES | _PLACES | _RESOLUTION | {_PALETTE, _PROFILE}
+    return not shown.issuperset(_Page(data).fields)
+
+
 class _Page:
     """The first directory."""
 
@@ -126,12 +139,13 @@ def _check_samples(page: _Page) -> int:
         raise UnsupportedFormat(f"TIFF compressed in the way {compression} is not supported.")
     meaning, samples = page.number(_MEANING, 0), page.number(_SAMPLES, 1)
     bits = page.numbers(_BITS, _MOST_SAMPLES) or (1,)
+    kinds = set(page.numbers(_NUMBER_FORMAT, _MOST_SAMPLES))
+    kind = meaning, samples, bits[0], kinds
     least, depths = _LAYOUTS.get(meaning, (1, frozenset()))
     if (
         not least <= samples <= _MOST_SAMPLES
         or len(set(bits)) != 1
-        or bits[0] not in depths
-        or set(page.numbers(_NUMBER_FORMAT, _MOST_SAMPLES)) - {_WHOLE}
+        or (bits[0] not in depths if kinds <= {_WHOLE} else kind != _GREY_FRACTIONS)
     ):
         raise UnsupportedFormat("TIFF with pixels of this kind is not supported.")
     if len(bits) not in {1, samples}:

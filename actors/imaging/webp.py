@@ -7,6 +7,8 @@ from actors.imaging.errors import ImageTooLarge, NotAnImage
 from actors.imaging.exif import orientation
 from actors.imaging.facts import MAX_PROFILE, Facts, Limits, Size
 
+_PIXELS = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"})
+_PROFILE = b"ICCP"
 _HEADER = 12
 _EXIF = b"Exif\0\0"
 
@@ -51,7 +53,12 @@ def webp_exif(data: bytes) -> bytes:
 
 def webp_profile(data: bytes) -> bytes | None:
     """Return the colour profile in a WebP that `read_webp` has accepted, if there is one."""
-    return _first(data, b"ICCP", MAX_PROFILE) or None
+    return _first(data, _PROFILE, MAX_PROFILE) or None
+
+
+def webp_has_metadata(data: bytes) -> bool:
+    """Tell whether a WebP that `read_webp` has accepted says more than pixels and colours."""
+    return any(kind not in _PIXELS and kind != _PROFILE for kind, _, _ in _chunks(data))
 
 
 def _first(data: bytes, wanted: bytes, most: int) -> bytes:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from actors.imaging.operations.covering import Background, Border, Redact, Round
+from actors.imaging.operations.cropping import Crop, Trim
 from actors.imaging.operations.filters import Blur, Pixelate, Sharpen
-from actors.imaging.operations.framing import Autorotate, Crop, Flip, Flop, Pad, Rotate, Trim
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Scale, Thumbnail
 from actors.imaging.operations.tones import (
     Autocontrast,
@@ -26,6 +27,7 @@ from actors.imaging.operations.tones import (
     Sepia,
     Tint,
 )
+from actors.imaging.operations.turning import Autorotate, Flip, Flop, Rotate
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.receipt import as_said
 from actors.imaging.recipe import Output

@@ -1,8 +1,9 @@
 """Operations of every kind, for what must hold for all of them."""
 
 from actors.imaging.operations.covering import Background, Border, Redact, Round
+from actors.imaging.operations.cropping import Crop, Trim
 from actors.imaging.operations.filters import Blur, Pixelate, Sharpen
-from actors.imaging.operations.framing import Autorotate, Crop, Flip, Flop, Pad, Rotate, Trim
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Scale, Thumbnail
 from actors.imaging.operations.tones import (
     Autocontrast,
@@ -20,6 +21,7 @@ from actors.imaging.operations.tones import (
     Sepia,
     Tint,
 )
+from actors.imaging.operations.turning import Autorotate, Flip, Flop, Rotate
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Operation
 from actors.imaging.step import FocalPoint

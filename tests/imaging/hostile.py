@@ -91,6 +91,7 @@ def _jpegs() -> Files:
     flat = written(Image.new("RGB", (5000, 5000), "teal"), "jpeg", progressive=True, subsampling=0)
     last_of_flat = flat[flat.rindex(b"\xff\xda") : -2]
     of_flat = flat.count(b"\xff\xda")
+    grey = written(Image.new("RGB", (5000, 5000), "grey"), "jpeg", progressive=True, subsampling=0)
     frame = good.index(b"\xff\xc0")
     scan = good.index(b"\xff\xda")
     profile = b"".join(
@@ -111,7 +112,17 @@ def _jpegs() -> Files:
         "claims-to-be-long": (size(65_535, 1), TOO_LARGE),
         "without-height": (size(64, 0), BROKEN),
         "without-width": (size(0, 48), BROKEN),
-        "larger-than-its-data": (size(4000, 4000), PICTURE),
+        "larger-than-its-data": (size(4000, 4000), BROKEN),
+        "a-little-larger-than-its-data": (size(64, 65), BROKEN),
+        "an-end-amid-its-data": (good[: (scan + len(good)) // 2] + b"\xff\xd9", BROKEN),
+        "an-end-amid-its-first-scan": (
+            progressive[: progressive.index(b"\xff\xda") + 30] + b"\xff\xd9", BROKEN),
+        "an-end-instead-of-its-data": (good[: scan + 14] + b"\xff\xd9", BROKEN),
+        "an-end-amid-its-last-scan": (
+            progressive[: len(progressive) - len(last) // 2] + b"\xff\xd9", PICTURE),
+        "40-scans-of-25-grey-megapixels": (
+            grey[:-2] + grey[grey.rindex(b"\xff\xda") : -2] * (40 - of_flat) + b"\xff\xd9",
+            PICTURE),
         "20,000-scans": (progressive[:-2] + last * 20_000 + b"\xff\xd9", TOO_LARGE),
         "scans-after-a-whole-one": (good[:-2] + good[scan:-2] * 20_000 + b"\xff\xd9", BROKEN),
         "a-header-in-its-data": (good[:-2] + good[frame : frame + 19] + b"\xff\xd9", BROKEN),

@@ -424,7 +424,13 @@ def tiffs() -> Files:
         "packed-in-no-way": (plain_tiff(t259=(3, 65_535)), UNSUPPORTED),
         "raw-of-a-camera": (plain_tiff(t262=(3, 32_803)), UNSUPPORTED),
         "lab": (plain_tiff(t262=(3, 8)), UNSUPPORTED),
-        "floats": (plain_tiff(t258=(3, 32), t339=(3, 3)), UNSUPPORTED),
+        "floats": (plain_tiff(t258=(3, 32), t339=(3, 3), pixels=b"\xff" * 48), PICTURE),
+        "floats-of-colours": (
+            plain_tiff(t258=(3, 32, 32, 32), t339=(3, 3, 3, 3), t262=(3, 2), t277=(3, 3)),
+            UNSUPPORTED),
+        "rubbish-in-place-of-floats": (
+            plain_tiff(t258=(3, 32), t339=(3, 3), t259=(3, 5), t317=(3, 3), order=">",
+                       pixels=bytes(range(256))), BROKEN),
         "64-bits": (plain_tiff(t258=(3, 64)), UNSUPPORTED),
         "no-bits": (plain_tiff(t258=(3, 0)), UNSUPPORTED),
         "65,535-samples": (plain_tiff(t277=(3, 65_535)), UNSUPPORTED),

@@ -96,13 +96,18 @@ def lossless_header(width, height) -> bytes:
     return b"\x2f" + struct.pack("<I", width - 1 | height - 1 << 14)
 
 
-def colour_profile(red, green, blue, *, gamma=2.2) -> bytes:
-    """A minimal RGB profile with the given primaries, each as XYZ under D50."""
+def colour_profile(red, green, blue, *, gamma=2.2, called="test", curve=None) -> bytes:
+    """A minimal RGB profile with the given primaries, each as XYZ under D50.
+
+    Instead of a gamma it may have a `curve` of as many levels of light, of 65,535, as are given.
+    """
     tags = {b"wtpt": _xyz((0.9642, 1.0, 0.8249)), b"cprt": b"text" + bytes(4) + b"none\0"}
-    tags[b"desc"] = b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(78)
+    words = called.encode() + b"\0"
+    tags[b"desc"] = b"desc" + bytes(4) + struct.pack(">I", len(words)) + words + bytes(78)
     tags |= {b"rXYZ": _xyz(red), b"gXYZ": _xyz(green), b"bXYZ": _xyz(blue)}
-    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
-    tags |= {b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
+    levels = [round(gamma * 256)] if curve is None else curve
+    tone = b"curv" + bytes(4) + struct.pack(f">I{len(levels)}H", len(levels), *levels)
+    tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), tone)
     table, body, start = b"", b"", 128 + 4 + 12 * len(tags)
     for name, tag in tags.items():
         table += name + struct.pack(">II", start + len(body), len(tag))

@@ -9,8 +9,8 @@ from PIL import Image
 
 from actors.imaging.facts import DEFAULT_LIMITS
 from actors.imaging.operations.covering import Round
+from actors.imaging.operations.cropping import Trim
 from actors.imaging.operations.filters import Blur
-from actors.imaging.operations.framing import Trim
 from actors.imaging.operations.scaling import Resize, Thumbnail
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.plan import foresee

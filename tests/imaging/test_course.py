@@ -11,11 +11,13 @@ from actors.imaging.course import Course, Window, repeat
 from actors.imaging.errors import ImpossibleRecipe, RenderStopped
 from actors.imaging.facts import DEFAULT_LIMITS, Limits
 from actors.imaging.operations.covering import Border
-from actors.imaging.operations.framing import Crop, Flip, Flop, Pad, Trim
+from actors.imaging.operations.cropping import Crop, Trim
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Scale
 from actors.imaging.operations.tones import (
     Invert,
 )
+from actors.imaging.operations.turning import Flip, Flop
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Operation
 from actors.imaging.render import never

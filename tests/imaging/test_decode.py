@@ -1,17 +1,21 @@
 """Decoding: the pixels of TIFF and AVIF, and that nothing else of a file reaches a decoder."""
 
+import re
+import struct
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from actors.imaging.decode import decode
-from actors.imaging.errors import NotAnImage
+from actors.imaging.errors import NotAnImage, UnsupportedFormat
 from actors.imaging.facts import Limits
 from actors.imaging.inspect import SUFFIXES, inspect
 from tests.imaging.containers import avif, coded, full, grid, ispe, plain_tiff, reference
 from tests.imaging.pictures import (
+    PNG,
     chunk,
     gif,
     photograph,
@@ -65,6 +69,79 @@ def test_sixteen_bits_of_grey_are_their_higher_eight(order, deflated):
 
     assert mode == "L"
     assert (shown == LEVELS).all()
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("deflated", [False, True])
+def test_fractions_of_grey_are_shares_of_white(order, deflated):
+    samples = np.array(
+        [[0, 0.5, 1, 0.2], [-0.3, -1e30, 1.004, 1e30], [1e-40, np.inf, -np.inf, 0.9]]
+    )
+    pixels = packed(samples.astype(np.float32), order)
+    if deflated:
+        pixels = zlib.compress(pixels)
+
+    mode, shown = decoded(
+        plain_tiff(
+            order=order,
+            t258=(3, 32),
+            t259=(3, 8 if deflated else 1),
+            t339=(3, 3),
+            pixels=pixels,
+        )
+    )
+
+    assert mode == "L"
+    assert shown.tolist() == [[0, 128, 255, 51], [0, 0, 255, 255], [0, 255, 0, 230]]
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_fractions_may_be_told_by_their_differences(order):
+    samples = LEVELS.astype(np.float32) / 255
+    # The highest bytes of a row come first, then the others; each but the first as a difference.
+    rows = packed(samples, ">")
+    planes = np.frombuffer(rows, np.uint8).reshape(3, 4, 4).transpose(0, 2, 1).reshape(3, 16)
+    told = np.diff(planes.astype(int), prepend=0).astype(np.uint8)
+
+    _, shown = decoded(
+        plain_tiff(
+            order=order,
+            t258=(3, 32),
+            t259=(3, 8),
+            t317=(3, 3),
+            t339=(3, 3),
+            pixels=zlib.compress(told.tobytes()),
+        )
+    )
+
+    assert (shown == LEVELS).all()
+
+
+def test_a_fraction_that_is_no_number_is_some_level():
+    pixels = packed(np.full(12, np.nan, dtype=np.float32))
+
+    assert decoded(plain_tiff(t258=(3, 32), t339=(3, 3), pixels=pixels))[1].shape == (3, 4)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"t262": (3, 0)},
+        {"t262": (3, 2), "t277": (3, 3), "t258": (3, 32, 32, 32), "t339": (3, 3, 3, 3)},
+        {"t277": (3, 2), "t258": (3, 32, 32), "t339": (3, 3, 3)},
+        {"t258": (3, 16)},
+        {"t258": (3, 64)},
+        {"t339": (3, 1)},
+        {"t339": (3, 2)},
+        {"t339": (3, 4)},
+        {"t339": None},
+    ],
+)
+def test_other_fractions_and_long_numbers_are_refused(fields):
+    usual = {"t258": (3, 32), "t339": (3, 3)}
+
+    with pytest.raises(UnsupportedFormat, match=r"^TIFF with pixels of this kind"):
+        decoded(plain_tiff(pixels=bytes(400), **usual | fields))
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -226,6 +303,24 @@ def test_a_transparency_of_a_png_that_makes_no_sense_is_none(colour, length):
     assert (mode, shown.tolist()) == (decoded(plain)[0], decoded(plain)[1].tolist())
 
 
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_only_just_the_transparent_colour_of_16_bits_is_transparent(interlaced):
+    colour = 0x1234, 0x5678, 0x9ABC
+    near = [(0x1235, 0x5678, 0x9ABC), (0x1234, 0x5578, 0x9ABC), (0x1234, 0x5678, 0x9A00)]
+    # Of a row of four, interlacing has the first alone, then the third, then the others.
+    passes = [[colour], [near[1]], [near[0], near[2]]] if interlaced else [[colour, *near]]
+    rows = b"".join(b"\0" + np.array(each, dtype=">u2").tobytes() for each in passes)
+    header = struct.pack(">IIBBBBB", 4, 1, 16, 2, 0, 0, interlaced)
+    parts = [(b"IHDR", header), (b"tRNS", struct.pack(">HHH", *colour))]
+    parts += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+
+    mode, shown = decoded(PNG + b"".join(chunk(kind, body) for kind, body in parts))
+
+    assert mode == "RGBA"
+    assert shown[0, :, 3].tolist() == [0, 255, 255, 255]
+    assert shown[0, :, :3].tolist() == [[s >> 8 for s in each] for each in (colour, *near)]
+
+
 def test_a_control_of_a_gif_that_is_cut_is_not_heeded():
     assert decoded(gif(1, 1, before=b"!\xf9\1\x05\0"))[1].tolist() == decoded(gif(1, 1))[1].tolist()
 
@@ -244,3 +339,72 @@ def test_a_tiff_whose_data_are_rubbish_is_broken():
 
     with pytest.raises(NotAnImage):
         decoded(data)
+
+
+JPEGS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "full-colours": {"subsampling": "4:4:4"},
+    "restarts": {"restart_marker_blocks": 3},
+    "a-restart-for-each-block": {"restart_marker_blocks": 1},
+    "coarse": {"quality": 20, "optimize": True},
+}
+
+
+def starved(data, share):
+    """A JPEG with just this share of the data of its first scan, and an end behind them."""
+    first = data.index(b"\xff\xda")
+    start = first + 2 + int.from_bytes(data[first + 2 : first + 4], "big")
+    scan = re.split(rb"\xff[^\x00\xff\xd0-\xd7]", data[start:])[0]
+    return data[: start + int(len(scan) * share)].rstrip(b"\xff") + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("wanted", [None, (12, 9)])
+def test_a_jpeg_whose_data_end_before_its_picture_is_broken(kind, mode, share, wanted):
+    whole = written(photograph(133, 101).convert(mode), "jpeg", **JPEGS[kind])
+    data = starved(whole, share)
+
+    with pytest.raises(NotAnImage, match=r"its data end before the picture does\.$"):
+        decode(data, inspect(data), wanted)
+    decode(whole, inspect(whole), wanted)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("share", [0, 0.3, 0.6])
+def test_so_is_a_progressive_one_whose_first_scan_is_cut(mode, share):
+    data = starved(written(photograph(133, 101).convert(mode), "jpeg", progressive=True), share)
+
+    with pytest.raises(NotAnImage, match=r"its data end before the picture does\.$"):
+        decoded(data)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_so_is_one_that_says_that_it_is_higher_than_it_is(progressive):
+    data = written(photograph(64, 48), "jpeg", progressive=progressive)
+    frame = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
+
+    higher = data[: frame + 5] + (300).to_bytes(2, "big") + data[frame + 7 :]
+
+    with pytest.raises(NotAnImage, match=r"its data end before the picture does\.$"):
+        decoded(higher)
+
+
+@pytest.mark.parametrize("kind", [*JPEGS, "progressive"])
+@pytest.mark.parametrize(("mode", "level"), [("L", 128), ("RGB", 128), ("CMYK", 127)])
+@pytest.mark.parametrize("size", [(133, 101), (16, 16), (1, 1), (300, 2)])
+@pytest.mark.parametrize("wanted", [None, (12, 9)])
+def test_a_jpeg_with_a_grey_corner_is_a_picture(kind, mode, level, size, wanted):
+    image = photograph(*size).convert(mode)
+    # From where a block begins.
+    image.paste((level,) * len(image.getbands()), (size[0] // 32 * 16, size[1] // 32 * 16, *size))
+    data = written(image, "jpeg", **JPEGS.get(kind, {"progressive": True}))
+
+    assert (np.asarray(decode(data, inspect(data), wanted).image)[-1, -1] == level).all()
+
+
+def test_what_follows_a_jpeg_with_a_grey_corner_is_not_heeded():
+    data = written(Image.new("RGB", (40, 40), "grey"), "jpeg")
+
+    assert decoded(data + photograph(9, 9).tobytes() + data)[1].shape == (40, 40, 3)

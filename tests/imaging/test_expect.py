@@ -10,6 +10,7 @@ from tests.imaging.pictures import exif, photograph, written
 ORIGINAL = Facts("jpeg", 640, 480)
 RESULT = written(photograph(40, 30), "jpeg", exif=b"Exif\0\0" + exif(1))
 PLAIN = written(photograph(40, 30), "jpeg")
+REMARKED = written(photograph(40, 30), "jpeg", comment=b"Made by somebody")
 
 
 def film(frames):
@@ -45,6 +46,7 @@ def test_what_is_met_passes(expect, data, ssim):
         (Expect(min_ssim=0.9), PLAIN, 0.89996, "its SSIM is 0.9000, and not at least 0.9"),
         (Expect(frames="same"), film(3), None, "it has 3 frames, and the original 1"),
         (Expect(metadata="none"), RESULT, None, "it has metadata"),
+        (Expect(metadata="none"), REMARKED, None, "it has metadata"),
         (Expect(size=(30, 40)), PLAIN, None, "it has 40 x 30 pixels, and not 30 x 40"),
         (
             Expect(metadata="none", size=(1, 1)),

@@ -7,16 +7,20 @@ import zlib
 import pytest
 from PIL import ExifTags, Image
 
+from actors.imaging.encode import Timing, encode
 from actors.imaging.exif import exif_kept, orientation
 from actors.imaging.facts import MAX_PROFILE, Limits
+from actors.imaging.ifd import ASCII, LONG, write_directory, write_header
 from actors.imaging.inspect import SUFFIXES, inspect
-from actors.imaging.metadata import Metadata, metadata
+from actors.imaging.metadata import Metadata, has_metadata, metadata
+from actors.imaging.recipe import Encoding
 from tests.imaging.containers import avif, box, coded, ispe, plain_tiff, reference, tiff
 from tests.imaging.mutation import mutations
 from tests.imaging.pictures import (
     chunk,
     colour_profile,
     exif,
+    gif,
     photograph,
     png,
     riff,
@@ -53,6 +57,17 @@ def read(data):
     about = Image.Exif()
     about.load(b"Exif\0\0" + data)
     return about
+
+
+def plain_directory(fields):
+    return write_header("<", 8) + write_directory("<", fields, 8)
+
+
+def with_directory(fields, tag, others):
+    """EXIF with a directory, in which `tag` points at another one."""
+    start = len(plain_directory({**fields, tag: (LONG, 1, bytes(4))}))
+    pointer = LONG, 1, struct.pack("<I", start)
+    return plain_directory({**fields, tag: pointer}) + write_directory("<", others, start)
 
 
 def metadata_of(data):
@@ -205,13 +220,51 @@ def test_what_does_not_fit_into_a_jpeg_is_left_out():
     assert dict(read(kept)) == {ORIENTATION: 1, ARTIST: "short"}
 
 
-def test_fields_as_long_as_can_be_are_kept():
-    data = tiff({0x010E: (2, *b"x" * 64_000), 0x0131: (2, *b"y" * 3_000)})
+def test_texts_are_kept_as_long_as_there_is_room():
+    text = ASCII, 4_096, b"x" * 4_096
+    main = dict.fromkeys((0x010D, 0x010E, MAKE, 0x0110, 0x0131, COPYRIGHT), text)
+    camera = dict.fromkeys((TAKEN, *range(0xA433, 0xA43D)), text)
 
-    kept = exif_kept(data, "all")
+    kept = exif_kept(with_directory(main, CAMERA, camera), "all")
 
-    assert 64_000 < len(kept) < 65_500
-    assert dict(read(kept)) == {ORIENTATION: 1, 0x010E: "x" * 64_000}
+    assert 60_000 < len(kept) < 65_500
+    assert read(kept)[MAKE] == read(kept)[COPYRIGHT] == "x" * 4_096
+    assert 0 < len(read(kept).get_ifd(CAMERA)) < len(camera)
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 4, 5, 6, 7])
+@pytest.mark.parametrize("directory", [None, CAMERA, PLACE])
+def test_no_field_whatsoever_has_room_for_a_picture(directory, kind):
+    picture = written(photograph(16, 16), "jpeg")[: 10 * 8 * 8]
+    value = kind, len(picture) // {3: 2, 4: 4, 5: 8}.get(kind, 1), picture
+
+    for first in range(0, 2**16, 512):
+        fields = dict.fromkeys(range(first, first + 512), value)
+        data = with_directory({}, directory, fields) if directory else plain_directory(fields)
+        assert exif_kept(data, "all") == exif_kept(data, "copyright") == b""
+
+
+@pytest.mark.parametrize("tag", [0x010E, COPYRIGHT])
+@pytest.mark.parametrize("value", [b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0", b"x" * 4_097, b"\x7f"])
+def test_what_is_no_text_or_too_long_a_one_is_not_kept_as_one(value, tag):
+    assert exif_kept(plain_directory({tag: (ASCII, len(value), value)}), "all") == b""
+
+
+def test_who_took_it_and_who_edited_it_may_be_told_apart_by_a_zero():
+    both = "Fotografin\0Verlag für Bilder\0".encode()
+
+    kept = exif_kept(plain_directory({COPYRIGHT: (ASCII, len(both), both)}), "copyright")
+
+    assert both in kept
+
+
+@pytest.mark.parametrize("which", ["copyright", "all"])
+@pytest.mark.parametrize("about", [camera_exif(), b""])
+def test_a_result_that_is_turned_says_so(about, which):
+    kept = exif_kept(about, which, 6)
+
+    assert orientation(kept) == 6
+    assert exif_kept(about, which) == exif_kept(kept, which)
 
 
 @pytest.mark.parametrize("which", ["copyright", "all"])
@@ -241,3 +294,65 @@ def test_what_is_kept_can_be_written_into_every_format(kind):
 
     assert inspect(data).orientation == 1
     assert read(metadata_of(data).exif)[COPYRIGHT] == "(c) A. Artist"
+
+
+# Whether there are any
+
+PHOTO = photograph(20, 10)
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        written(PHOTO, "jpeg", exif=b"Exif\0\0" + exif(1)),
+        written(PHOTO, "jpeg", xmp=XMP),
+        written(PHOTO, "jpeg", comment=b"A comment"),
+        with_segments(written(PHOTO, "jpeg"), segment(0xED, b"Photoshop 3.0\x008BIM")),
+        with_segments(written(PHOTO, "jpeg"), segment(0xE2, b"MPF\0" + bytes(20))),
+        with_segments(written(PHOTO, "jpeg"), segment(0xE0, b"JFXX\0\x10" + bytes(30))),
+        written(PHOTO, "png", exif=exif(1)),
+        *(
+            png(1, 1, bytes(4), **{place: chunk(kind, b"Title\0\0\0\0\0A title")})
+            for kind in (b"tEXt", b"zTXt", b"iTXt", b"tIME", b"prVt")
+            for place in ("before", "after")
+        ),
+        written(PHOTO, "webp", exif=exif(1)),
+        written(PHOTO, "webp", xmp=XMP),
+        written(PHOTO, "avif", exif=camera_exif()),
+        written(PHOTO, "avif", xmp=XMP),
+        written(PHOTO, "gif", comment=b"A comment"),
+        gif(1, 1, before=b"!\xff\x0bXMP DataXMP\3<x>\0"),
+        gif(1, 1, before=b"!\x01\3abc\0"),
+        written(PHOTO, "tiff", exif=read(camera_exif())),
+        plain_tiff(t700=(1, *XMP)),
+        plain_tiff(t33723=(7, *bytes(20))),
+        plain_tiff(t65000=(7, *bytes(20))),
+    ],
+)
+def test_whatever_a_file_says_besides_is_found(data):
+    assert has_metadata(data, inspect(data, LIMITS))
+
+
+@pytest.mark.parametrize("kind", [*SUFFIXES])
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("frames", [1, 3])
+@pytest.mark.parametrize("about", [{}, {"dpi": 300, "progressive": True}, {"colors": 16}])
+def test_what_is_written_without_says_nothing_besides(kind, mode, frames, about):
+    images = [photograph(40, 30, seed).convert(mode) for seed in range(frames)]
+    profile = None if mode in {"L", "LA"} else PROFILE
+    timing = Timing((100,) * frames, 0) if frames > 1 else None
+    if timing and kind == "png":
+        about = {key: value for key, value in about.items() if key != "colors"}
+
+    data = encode(images, kind, Encoding(**about), timing=timing, icc=profile).data
+
+    assert not has_metadata(data, inspect(data, LIMITS))
+
+
+@pytest.mark.parametrize("kind", ["gif", "png", "webp", "avif"])
+def test_what_moves_says_nothing_besides(kind):
+    images = [photograph(20, 10, seed) for seed in range(3)]
+    data = written(images[0], kind, save_all=True, append_images=images[1:], duration=100, loop=0)
+
+    assert not has_metadata(data, inspect(data, LIMITS))

@@ -13,17 +13,19 @@ from actors.imaging.expect import Expect
 from actors.imaging.facts import Limits
 from actors.imaging.inspect import inspect
 from actors.imaging.operations.covering import Border, Redact, Round
+from actors.imaging.operations.cropping import Crop, Trim
 from actors.imaging.operations.filters import Blur, Pixelate
-from actors.imaging.operations.framing import Crop, Flip, Flop, Pad, Rotate, Trim
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Thumbnail
 from actors.imaging.operations.tones import Autocontrast, Duotone, Invert, Opacity
+from actors.imaging.operations.turning import Flip, Flop, Rotate
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Encoding, Output, Recipe
 from actors.imaging.render import render
 from tests.imaging.pictures import BLUE, GREEN, RED, WHITE, exif, photograph, quarters, written
 from tests.imaging.rendering import made, opened, recipe_of
 
-MOVING = ["gif", "webp", "avif"]
+MOVING = ["gif", "webp", "avif", "png"]
 DURATIONS = (50, 120, 300)
 COLOURS = (RED, GREEN, BLUE)
 
@@ -118,7 +120,8 @@ def test_as_many_frames_are_told_as_the_file_has(colours, target):
     result = made(film, format=target)
 
     assert result.frames == inspect(result.data).frames
-    assert result.frames == (len(images) if target != "webp" else result.frames)
+    # The writers of the other two make one of neighbours that are equal.
+    assert result.frames == len(images) or target in {"webp", "png"}
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
@@ -132,7 +135,7 @@ def test_it_plays_as_often_as_it_did(kind, loop, target):
     assert inspect(result.data).loops == inspect(original).loops
 
 
-@pytest.mark.parametrize("target", ["jpeg", "png", "tiff", "json"])
+@pytest.mark.parametrize("target", ["jpeg", "tiff", "json"])
 def test_of_what_becomes_still_the_first_frame_is_seen(target):
     result = made(animated("gif", squares()), Crop(0, 10, 10, 10), format=target)
 
@@ -255,7 +258,7 @@ def test_every_frame_is_turned_upright(orientation):
 def test_stills_and_films_are_made_of_one_original():
     outputs = (
         Output(name="film", operations=(Resize(20, 15),), format="webp"),
-        Output(name="poster", operations=(Resize(20, 15),), format="png"),
+        Output(name="poster", operations=(Resize(20, 15),), format="jpeg"),
         Output(name="facts", format="json"),
         Output(name="other", operations=(Flop(),), format="gif"),
     )
@@ -263,7 +266,7 @@ def test_stills_and_films_are_made_of_one_original():
     results = render(animated("gif", squares()), Recipe(outputs))
 
     assert [each.frames for each in results] == [3, 1, 1, 3]
-    assert [each.format for each in results] == ["webp", "png", "json", "gif"]
+    assert [each.format for each in results] == ["webp", "jpeg", "json", "gif"]
 
 
 # Limits
@@ -294,7 +297,7 @@ def test_the_same_number_of_frames_can_be_expected():
     expect = Expect(frames="same")
 
     assert made(original, Invert(), format="webp", expect=expect).frames == 3
-    for format_, animation in (("png", "keep"), ("gif", "first")):
+    for format_, animation in (("jpeg", "keep"), ("gif", "first")):
         with pytest.raises(ImpossibleRecipe, match="it has 1 frames, and the original 3"):
             made(original, expect=expect, format=format_, animation=animation)
 

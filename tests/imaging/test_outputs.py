@@ -12,11 +12,14 @@ from actors.imaging.decode import decode
 from actors.imaging.errors import ImpossibleRecipe, RenderStopped
 from actors.imaging.expect import Expect
 from actors.imaging.facts import Limits
-from actors.imaging.inspect import inspect, sniff
-from actors.imaging.operations.covering import Background, Round
-from actors.imaging.operations.framing import Crop, Flop, Pad, Rotate, Trim
+from actors.imaging.ifd import UNDEFINED
+from actors.imaging.inspect import SUFFIXES, inspect, sniff
+from actors.imaging.operations.covering import Background, Redact, Round
+from actors.imaging.operations.cropping import Crop, Trim
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Scale, Thumbnail
 from actors.imaging.operations.tones import Grayscale, Invert, Tint
+from actors.imaging.operations.turning import Flop, Rotate
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Output, Recipe
 from actors.imaging.render import render
@@ -34,13 +37,22 @@ from tests.imaging.pictures import (
     written,
 )
 from tests.imaging.rendering import made, opened, recipe_of
-from tests.imaging.test_metadata import ARTIST, CAMERA, COPYRIGHT, MAKE, PLACE, camera_exif
+from tests.imaging.test_metadata import (
+    ARTIST,
+    CAMERA,
+    COPYRIGHT,
+    MAKE,
+    PLACE,
+    camera_exif,
+    plain_directory,
+)
 
 # In which red and green have changed places.
 SWAPPED = colour_profile(
     (0.3851, 0.7169, 0.0971), (0.4361, 0.2225, 0.0139), (0.1431, 0.0606, 0.7141)
 )
 KINDS = ["jpeg", "png", "webp", "avif", "tiff"]
+TIFF_TOO = Limits(formats=frozenset(SUFFIXES))
 
 
 # Several at once
@@ -120,7 +132,11 @@ def test_what_is_not_to_be_turned_is_left_as_it_is_stored(orientation):
 @pytest.mark.parametrize(
     ("accepts", "opaque", "clear", "moving"),
     [
-        ((), "jpeg", "png", "png"),
+        (("jpeg",), "jpeg", "jpeg", "jpeg"),
+        (("png",), "png", "png", "png"),
+        (("gif",), "gif", "gif", "gif"),
+        (("jpeg", "png"), "jpeg", "png", "png"),
+        (("avif",), "avif", "avif", "avif"),
         (("jpeg", "png", "gif"), "jpeg", "png", "gif"),
         (("webp", "jpeg", "png", "gif"), "webp", "webp", "webp"),
         (("avif", "jpeg", "png", "gif"), "avif", "avif", "avif"),
@@ -143,7 +159,48 @@ def test_auto_is_what_the_client_takes_and_what_suits_the_picture(accepts, opaqu
 
     assert [each.format for each in chosen] == [opaque, opaque, clear, moving]
     assert [sniff(each.data) for each in chosen] == [opaque, opaque, clear, moving]
-    assert chosen[3].frames == (2 if accepts else 1)
+    assert chosen[3].frames == (1 if moving == "jpeg" else 2)
+
+
+@pytest.mark.parametrize(
+    ("accepts", "still", "moving"),
+    [
+        (("jpeg", "png", "gif"), "png", "png"),
+        (("avif", "webp", "jpeg", "png", "gif"), "webp", "webp"),
+        (("avif", "webp"), "webp", "webp"),
+        (("png",), "png", "png"),
+    ],
+)
+def test_auto_without_loss_is_what_loses_nothing(accepts, still, moving):
+    photo = photograph(32, 32)
+    two = written(photo, "webp", save_all=True, append_images=[Image.new("RGB", (32, 32), RED)])
+
+    one = made(written(photo, "png"), format="auto", accepts=accepts, lossless=True)
+    film = made(two, format="auto", accepts=accepts, lossless=True)
+
+    assert (one.format, film.format) == (still, moving)
+    assert (pixels(one.data, "RGB") == np.asarray(photo)).all()
+    assert film.frames == inspect(film.data).frames == 2
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+@pytest.mark.parametrize("accepts", [(), ("jpeg",), ("avif", "gif")])
+def test_auto_is_nothing_that_nobody_accepts(accepts, lossless):
+    original = written(photograph(32, 32), "png")
+    if accepts and not lossless:
+        assert made(original, format="auto", accepts=accepts).format in accepts
+        return
+
+    with pytest.raises(
+        ImpossibleRecipe, match=r"^Output output: the client takes no format that would do\.$"
+    ):
+        made(original, format="auto", accepts=accepts, lossless=lossless)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "avif", "gif"])
+def test_the_format_of_the_original_may_be_none_without_loss(kind):
+    with pytest.raises(ImpossibleRecipe, match="is not written without loss"):
+        made(written(photograph(32, 32), kind), lossless=True)
 
 
 def test_auto_looks_at_what_the_operations_left():
@@ -322,6 +379,36 @@ def test_a_picture_within_the_metadata_is_dropped():
 
     assert shown.data.count(b"\xff\xd8") == 1
     assert told(shown.data)[0][MAKE] == "Maker of Cameras"
+
+
+@pytest.mark.parametrize("which", ["copyright", "all"])
+@pytest.mark.parametrize("tag", [0x010E, ARTIST, COPYRIGHT, 0x501B, 0x8568, 0x927C, 0x935C, 0xFDE8])
+def test_what_is_redacted_is_in_no_field_that_somebody_made_up(tag, which):
+    layers = written(photograph(64, 48), "jpeg")
+    about = plain_directory({tag: (UNDEFINED, len(layers), layers)})
+    original = written(photograph(64, 48), "jpeg", exif=b"Exif\0\0" + about)
+
+    shown = made(original, Redact(0, 0, "100%", "100%", "fill"), metadata=which)
+
+    assert layers in original
+    assert layers[:64] not in shown.data
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("orientation", [1, 3, 6, 7])
+def test_what_is_left_turned_says_so(orientation, kind):
+    turned = exif(orientation)
+    original = written(photograph(64, 48), "jpeg", exif=b"Exif\0\0" + turned)
+
+    same, cut = (
+        made(original, *operations, format=kind, metadata="all", autorotate=False)
+        for operations in ((), (Crop(0, 0, 20, 10),))
+    )
+    by_hand = made(original, Rotate(90), format=kind, metadata="all", autorotate=False)
+
+    assert inspect(same.data, TIFF_TOO).orientation == orientation
+    assert inspect(cut.data, TIFF_TOO).orientation == orientation
+    assert inspect(by_hand.data, TIFF_TOO).orientation == 1
 
 
 # What is expected

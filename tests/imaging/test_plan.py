@@ -5,9 +5,11 @@ from PIL import Image
 
 from actors.imaging.errors import ImpossibleRecipe, Misfits
 from actors.imaging.facts import DEFAULT_LIMITS, Limits
+from actors.imaging.operations.cropping import Crop, Trim
 from actors.imaging.operations.filters import Blur
-from actors.imaging.operations.framing import Crop, Flip, Pad, Rotate, Trim
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Scale, Thumbnail
+from actors.imaging.operations.turning import Flip, Rotate
 from actors.imaging.plan import foresee
 from actors.imaging.recipe import Output, Recipe
 from actors.imaging.render import render
@@ -105,9 +107,11 @@ def moving(size, frames):
         (PHOTO, Output(operations=(Pad(left=16_384),), format="avif", lossless=True), "an AVIF"),
         (PHOTO, Output(operations=(Trim(),), format="avif", lossless=True), "an AVIF is not"),
         (moving((200, 200), 4), Output(operations=(Scale(16.0),), format="webp"), "4 frames would"),
+        (PHOTO, Output(format="auto", accepts=()), "the client takes no format"),
+        (PHOTO, Output(format="auto", accepts=("jpeg",), lossless=True), "the client takes no f"),
         (moving((200, 200), 4), Output(operations=(Scale(16.0),)), "4 frames would have 40,960,0"),
     ],
-    ids=["edge", "loss", "any", "webp", "gif"],
+    ids=["edge", "loss", "any", "webp", "none", "lossy", "gif"],
 )
 def test_what_cannot_be_written_is_known_beforehand_and_said_alike(data, output, why):
     recipe, limits = Recipe((output,)), Limits(max_total_pixels=40_000_000)

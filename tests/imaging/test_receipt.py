@@ -1,16 +1,19 @@
 """What is told of outputs besides their bytes."""
 
 import json
+from importlib import metadata
 
 import PIL
 import pytest
 
 from actors.imaging.operations.covering import Border, Redact
-from actors.imaging.operations.framing import Crop, Flip, Pad, Rotate, Trim
+from actors.imaging.operations.cropping import Crop, Trim
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize
+from actors.imaging.operations.turning import Flip, Rotate
 from actors.imaging.operations.watermark import Watermark
-from actors.imaging.receipt import as_said, details, media_type, receipt, suffix
-from actors.imaging.recipe import decode_recipe
+from actors.imaging.receipt import as_made, as_said, details, media_type, receipt, suffix
+from actors.imaging.recipe import Output, decode_recipe
 from actors.imaging.step import FocalPoint
 from tests.imaging.pictures import photograph, written
 from tests.imaging.rendering import made
@@ -53,11 +56,24 @@ def test_what_is_said_means_the_same(step):
 
 
 def test_a_receipt_tells_the_versions_of_what_made_it():
-    versions = json.loads(receipt())["versions"]
+    versions = json.loads(receipt({}))["versions"]
 
+    assert versions["calotype"] == metadata.version("calotype")
     assert versions["pillow"] == PIL.__version__
     assert {"libjpeg_turbo", "webp", "avif", "freetype2"} <= versions.keys()
     assert all(isinstance(version, str) and version for version in versions.values())
+
+
+def test_a_receipt_tells_what_else_it_was_made_of():
+    assert json.loads(receipt({"logo": "1a2b"}))["images"] == {"logo": "1a2b"}
+
+
+def test_what_was_left_to_the_picture_is_told():
+    asked = Output(name="x", format="auto", accepts=("webp",), effort=3, operations=(Flip(),))
+
+    assert as_made(asked, "image/webp", 80) == {"format": "webp", "quality": 80, "effort": 3}
+    assert as_made(Output(quality=50), "image/png", None) == {"format": "png", "quality": 50}
+    assert as_made(Output(format="json"), "application/json", None) == {"format": "json"}
 
 
 def test_details_tell_what_was_done_and_what_was_found():

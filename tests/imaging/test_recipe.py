@@ -8,10 +8,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from actors.imaging.expect import Expect
-from actors.imaging.operations.framing import Flip
 from actors.imaging.operations.scaling import Resize, Thumbnail
+from actors.imaging.operations.turning import Flip
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import (
     MAX_OPERATIONS,
@@ -112,7 +113,7 @@ def test_the_other_images_are_named_once_each():
         '{"op":"resize","width":1,"height":1,"dpr":5}',
         '{"op":"resize","width":1,"height":1,"gravity":{"x":1.1,"y":0}}',
         '{"op":"resize","width":1,"height":1,"gravity":"up"}',
-        '{"op":"resize","width":1,"height":1,"background":"#fff"}',
+        '{"op":"resize","width":1,"height":1,"background":"#ff"}',
         '{"op":"thumbnail","width":1,"height":1,"enlarge":1}',
         '{"op":"thumbnail","width":1}',
         '{"op":"crop","aspect":"0:1"}',
@@ -188,13 +189,32 @@ def test_the_place_of_the_fault_is_named():
         decode_recipe(text)
 
 
-def test_of_facts_nothing_can_be_expected():
+def test_of_facts_nothing_can_be_demanded():
     expect = Expect(max_bytes=1)
 
-    assert list(Encoding(format="png", expect=expect).faults()) == []
-    assert list(Encoding(format="json").faults()) == []
-    assert list(Encoding(format="json", expect=expect).faults()) == [
-        ("expect", "goes with no json")
+    facts = Encoding(format="json", quality=50)
+    demanding = replace(facts, lossless=True, max_bytes=10, min_ssim=0.9, expect=expect)
+
+    assert list(facts.faults()) == []
+    assert list(demanding.faults()) == [
+        (demand, "goes with no json") for demand in ("lossless", "max_bytes", "min_ssim", "expect")
+    ]
+    assert list(replace(demanding, format="png").faults()) == []
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "avif", "gif"])
+def test_what_always_loses_something_goes_with_no_lossless(kind):
+    assert list(Encoding(format=kind).faults()) == []
+    assert list(Encoding(format=kind, lossless=True).faults()) == [
+        ("lossless", f"goes with no {kind}, but with webp, png and tiff")
+    ]
+
+
+@pytest.mark.parametrize("kind", [None, "auto", "webp", "png", "tiff"])
+def test_without_loss_colors_cannot_be_left_out(kind):
+    assert list(Encoding(format=kind, lossless=True).faults()) == []
+    assert list(Encoding(format=kind, lossless=True, colors=256).faults()) == [
+        ("colors", "goes with no lossless")
     ]
 
 

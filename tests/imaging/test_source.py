@@ -71,8 +71,8 @@ def test_the_profile_and_the_exif_are_kept_where_an_output_says_so():
 
     assert original.profile(Encoding(profile="keep")) == PROFILE
     assert original.profile(Encoding()) is original.profile(Encoding(profile="strip")) is None
-    assert original.exif(Encoding()) is None
-    assert original.exif(Encoding(metadata="all")) == b""
+    assert original.exif(Encoding(), 1) is None
+    assert original.exif(Encoding(metadata="all"), 1) == b""
 
 
 @pytest.mark.parametrize(

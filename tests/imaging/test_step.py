@@ -1,19 +1,57 @@
-"""Lengths: pixels, or shares of what there is."""
+"""What the parameters of all operations have in common."""
 
 from fractions import Fraction
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import ImageColor
 
 from actors.imaging.album import EMPTY
 from actors.imaging.operations.covering import Border, Redact, Round
+from actors.imaging.operations.cropping import Crop
 from actors.imaging.operations.filters import Pixelate
-from actors.imaging.operations.framing import Crop, Pad
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Scale
 from actors.imaging.operations.watermark import Watermark
-from actors.imaging.step import Scene, in_pixels, nearest, resolved
+from actors.imaging.step import Color, Scene, in_pixels, nearest, resolved, rgba
 from tests.imaging.operations.trials import noise
+
+
+@pytest.mark.parametrize(
+    ("color", "levels"),
+    [
+        ("#0a64ff", (10, 100, 255, 255)),
+        ("#0A64FF", (10, 100, 255, 255)),
+        ("#0a64ff80", (10, 100, 255, 128)),
+        ("#f80", (255, 136, 0, 255)),
+        ("#F80a", (255, 136, 0, 170)),
+        ("#0000", (0, 0, 0, 0)),
+        ("White", (255, 255, 255, 255)),
+        ("ReBeccaPurple", (102, 51, 153, 255)),
+        ("Transparent", (0, 0, 0, 0)),
+    ],
+)
+def test_a_color_is_said_as_in_css(color, levels):
+    assert msgspec.convert(color, Color) == color
+    assert rgba(color) == levels
+
+
+@pytest.mark.parametrize("case", [str.lower, str.upper, str.title])
+def test_every_name_of_css_is_known_in_every_case(case):
+    for name in ImageColor.colormap:
+        assert rgba(msgspec.convert(case(name), Color)) == rgba(name)
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["", "#", "#ff", "#fffff", "#fffffff", "#fffffffff", "#ggg", "fff", "white ", " white", "whit",
+     "white\n", "#fff\n", "rgb(0,0,0)", "\u017filver", "blac\u212a", "transparen"],
+)  # fmt: skip
+def test_nothing_else_is_a_color(other):
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(other, Color)
 
 
 @pytest.mark.parametrize("edge", range(1, 50))

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from actors.imaging.operations.framing import Flip
 from actors.imaging.operations.scaling import Resize
+from actors.imaging.operations.turning import Flip
 from actors.imaging.recipe import Output as RecipeOutput
 from actors.imaging.recipe import Recipe, encode_recipe
 from actors.storage.ports import ImageRecord, Output, Page
@@ -90,11 +90,27 @@ def test_each_output_says_what_it_is_and_how_it_came_about(answers):
 
 
 def test_a_receipt_says_what_the_outputs_were_made_of_and_with(answers):
-    job = make_job(status="completed", receipt='{"versions":{"pillow":"13.0"}}')
+    made_with = '{"versions":{"pillow":"13.0"},"images":{"logo":"2b"}}'
+    job = make_job(status="completed", receipt=made_with, outputs=(OUTPUT,))
 
     told = json.loads(answers.job(job))
 
-    assert told["receipt"] == {"input_sha256": "1a", "versions": {"pillow": "13.0"}}
+    assert told["receipt"] == {
+        "input_sha256": "1a",
+        "images": {"logo": "2b"},
+        "recipe": {
+            "outputs": [
+                {"name": "output", "operations": [{"op": "flip"}], "format": "png", "quality": 71}
+            ]
+        },
+        "versions": {"pillow": "13.0"},
+    }
+
+
+def test_a_receipt_of_an_older_version_is_told(answers):
+    job = make_job(status="completed", receipt='{"versions":{}}', outputs=(OUTPUT,))
+
+    assert json.loads(answers.job(job))["receipt"]["images"] == {}
 
 
 def test_what_does_not_apply_is_null_or_absent(answers):

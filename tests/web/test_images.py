@@ -218,10 +218,24 @@ def test_an_image_can_be_a_mark_on_others(server):
 
     job = told(make(server, image_data=base64_of(PNG), operations=[operation]))
 
+    seen = told(ask(server.port, f"GET /images/{mark}"))
+    assert job["receipt"]["images"] == {mark: seen["sha256"]}
     answer = ask(server.port, f"GET /jobs/{job['id']}/download")
     with Image.open(io.BytesIO(answer.body)) as picture:
         assert picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
         assert picture.convert("RGB").getpixel((63, 47)) == (0, 0, 128)
+
+
+def test_a_receipt_makes_the_same_again(server):
+    image_id = upload(server, turned())
+    output = {"format": "webp", "max_bytes": 400, "effort": 2}
+    operations = [{"op": "resize", "width": "50%"}]
+    job = told(make(server, image_id=image_id, operations=operations, output=output))
+
+    again = told(make(server, image_id=image_id, **job["receipt"]["recipe"]))
+
+    assert again["outputs"][0]["sha256"] == job["outputs"][0]["sha256"]
+    assert again["receipt"] == job["receipt"]
 
 
 @pytest.mark.parametrize("path", ["/jobs", "/plan"])
@@ -399,7 +413,8 @@ AVIF, WEBP, JPEG = "image/avif", "image/webp", "image/jpeg"
         (("Accept: image/webp;q=0.5, image/jpeg",), JPEG),
         (("Accept: image/avif;q=0, image/webp;q=0.1",), WEBP),
         (("Accept: IMAGE/WEBP",), WEBP),
-        (("Accept: image/jxl, image/bmp",), JPEG),
+        (("Accept: image/png",), "image/png"),
+        (("Accept: application/json",), JPEG),
     ],
 )
 def test_auto_is_what_the_client_prefers_and_what_suits_the_picture(server, accept, kind):
@@ -407,6 +422,16 @@ def test_auto_is_what_the_client_prefers_and_what_suits_the_picture(server, acce
 
     job = told(ask(server.port, f"GET {accepted.headers['location']}?wait=30"))
     assert job["outputs"][0]["media_type"] == kind
+
+
+def test_who_takes_none_of_our_formats_is_told_so_where_it_matters(server):
+    jxl = "Accept: image/jxl"
+
+    auto = post(server, "/jobs?operation=flip&output_format=auto", draw(), "bare", jxl)
+    named = post(server, "/jobs?operation=flip&output_format=png", draw(), "bare", jxl)
+
+    assert told(auto, 406)["code"] == "not_acceptable"
+    assert named.status == 202
 
 
 def test_auto_keeps_what_is_transparent(server):

@@ -56,7 +56,10 @@ def test_all_faults_are_found_at_once():
     members = Members({"height": 0})
 
     assert members.take(Size) is None
-    assert faults_of(members) == [("/width", "is missing"), ("/height", "expected `int` >= 1")]
+    assert faults_of(members) == [
+        ("/width", "is missing"),
+        ("/height", "must be a whole number of at least 1"),
+    ]
 
 
 @pytest.mark.parametrize("word", ["1e2", "300.0", "0x10", "١٢", "1_0", " 5", "+5", "true", ""])
@@ -94,12 +97,40 @@ def test_an_object_is_looked_into():
     assert bad.take(Frame) is None
     assert faults_of(bad) == [
         ("/size/width", "is missing"),
-        ("/size/height", "expected `int` >= 1"),
+        ("/size/height", "must be a whole number of at least 1"),
         ("/size/a~1b", "is no parameter here"),
         ("/corners/0", "expected `int` >= 1"),
         ("/length", "must be a length"),
-        ("/wide", "expected `int` <= 9"),
+        ("/wide", "must be a whole number of at most 9"),
     ]
+
+
+class Amounts(msgspec.Struct):
+    factor: Annotated[float, msgspec.Meta(ge=0, le=10)] = 1
+    sigma: Annotated[float, msgspec.Meta(gt=0, le=9)] = 1
+    plain: int | None = None
+    tile: bool = False
+    size: Size | None = None
+
+
+@pytest.mark.parametrize("value", ["x", [], {"x": 1}, -1.5])
+def test_what_must_be_a_number_or_a_truth_is_told_so_in_words(value):
+    members = Members(dict.fromkeys(("factor", "sigma", "plain", "tile"), value))
+
+    assert members.take(Amounts) is None
+    assert faults_of(members) == [
+        ("/factor", "must be a number from 0 to 10"),
+        ("/sigma", "must be a number above 0 and at most 9"),
+        ("/plain", "must be a whole number"),
+        ("/tile", "must be true or false"),
+    ]
+
+
+def test_what_must_be_an_object_is_told_so_in_words():
+    members = Members({"size": 5})
+
+    assert members.take(Amounts) is None
+    assert faults_of(members) == [("/size", "must be an object")]
 
 
 def test_what_should_be_an_object_and_is_none_is_a_fault():

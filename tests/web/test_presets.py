@@ -3,8 +3,8 @@
 import pytest
 from structlog.testing import capture_logs
 
-from actors.imaging.operations.framing import Flip
 from actors.imaging.operations.scaling import Resize
+from actors.imaging.operations.turning import Flip
 from actors.imaging.recipe import Output, Recipe
 from actors.imaging.step import FocalPoint
 from web.members import MAX_DEPTH, MAX_MEMBERS, MAX_NAME
@@ -113,7 +113,7 @@ def test_all_faults_are_told_at_once(path):
 
     assert refusal(path, text) == (
         "[a] /operations/0/x: is no parameter of this operation; "
-        "/operations/1/sigma: is missing; /output/quality: expected `int` >= 1"
+        "/operations/1/sigma: is missing; /output/quality: must be a whole number from 1 to 100"
     )
 
 

@@ -21,6 +21,7 @@ CONTRACT = {
     400: {"malformed"},
     404: {"not_found"},
     405: {"method_not_allowed"},
+    406: {"not_acceptable"},
     408: {"too_slow"},
     409: {"not_ready", "job_failed", "job_cancelled", "conflict"},
     410: {"gone"},

@@ -16,8 +16,10 @@ from actors.imaging.errors import Misfit, Misfits
 from actors.imaging.expect import Expect
 from actors.imaging.facts import Format
 from actors.imaging.operations.covering import Border
-from actors.imaging.operations.framing import Crop, Flip, Flop, Pad, Rotate
+from actors.imaging.operations.cropping import Crop
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Thumbnail
+from actors.imaging.operations.turning import Flip, Flop, Rotate
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import (
     MAX_OPERATIONS,
@@ -321,6 +323,19 @@ def test_nothing_can_be_said_besides_a_preset():
     assert faults_of(said) == ["/width", "/quality", "/autorotate"]
 
 
+def test_what_loses_something_is_not_asked_for_without_loss():
+    avif = {"format": "avif", "lossless": True}
+
+    assert faults_of({"operation": "flip", "output_format": "jpg", "lossless": True}) == [
+        "/lossless"
+    ]
+    assert faults_of({"operations": [], "output": avif}) == ["/output/lossless"]
+    assert faults_of({"outputs": [{"name": "a"}, {"name": "b", **avif}]}) == ["/outputs/1/lossless"]
+    assert faults_of({"operations": [], "output": {"format": "json", "max_bytes": 9}}) == [
+        "/output/max_bytes"
+    ]
+
+
 def test_only_auto_needs_to_know_what_the_client_accepts():
     outputs = [{"name": "a", "format": "auto"}, {"name": "b", "format": "webp"}, {"name": "c"}]
 
@@ -515,8 +530,8 @@ def test_a_fault_says_what_would_be_right():
         "/operations/0/fit": "must be one of fill, cover, contain, inside, outside",
         "/operations/0/gravity": "must be a direction such as north, or smart, or a point such as "
         '{"x":0.5,"y":0.3}',
-        "/operations/0/background": "must be a color: #rrggbb, #rrggbbaa, a CSS name or "
-        "transparent",
+        "/operations/0/background": "must be a color: #rgb, #rgba, #rrggbb, #rrggbbaa, a CSS "
+        "name or transparent",
         "/operations/1/aspect": "must be as in 16:9",
         "/operations/2/op": f"must be one of {', '.join(OPERATIONS)}",
         "/output/format": "must be one of jpeg, png, webp, gif, avif, tiff, auto, json",

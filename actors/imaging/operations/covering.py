@@ -11,11 +11,11 @@ from PIL import Image, ImageChops, ImageStat
 from actors.imaging.album import Album
 from actors.imaging.errors import ImpossibleRecipe
 from actors.imaging.facts import Size
+from actors.imaging.modes import coloured, has_alpha, is_coloured, is_grey, premultiplied
 from actors.imaging.operations.framing import on_ground, over
 from actors.imaging.step import (
     Apply,
     Color,
-    Colour,
     Length,
     Offset,
     Rate,
@@ -26,9 +26,6 @@ from actors.imaging.step import (
     resolved,
     rgba,
 )
-
-_COLOURED = {"L": "RGB", "LA": "RGBA"}
-_PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
 
 # Scanlines in each row of pixels that a rounded edge crosses.
 _SCANLINES = 32
@@ -69,7 +66,7 @@ class Round(Step, frozen=True):
 
         def apply(image: Image.Image) -> Image.Image:
             canvas, image = on_ground(image, image.size, self.background)
-            clear = image.convert("LA" if image.mode in {"L", "LA"} else "RGBA")
+            clear = image.convert("RGBA" if is_coloured(image) else "LA")
             clear.putalpha(ImageChops.multiply(clear.getchannel("A"), mask))
             return over(canvas, clear)
 
@@ -158,7 +155,7 @@ class Background(Step, frozen=True):
 
     def apply(self, image: Image.Image) -> Image.Image:
         """See `Step`."""
-        if image.mode in {"L", "RGB"}:
+        if not has_alpha(image):
             return image
         flat = over(*on_ground(image, image.size, self.color))
         return flat.convert(flat.mode.removesuffix("A")) if rgba(self.color)[3] == 255 else flat
@@ -222,7 +219,7 @@ def _averages(part: Image.Image) -> Image.Image:
     side = max(_BLOCK_EDGE, math.ceil(max(part.size) / _BLOCKS))
     columns, rows = (max(1, round(edge / side)) for edge in part.size)
     # What is transparent has a colour too, and that would be a part of the average.
-    shown = part.convert(_PREMULTIPLIED.get(part.mode, part.mode))
+    shown = premultiplied(part)
     levels = bytearray()
     for row in range(rows):
         for column in range(columns):
@@ -240,11 +237,6 @@ def _averages(part: Image.Image) -> Image.Image:
     return Image.frombytes(shown.mode, (columns, rows), bytes(levels))
 
 
-def is_grey(colour: Colour) -> bool:
-    """Return whether a picture in shades of grey can have this `colour`."""
-    return colour[0] == colour[1] == colour[2]
-
-
 def canvas_of(image: Image.Image, *, grey: bool) -> Image.Image:
     """Return a copy of `image` to paint on in any colour, or in any that is `grey`."""
-    return image.convert(image.mode if grey else _COLOURED.get(image.mode, image.mode))
+    return image.copy() if grey or is_coloured(image) else coloured(image)

@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 from PIL import Image, ImageChops, ImageFilter
 
-from actors.imaging.operations.framing import premultiplied
+from actors.imaging.modes import premultiplied
 from actors.imaging.step import Length, Rate, Scene, Step, in_pixels, resolved
 
 Sigma: TypeAlias = Annotated[

@@ -11,7 +11,8 @@ from PIL import Image
 
 from actors.imaging.facts import Size
 from actors.imaging.geometry import fit_inside, fit_outside, scale
-from actors.imaging.operations.framing import Crop, Pad
+from actors.imaging.operations.cropping import Crop
+from actors.imaging.operations.framing import Pad
 from actors.imaging.step import (
     Color,
     Direction,

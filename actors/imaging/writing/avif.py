@@ -23,7 +23,7 @@ _DURATION = struct.Struct(">Q")
 
 
 def write_avif(draft: Draft, quality: int) -> bytes:
-    """Return the film as an AVIF, animated if it moves. It always loses something."""
+    """Return the film as an AVIF, animated if it moves."""
     film, timing = draft.film, draft.timing
     is_grey = film.frame(0).mode == "L"
     options: dict[str, object] = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from actors.imaging.errors import RenderStopped
+from actors.imaging.modes import coloured
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,7 @@ class Film:
 
     def colours(self, number: int = 0) -> Image.Image:
         """Return a frame as RGB or RGBA."""
-        image = self.frame(number)
-        return image.convert("RGBA" if image.mode in {"LA", "RGBA"} else "RGB")
+        return coloured(self.frame(number))
 
 
 class Reel(Image.Image):

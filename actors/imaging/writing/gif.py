@@ -11,6 +11,7 @@ from PIL import Image, ImageChops
 from PIL.GifImagePlugin import GifImageFile
 
 from actors.imaging.facts import Size
+from actors.imaging.geometry import cut
 from actors.imaging.writing.draft import Draft
 from actors.imaging.writing.film import Timing
 from actors.imaging.writing.memory import written
@@ -19,6 +20,8 @@ from actors.imaging.writing.palette import paletted_in_part
 _MOST_COLOURS = 256
 _MOST = 2**16 - 1
 _KEEP, _CLEAR = 1, 2
+# Makes 255 of every colour but black.
+_ANY = 255.0, 255.0, 255.0, 0.0
 _HEADER_SIZE, _DESCRIPTOR_SIZE = 13, 10
 
 # Browsers show what lasts 10 ms or less for 100 ms.
@@ -29,20 +32,28 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """Colours (L or RGB), and 255 where they are seen, 0 where there is nothing."""
+    """Colours (L or RGB), and 255 where they are seen, 0 where there is nothing.
+
+    Without alpha all of them are seen.
+    """
 
     colours: Image.Image
-    seen: Image.Image
-    has_alpha: bool
+    seen: Image.Image | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Patch:
-    """What a frame changes, and whether the place is cleared after it."""
+    """What a frame changes, and whether the place is cleared after it.
 
-    picture: _Picture
+    It is `drawn` where that is 255, or everywhere. With `reserve` it has a transparent colour even
+    then.
+    """
+
+    colours: Image.Image
+    drawn: Image.Image | None
     place: tuple[int, int]
     clears: bool
+    reserve: bool
 
 
 def write_gif(draft: Draft, _quality: int) -> bytes:
@@ -54,7 +65,10 @@ def write_gif(draft: Draft, _quality: int) -> bytes:
     film, timing = draft.film, draft.timing
     colours = draft.encoding.colors or _MOST_COLOURS
     if timing is None:
-        patches: Iterable[_Patch] = [_Patch(_picture(film.frame(0)), (0, 0), clears=False)]
+        still = _picture(film.frame(0))
+        patches: Iterable[_Patch] = [
+            _Patch(still.colours, still.seen, (0, 0), clears=False, reserve=False)
+        ]
     else:
         # A palette that is a ramp of greys makes Pillow ignore those of all later frames.
         patches = _patches(_picture(film.colours(number)) for number in range(len(film)))
@@ -63,8 +77,8 @@ def write_gif(draft: Draft, _quality: int) -> bytes:
 
 def _picture(frame: Image.Image) -> _Picture:
     if frame.mode in {"LA", "RGBA"}:
-        return _Picture(frame.convert(frame.mode[:-1]), frame.getchannel("A"), has_alpha=True)
-    return _Picture(frame, Image.new("L", frame.size, 255), has_alpha=False)
+        return _Picture(frame.convert(frame.mode[:-1]), frame.getchannel("A"))
+    return _Picture(frame, None)
 
 
 def _patches(pictures: Iterable[_Picture]) -> Iterator[_Patch]:
@@ -75,21 +89,27 @@ def _patches(pictures: Iterable[_Picture]) -> Iterator[_Patch]:
     """
     canvas: _Picture | None = None
     for picture, following in _with_next(pictures):
-        if canvas is None:
-            box, drawn = (0, 0, *picture.seen.size), picture.seen
-        else:
+        colours, seen = picture.colours, picture.seen
+        box, drawn = (0, 0, *colours.size), seen
+        if canvas is not None:
             drawn = _changed(canvas, picture)
             box = drawn.getbbox() or (0, 0, 1, 1)
-        vanishing = following and ImageChops.subtract(picture.seen, following.seen).getbbox()
-        if vanishing:
-            box = _around(box, vanishing)
-        part = _Picture(picture.colours.crop(box), drawn.crop(box), picture.has_alpha)
-        yield _Patch(part, box[:2], clears=bool(vanishing))
-        canvas = picture
-        if vanishing:
-            seen = picture.seen.copy()
+        vanishing = None
+        if seen and following and following.seen:
+            vanishing = ImageChops.subtract(seen, following.seen).getbbox()
+            if vanishing:
+                box = _around(box, vanishing)
+        yield _Patch(
+            cut(colours, box),
+            drawn and cut(drawn, box),
+            box[:2],
+            clears=bool(vanishing),
+            reserve=bool(seen),
+        )
+        if seen and vanishing:
+            seen = seen.copy()
             seen.paste(0, box)
-            canvas = _Picture(picture.colours, seen, picture.has_alpha)
+        canvas = _Picture(colours, seen)
 
 
 def _with_next(pictures: Iterable[_Picture]) -> Iterator[tuple[_Picture, _Picture | None]]:
@@ -104,12 +124,10 @@ def _with_next(pictures: Iterable[_Picture]) -> Iterator[tuple[_Picture, _Pictur
 
 def _changed(canvas: _Picture, picture: _Picture) -> Image.Image:
     """Return 255 where `picture` must be drawn on the canvas to be seen, and 0 elsewhere."""
-    bands = ImageChops.difference(canvas.colours, picture.colours).split()
-    change = bands[0]
-    for band in bands[1:]:
-        change = ImageChops.lighter(change, band)
-    change = ImageChops.lighter(change, ImageChops.invert(canvas.seen))
-    return ImageChops.darker(change.point([0] + [255] * 255), picture.seen)
+    change = ImageChops.difference(canvas.colours, picture.colours).convert("L", _ANY)
+    if canvas.seen:
+        change = ImageChops.lighter(change, ImageChops.invert(canvas.seen))
+    return ImageChops.darker(change, picture.seen) if picture.seen else change
 
 
 def _around(box: Box, other: Box) -> Box:
@@ -123,14 +141,10 @@ def _blocks(patches: Iterable[_Patch], colours: int, timing: Timing | None) -> I
     delays = _hundredths(timing.durations) if timing else itertools.repeat(0)
     general = b""
     for patch, delay in zip(patches, delays, strict=False):
-        picture = patch.picture
         # Some decoders, such as Pillow's, have no transparency if the first frame has none, and
         # clear to an opaque colour if the one that is cleared has none.
         image, transparent = paletted_in_part(
-            picture.colours,
-            picture.seen,
-            colours,
-            reserve=timing is not None and picture.has_alpha,
+            patch.colours, patch.drawn, colours, reserve=patch.reserve
         )
         palette = _table(image)
         if not general:

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
+from actors.imaging.errors import ImpossibleRecipe
+from actors.imaging.modes import has_alpha
 from actors.imaging.writing.draft import Draft
+from actors.imaging.writing.film import Reel, Timing
 from actors.imaging.writing.memory import written
 from actors.imaging.writing.palette import paletted, paletted_in_part, paletted_with_alpha
 
@@ -18,29 +21,58 @@ _DRAWING = {"compress_level": 3}
 _WORTH_IT = 0.97
 _TILES, _TILE = 8, (32, 8)
 
+# In milliseconds: as a fraction of a second it takes no more than the 16 bits that there are.
+_LONGEST_DURATION = 2**16 - 1
+
 # zlib's level for each effort. Its 9th takes a third longer than the 8th, for 1 %.
 _LEVELS = (1, 2, 3, 4, 5, 6, 6, 7, 8)
 
 
 def write_png(draft: Draft, _quality: int) -> bytes:
-    """Return the first frame as a PNG, with a palette if a number of colours is asked for."""
+    """Return the film as a PNG, with a palette if a number of colours is asked for.
+
+    Raises:
+      ImpossibleRecipe: if it moves and is to have a palette, which it would have only one of.
+    """
+    if draft.timing is not None:
+        return _moving(draft, draft.timing)
     image, transparent = draft.film.frame(0), None
     if draft.encoding.colors is not None:
         image, transparent = _reduced(image, draft.encoding.colors)
-    if draft.encoding.effort is None:
-        compression = _fast(image)
-    else:
-        compression = {"compress_level": _LEVELS[draft.encoding.effort - 1]}
-    about: dict[str, object] = {"icc_profile": draft.icc, "exif": draft.exif}
+    options = _compression(draft, image) | _about(draft)
     if transparent is not None:
-        about["transparency"] = transparent
+        options["transparency"] = transparent
+    return _written(image, options)
+
+
+def _moving(draft: Draft, timing: Timing) -> bytes:
+    if draft.encoding.colors is not None:
+        raise ImpossibleRecipe("a PNG that moves is not written with a palette, but a GIF is")
+    film = draft.film
+    options = _compression(draft, film.frame(0)) | _about(draft)
+    options |= {
+        "save_all": True,
+        "duration": [min(duration, _LONGEST_DURATION) for duration in timing.durations],
+        "loop": timing.loops,
+    }
+    return _written(Reel(film.frame, len(film)), options)
+
+
+def _compression(draft: Draft, image: Image.Image) -> dict[str, object]:
+    if draft.encoding.effort is None:
+        return dict(_fast(image))
+    return {"compress_level": _LEVELS[draft.encoding.effort - 1]}
+
+
+def _about(draft: Draft) -> dict[str, object]:
+    about: dict[str, object] = {"icc_profile": draft.icc, "exif": draft.exif}
     if draft.encoding.dpi is not None:
         about["dpi"] = (draft.encoding.dpi, draft.encoding.dpi)
-    return _written(image, {**compression, **about})
+    return about
 
 
 def _reduced(image: Image.Image, colours: int) -> tuple[Image.Image, int | None]:
-    if image.mode not in {"LA", "RGBA"}:
+    if not has_alpha(image):
         return paletted(image, colours), None
     alpha = image.getchannel("A")
     levels = {level for level, number in enumerate(alpha.histogram()) if number}
@@ -49,7 +81,7 @@ def _reduced(image: Image.Image, colours: int) -> tuple[Image.Image, int | None]
     return paletted_with_alpha(image, colours), None
 
 
-def _fast(image: Image.Image) -> dict[str, int]:
+def _fast(image: Image.Image) -> Mapping[str, int]:
     sample = _sample(image)
     is_drawing = len(_written(sample, _DRAWING)) < _WORTH_IT * len(_written(sample, _PHOTOGRAPH))
     return _DRAWING if is_drawing else _PHOTOGRAPH

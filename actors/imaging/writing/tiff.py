@@ -22,6 +22,7 @@ from actors.imaging.ifd import (
     write_directory,
     write_header,
 )
+from actors.imaging.modes import has_alpha
 from actors.imaging.writing.draft import Draft
 
 _RATIONAL = 5
@@ -86,7 +87,7 @@ def _about(order: str, image: Image.Image, draft: Draft) -> dict[int, Value]:
         0x0115: _numbers(order, SHORT, samples),
         0x013D: _numbers(order, SHORT, _DIFFERENCES),
     }
-    if image.mode in {"LA", "RGBA"}:
+    if has_alpha(image):
         tags[0x0152] = _numbers(order, SHORT, _STRAIGHT_ALPHA)
     if draft.encoding.dpi is not None:
         density = _RATIONAL, 1, struct.pack(order + "II", draft.encoding.dpi, 1)

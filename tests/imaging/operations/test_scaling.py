@@ -7,11 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from actors.imaging.operations import framing
-from actors.imaging.operations.framing import Crop, Pad
+from actors.imaging.operations import cropping
+from actors.imaging.operations.cropping import Crop
+from actors.imaging.operations.framing import Pad
 from actors.imaging.operations.scaling import Resize, Scale, Thumbnail
 from actors.imaging.step import FocalPoint, Scene
-from tests.imaging.operations.trials import MODES, levels, noise, perform, premultiplied, shown
+from tests.imaging.operations.trials import (
+    MODES,
+    faulty,
+    levels,
+    noise,
+    perform,
+    premultiplied,
+    shown,
+)
 from tests.imaging.pictures import BLUE, GREEN, RED, WHITE, photograph, quarters
 
 FITS = ["fill", "cover", "contain", "inside", "outside"]
@@ -26,11 +35,6 @@ def way(step, size):
         sizes += passed
         size = passed[-1]
     return sizes
-
-
-def faulty(step):
-    """The members at fault."""
-    return [name for name, _ in step.faults()]
 
 
 # Sizes
@@ -176,7 +180,7 @@ def test_a_smart_cover_looks_once_it_is_scaled(monkeypatch):
         asked.append((image.size, size))
         return 60, 0
 
-    monkeypatch.setattr(framing, "most_striking", most_striking)
+    monkeypatch.setattr(cropping, "most_striking", most_striking)
 
     result = perform(Resize(50, 50, "cover", gravity="smart"), quarters(400, 100))
 

@@ -203,6 +203,51 @@ def test_a_mark_that_is_turned_has_clear_corners_and_the_middle_where_it_was():
     assert (result[away > 16][:, 0] == 0).all()
 
 
+@pytest.mark.parametrize("mark", ["white", (255, 255, 255, 255)])
+@pytest.mark.parametrize("angle", [1, 20, 40, -70.5, 160])
+def test_the_edges_of_a_turned_mark_are_as_soft_as_it_covers_them(mark, angle):
+    step = Watermark(image="a", angle=angle)
+    mode = "RGB" if isinstance(mark, str) else "RGBA"
+    stamped = written(Image.new(mode, (100, 60), mark), "png")
+
+    result = shown(perform(step, Image.new("RGB", (160, 160)), stamped))
+
+    # Where each of 8 x 8 points of a pixel was before the turn.
+    y, x = (np.mgrid[:1280, :1280] + 0.5) / 8 - 80
+    turn = np.radians(angle)
+    across, down = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    inside = (np.abs(across) < 50) & (np.abs(down) < 30)
+    covered = inside.reshape(160, 8, 160, 8).mean(axis=(1, 3))
+    # On a whole pixel, which can be half of one away from the middle.
+    near = [
+        np.abs(np.roll(covered, shift, (0, 1)) - result[..., 0] / 255)
+        for shift in ((0, 0), (0, 1), (1, 0), (1, 1), (0, -1), (-1, 0), (-1, -1), (1, -1), (-1, 1))
+    ]
+    assert min(each.mean() for each in near) < 0.006
+    assert result[..., 0].sum() / 255 == pytest.approx(6000, rel=0.005)
+    assert len(np.unique(result[..., 0])) > 20
+
+
+@pytest.mark.parametrize("color", [RED, (255, 255, 255), (90, 90, 90)])
+def test_a_turned_mark_has_no_fringe(color):
+    step = Watermark(image="a", angle=20)
+
+    result = perform(step, Image.new("RGB", (160, 160), color), stamp((100, 60), color))
+
+    assert np.abs(shown(result)[..., :3] - color).max() <= 1
+
+
+@pytest.mark.parametrize("angle", [5, 20, 45])
+def test_a_turned_text_has_soft_edges_too(angle):
+    step = Watermark(text=BLOCK, font_size=80, angle=angle)
+    upright = shown(perform(Watermark(text=BLOCK, font_size=80), Image.new("RGB", (300, 300))))
+
+    result = shown(perform(step, Image.new("RGB", (300, 300))))
+
+    assert len(np.unique(result[..., 0])) > 20
+    assert result[..., 0].sum() == pytest.approx(upright[..., 0].sum(), rel=0.01)
+
+
 @pytest.mark.parametrize("angle", [1, 30, 45, -60, 90, 135.5])
 @pytest.mark.parametrize("size", [(100, 50), (50, 50), (33, 80)])
 def test_a_turned_mark_is_made_to_fit_and_not_cut(angle, size):

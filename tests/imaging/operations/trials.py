@@ -1,13 +1,25 @@
 """What the tests of operations share: any picture, and a step done to it."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from actors.imaging.album import EMPTY
-from actors.imaging.step import Scene, Step
+from actors.imaging.step import Direction, Scene, Step
 
 MODES = ["L", "LA", "RGB", "RGBA"]
 SIZES = [(1, 1), (1, 7), (8, 1), (33, 20)]
+GRAVITIES: dict[Direction, tuple[float, float]] = {
+    "northwest": (0, 0),
+    "north": (0.5, 0),
+    "northeast": (1, 0),
+    "west": (0, 0.5),
+    "center": (0.5, 0.5),
+    "east": (1, 0.5),
+    "southwest": (0, 1),
+    "south": (0.5, 1),
+    "southeast": (1, 1),
+}
 
 
 def noise(mode, size, seed=1) -> Image.Image:
@@ -59,3 +71,13 @@ def with_other_hidden_colours(image: Image.Image) -> Image.Image:
     assert hidden.any()
     pixels[hidden, :-1] = 255 - pixels[hidden, :-1]
     return Image.frombytes(image.mode, image.size, pixels.astype(np.uint8).tobytes())
+
+
+def unseen(width, height):
+    """The size of a picture that nobody may look at."""
+    return Scene((width, height), lambda: pytest.fail("this step has no need to look"))
+
+
+def faulty(step):
+    """The members at fault."""
+    return [name for name, _ in step.faults()]
