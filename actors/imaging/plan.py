@@ -14,8 +14,7 @@ from actors.imaging.encode import check_writable
 from actors.imaging.errors import ImpossibleRecipe, Misfit, Misfits
 from actors.imaging.facts import Facts, Format, Limits, Size
 from actors.imaging.inspect import inspect
-from actors.imaging.recipe import Output, Recipe
-from actors.imaging.render import (
+from actors.imaging.outlook import (
     CLEAR,
     MOVING,
     OPAQUE,
@@ -27,6 +26,7 @@ from actors.imaging.render import (
     told_apart,
     wanted,
 )
+from actors.imaging.recipe import Output, Recipe
 from actors.imaging.source import largest
 from actors.imaging.step import Step
 

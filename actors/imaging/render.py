@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -15,33 +13,34 @@ from PIL import Image
 
 from actors.imaging.album import Album
 from actors.imaging.colour import to_srgb
-from actors.imaging.course import Course, Stopped, Window, go_on, repeat
+from actors.imaging.course import Course, Stopped, go_on, repeat
 from actors.imaging.decode import Decoded
-from actors.imaging.encode import ANIMATED, Timing, encode
-from actors.imaging.errors import ImageTooLarge, ImpossibleRecipe
+from actors.imaging.encode import Timing, encode
+from actors.imaging.errors import ImageTooLarge
 from actors.imaging.expect import check
 from actors.imaging.facts import DEFAULT_LIMITS, NO_LIMITS, Facts, Format, Limits, Size, as_turned
 from actors.imaging.geometry import Part, confined, cut, scale, unturned, upright
 from actors.imaging.inspect import inspect
-from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.operations.turning import Flip, Flop, Rotate
+from actors.imaging.outlook import (
+    CLEAR,
+    MOVING,
+    OPAQUE,
+    check_frames,
+    chosen,
+    moves,
+    naming,
+    steps_of,
+    told_apart,
+    wanted,
+)
 from actors.imaging.portrait import describe, is_opaque
-from actors.imaging.recipe import LOSSY, Operation, Output, Recipe
+from actors.imaging.recipe import Output, Recipe
 from actors.imaging.source import Source
 from actors.imaging.step import Apply, Step
 
-# What `auto` prefers, if the client takes it: for what moves, for what one can see through, and for
-# all else.
-MOVING: tuple[Format, ...] = ("webp", "avif", "gif", "png")
-CLEAR: tuple[Format, ...] = ("avif", "webp", "png", "gif", "jpeg")
-OPAQUE: tuple[Format, ...] = ("avif", "webp", "jpeg", "png", "gif")
-
 _TURNS = (Rotate, Flip, Flop)
-
 _COLOURED = {"L": "RGB", "LA": "RGBA"}
-
-# Facts are told of a small copy.
-_DESCRIBED = Thumbnail(512, 512, enlarge=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,87 +118,6 @@ def _render(
     source = Source(original, facts, [work.wanted for work in works if not work.moves])
     # What one of them holds is let go of before the next one begins.
     return tuple(works.popleft().finish(source) for _ in recipe.outputs)
-
-
-def told_apart(output: Output, recipe: Recipe) -> str | None:
-    """Return the name that tells `output` from others; None if there are none."""
-    return output.name if len(recipe.outputs) > 1 else None
-
-
-def steps_of(output: Output) -> tuple[Operation, ...]:
-    """Return what is done for `output`: what it says, and for facts a small copy."""
-    if output.format == "json":
-        return (*output.operations, _DESCRIBED)
-    return output.operations
-
-
-def moves(output: Output, facts: Facts) -> bool:
-    """Whether `output` of an image keeps every frame."""
-    formats = _candidates(output) if output.format == "auto" else (output.format,)
-    return (
-        facts.frames > 1
-        and output.animation == "keep"
-        and any((each or facts.format) in ANIMATED for each in formats)
-    )
-
-
-def chosen(output: Output, liked: Iterable[Format]) -> Format:
-    """Return which format `auto` is, of those that suit the picture, the best first.
-
-    Raises:
-      ImpossibleRecipe: if the client takes none of them.
-    """
-    candidates = _candidates(output)
-    kind = next((each for each in liked if each in candidates), None)
-    if kind is None:
-        raise ImpossibleRecipe("the client takes no format that would do")
-    return kind
-
-
-def _candidates(output: Output) -> tuple[Format, ...]:
-    """Return what `auto` may choose from."""
-    if not output.lossless:
-        return output.accepts
-    return tuple(each for each in output.accepts if each not in LOSSY)
-
-
-@contextmanager
-def naming(output: Output) -> Iterator[None]:
-    """Have what is impossible inside say that it is this output, as a whole."""
-    try:
-        yield
-    except ImpossibleRecipe as error:
-        raise ImpossibleRecipe(f"Output {output.name}: {error}.") from error
-
-
-def check_frames(size: Size, frames: int, limits: Limits) -> None:
-    """Check that so many frames of this size may be made.
-
-    Raises:
-      ImpossibleRecipe: if they have too many pixels.
-    """
-    pixels = size[0] * size[1] * frames
-    if pixels > limits.max_total_pixels:
-        raise ImpossibleRecipe(
-            f"{frames} frames would have {pixels:,} pixels; "
-            f"at most {limits.max_total_pixels:,} in all are allowed"
-        )
-
-
-def wanted(window: Window, facts: Facts) -> Size | None:
-    """Return the size of the whole original, as stored, from which the window can be taken.
-
-    None if that is not less than all of it.
-    """
-    if window.scaled is None:
-        return None
-    left, top, right, bottom = window.box
-    width, height = facts.size_as_shown
-    needed = (
-        math.ceil(window.size[0] * width / (right - left)),
-        math.ceil(window.size[1] * height / (bottom - top)),
-    )
-    return as_turned(needed, facts.orientation)
 
 
 class _Work:
