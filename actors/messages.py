@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from actors.imaging.facts import Facts
+from actors.imaging.made import Made
 from actors.imaging.plan import Plan
 from actors.imaging.recipe import Recipe
-from actors.imaging.render import Made
 from actors.mailbox import Request
 from actors.storage.ports import ImageRecord, Job, Output, Page, Priority, Query, Tally
 

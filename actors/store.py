@@ -60,7 +60,7 @@ from actors.waiting import Waiting
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from actors.imaging.render import Made
+    from actors.imaging.made import Made
     from actors.mailbox import Envelope, Mailbox
     from actors.orders import Orders
     from actors.storage.ports import Catalogue, Job, Storage

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from actors.imaging.facts import Limits
-    from actors.imaging.render import Made
+    from actors.imaging.made import Made
     from actors.mailbox import Address, Envelope, Mailbox
     from actors.storage.ports import Job
     from actors.supervision import Activity

@@ -18,11 +18,11 @@ from structlog.testing import capture_logs
 from actors import metrics
 from actors.errors import ActorStopped, BacklogFull, Draining, HandlerCrashed, OutputNotFound
 from actors.imaging.facts import Facts
+from actors.imaging.made import Made
 from actors.imaging.operations.filters import Blur
 from actors.imaging.operations.turning import Flip
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Output, Recipe
-from actors.imaging.render import Made
 from actors.mailbox import open_mailbox
 from actors.messages import (
     Await,

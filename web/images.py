@@ -8,6 +8,7 @@ import trio
 from quart import Blueprint
 from quart_trio.wrappers import TrioResponse as Response
 
+from actors.imaging.errors import Misfits
 from actors.messages import DeleteImage, FindImage, Foresee, Keep
 from actors.storage.ports import ImageNotFound
 from web.uploads import upload
@@ -68,6 +69,8 @@ def images_blueprint(
                 foreseen = await dispatcher.ask(message, upload().hand_over())
         except ImageNotFound as error:
             raise order.without(str(error)) from error
+        except Misfits as error:
+            raise order.misfitting(error) from error
         return Response(answers.plan(foreseen), 200, JSON)
 
     return images

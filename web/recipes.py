@@ -30,13 +30,25 @@ OPERATIONS: dict[str, type[Operation]] = {
 PARAMETERS = frozenset(
     field.name for each in OPERATIONS.values() for field in msgspec.structs.fields(each)
 )
-# What each way to say a recipe is known by, and where its operations name other images.
-FORMS: Mapping[str, str] = MappingProxyType(
+
+
+class Form(NamedTuple):
+    """A way to say a recipe: pointers to an output, to a step of it, and to the image of that."""
+
+    output: str
+    step: str
+    image: str
+
+
+_STEP = "/operations/{step}"
+_OUTPUT = "/outputs/{output}"
+# By the member that each is known by.
+FORMS: Mapping[str, Form] = MappingProxyType(
     {
-        "operation": "/image",
-        "operations": "/operations/{step}/image",
-        "outputs": "/outputs/{output}/operations/{step}/image",
-        "preset": "/preset",
+        "operation": Form("", "", "/image"),
+        "operations": Form("", _STEP, f"{_STEP}/image"),
+        "outputs": Form(_OUTPUT, _OUTPUT + _STEP, f"{_OUTPUT}{_STEP}/image"),
+        "preset": Form("/preset", "/preset", "/preset"),
     }
 )
 # What an older client calls it in the short form.
@@ -47,12 +59,14 @@ RENAMED: Mapping[str, str] = MappingProxyType({"format": "output_format"})
 class Named(NamedTuple):
     """A recipe, and what it was called: the name of its only operation, or of its preset.
 
-    `places` are the pointers to where it names other images, by the ids of these.
+    `form` is how it was said. `places` are the pointers to where it names other images, by the ids
+    of these.
     """
 
     recipe: Recipe
     operation: str = ""
     preset: str | None = None
+    form: Form = FORMS["operation"]
     places: Mapping[str, str] = MappingProxyType({})
 
 
@@ -91,14 +105,15 @@ def take_recipe(
     )
     autorotate = said.recipe.autorotate and rest.autorotate
     recipe = Recipe(outputs, autorotate)
-    return said._replace(recipe=recipe, places=dict(_places(recipe, FORMS[form])))
+    places = dict(_places(recipe, FORMS[form].image))
+    return said._replace(recipe=recipe, form=FORMS[form], places=places)
 
 
-def _places(recipe: Recipe, form: str) -> Iterator[tuple[str, str]]:
+def _places(recipe: Recipe, image: str) -> Iterator[tuple[str, str]]:
     for m, output in enumerate(recipe.outputs):
         for n, step in enumerate(output.operations):
             for image_id in step.needs():
-                yield image_id, form.format(output=m, step=n)
+                yield image_id, image.format(output=m, step=n)
 
 
 class _Rest(msgspec.Struct):

@@ -35,8 +35,10 @@ from web.recipes import Named, take_recipe
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from actors.imaging.errors import Misfits
     from actors.imaging.facts import Format
     from actors.imaging.recipe import Recipe
+    from web.recipes import Form
 
 MAX_PARTS = 32
 MAX_PART_HEAD = 4096  # bytes; Werkzeug takes a second for a megabyte of parameters
@@ -77,14 +79,26 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A job that a client asks for. `places` are the pointers to where it names each image."""
+    """A job that a client asks for.
+
+    `form` is how it says the recipe; `places` are the pointers to where it names each image.
+    """
 
     job: Submit
+    form: Form
     places: Mapping[str, str]
 
     def without(self, image_id: str) -> Problem:
         """Return the problem that there is no such image."""
         return invalid([Fault(self.places.get(image_id, ""), "is no image that is there")])
+
+    def misfitting(self, error: Misfits) -> Problem:
+        """Return the problem that the recipe does not fit the image."""
+        faults: list[Fault] = []
+        for output, step, why in error.misfits:
+            place = self.form.output if step is None else self.form.step
+            faults.append(Fault(place.format(output=output, step=step), why))
+        return Problem("invalid", str(error), faults=faults)
 
 
 # Each of these raises a `Problem`: `unsupported_media_type`, `malformed`, `too_large`, or `invalid`
@@ -101,7 +115,7 @@ def order(body: Body, limits: WireLimits, offer: Offer) -> Order:
         raise invalid(said.members.faults)
     job = Submit(image, recipe.operation, recipe.recipe, words.priority, recipe.preset)
     own = {image: "/image_id"} if isinstance(image, str) else {}
-    return Order(job, {**recipe.places, **own})
+    return Order(job, recipe.form, {**recipe.places, **own})
 
 
 def picture(body: Body, limits: WireLimits) -> bytes:

@@ -98,13 +98,22 @@ class Course:
     `window` is what the first of them come to, known before a pixel is.
     `resolved` are the operations so far as they were done, in whole pixels.
 
+    Args:
+      output: its name, where there are several.
+
     Raises:
       ImpossibleRecipe: from every method, with the number of the step that does not fit.
     """
 
     def __init__(
-        self, operations: tuple[Operation, ...], size: Size, limits: Limits, album: Album
+        self,
+        operations: tuple[Operation, ...],
+        size: Size,
+        limits: Limits,
+        album: Album,
+        output: str | None = None,
     ) -> None:
+        self._output = output
         self._limits = limits
         self._album = album
         self._ahead = deque(
@@ -136,7 +145,7 @@ class Course:
         self._image = image
         for due in self._resolve():
             go_on(stopped)
-            with _named(due):
+            with self._named(due):
                 apply = due.step.prepare(image.size, self._album)
                 image = apply(image)
             if kept is not None:
@@ -177,7 +186,7 @@ class Course:
         """Yield one step after another in whole pixels, until one must look and cannot."""
         while self._ahead and (self._image or not self._ahead[0].step.looks):
             due = self._ahead.popleft()
-            with _named(due):
+            with self._named(due):
                 parts = due.step.resolve(Scene(self._size, self._look))
                 if parts == (due.step,):
                     self._check(due.step.size_after(self._size))
@@ -199,6 +208,15 @@ class Course:
                 f"at most {self._limits.max_pixels:,} in all are allowed"
             )
 
+    @contextmanager
+    def _named(self, due: _Due) -> Iterator[None]:
+        try:
+            yield
+        except ImpossibleRecipe as error:
+            step = "Step" if self._output is None else f"Output {self._output}, step"
+            why = f"{step} {due.number} ({due.name}): {error}."
+            raise ImpossibleRecipe(why, due.number - 1) from error
+
 
 def repeat(kept: Iterable[Apply], image: Image.Image, stopped: Stopped) -> Image.Image:
     """Do to another frame what was done to the first one."""
@@ -212,11 +230,3 @@ def go_on(stopped: Stopped) -> None:
     """Raise `RenderStopped` if `stopped` says so."""
     if stopped():
         raise RenderStopped
-
-
-@contextmanager
-def _named(due: _Due) -> Iterator[None]:
-    try:
-        yield
-    except ImpossibleRecipe as error:
-        raise ImpossibleRecipe(f"Step {due.number} ({due.name}): {error}.") from error

@@ -26,7 +26,7 @@ from actors.imaging.writing.search import best_within, smallest_like
 from actors.imaging.writing.tiff import write_tiff
 from actors.imaging.writing.webp import write_webp
 
-__all__ = ["ANIMATED", "QUALITIES", "Encoded", "Timing", "encode"]
+__all__ = ["ANIMATED", "QUALITIES", "Encoded", "Timing", "check_writable", "encode"]
 
 ANIMATED: Final[frozenset[Format]] = frozenset({"webp", "avif", "gif", "png"})
 
@@ -89,11 +89,7 @@ def encode(
       NoRoom: if the system has none for the file.
       RenderStopped: if `stopped` said so.
     """
-    _check(frames[0].size, kind)
-    if encoding.lossless and kind in LOSSY:
-        raise ImpossibleRecipe(
-            f"{_NAMES[kind]} is not written without loss; WebP, PNG and TIFF are"
-        )
+    check_writable(kind, encoding, frames[0].size)
     moves = _bounded(timing) if timing and kind in ANIMATED and len(frames) > 1 else None
     film = Film(frames if moves else [frames[0]], _fitting(kind, encoding.background), stopped)
     draft = Draft(film, encoding, moves, icc, exif or None)
@@ -127,12 +123,21 @@ def _best(attempt: Callable[[int], Encoded], encoding: Encoding, usual: int | No
     return encoded
 
 
-def _check(size: Size, kind: Format) -> None:
+def check_writable(kind: Format, encoding: Encoding, size: Size | None) -> None:
+    """Check that a picture of `size`, or of any if that is not known, can be written as is said.
+
+    Raises:
+      ImpossibleRecipe: if the format has no room for it, or cannot be written so.
+    """
     longest = _LONGEST_EDGES.get(kind)
-    if longest is not None and max(size) > longest:
+    if longest is not None and size is not None and max(size) > longest:
         raise ImpossibleRecipe(
             f"the picture would be {size[0]:,} x {size[1]:,} pixels, "
             f"and an edge of {_NAMES[kind]} has at most {longest:,}"
+        )
+    if encoding.lossless and kind in LOSSY:
+        raise ImpossibleRecipe(
+            f"{_NAMES[kind]} is not written without loss; WebP, PNG and TIFF are"
         )
 
 

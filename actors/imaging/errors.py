@@ -5,7 +5,7 @@ The text of each error is a sentence for the client: what was measured, and what
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 class ImageError(Exception):
@@ -33,9 +33,37 @@ class ImageTooLarge(ImageError):
 
 
 class ImpossibleRecipe(ImageError):
-    """The recipe is sound, but not for this image."""
+    """The recipe is sound, but not for this image.
+
+    `step` is which operation of its output does not fit, counted from 0; None if it is none alone.
+    """
 
     code = "impossible_recipe"
+
+    def __init__(self, why: str, step: int | None = None) -> None:
+        super().__init__(why)
+        self.step = step
+
+
+class Misfit(NamedTuple):
+    """Why an output does not fit, and which `step` of it; both are counted from 0."""
+
+    output: int
+    step: int | None
+    why: str
+
+
+class Misfits(ImpossibleRecipe):
+    """The recipe is sound, but not for this image: all that is known of why."""
+
+    def __init__(self, *misfits: Misfit) -> None:
+        super().__init__(" ".join(misfit.why for misfit in misfits))
+        self.misfits = misfits
+        # What makes another of the same.
+        self.args = misfits
+
+    def __str__(self) -> str:
+        return " ".join(misfit.why for misfit in self.misfits)
 
 
 class NoRoom(ImageError):

@@ -10,10 +10,23 @@ from actors.imaging.album import EMPTY
 from actors.imaging.cost import Cost, Work, cost_of
 from actors.imaging.course import Course
 from actors.imaging.decode import draft_of
-from actors.imaging.facts import Facts, Format, Limits
+from actors.imaging.encode import check_writable
+from actors.imaging.errors import ImpossibleRecipe, Misfit, Misfits
+from actors.imaging.facts import Facts, Format, Limits, Size
 from actors.imaging.inspect import inspect
+from actors.imaging.outlook import (
+    CLEAR,
+    MOVING,
+    OPAQUE,
+    check_frames,
+    chosen,
+    moves,
+    naming,
+    steps_of,
+    told_apart,
+    wanted,
+)
 from actors.imaging.recipe import Output, Recipe
-from actors.imaging.render import moves, steps_of, wanted
 from actors.imaging.source import largest
 from actors.imaging.step import Step
 
@@ -50,21 +63,33 @@ def foresee(data: bytes, recipe: Recipe, limits: Limits) -> Plan:
 
     Raises:
       NotAnImage, UnsupportedFormat, ImageTooLarge: as `render` does, as far as a header tells.
-      ImpossibleRecipe: if a step does not fit the image.
+      Misfits: if a step does not fit the image, or an output cannot be written, with that of every
+        output.
     """
     facts = inspect(data, limits)
     if not recipe.autorotate:
         facts = replace(facts, orientation=1)
-    foreseen = tuple(_foreseen(output, facts, limits) for output in recipe.outputs)
-    works = [_work(output, facts, limits) for output in recipe.outputs]
+    foreseen: list[Foreseen] = []
+    works: list[Work] = []
+    misfits: list[Misfit] = []
+    for number, output in enumerate(recipe.outputs):
+        try:
+            foreseen.append(_foreseen(output, told_apart(output, recipe), facts, limits))
+            works.append(_work(output, facts, limits))
+        except ImpossibleRecipe as error:
+            misfits.append(Misfit(number, error.step, str(error)))
+    if misfits:
+        raise Misfits(*misfits)
     cost = cost_of(len(data), facts, _draft(works, facts), works)
-    return Plan(facts=facts, outputs=foreseen, cost=cost)
+    return Plan(facts=facts, outputs=tuple(foreseen), cost=cost)
 
 
-def _foreseen(output: Output, facts: Facts, limits: Limits) -> Foreseen:
-    course = Course(output.operations, facts.size_as_shown, limits, EMPTY)
+def _foreseen(output: Output, name: str | None, facts: Facts, limits: Limits) -> Foreseen:
+    course = Course(output.operations, facts.size_as_shown, limits, EMPTY, name)
     ahead = course.foresee()
     width, height = ahead.size if ahead.is_sized else (None, None)
+    with naming(output):
+        _check(output, facts, limits, ahead.size if ahead.is_sized else None)
     return Foreseen(
         name=output.name,
         format=output.format or facts.format,
@@ -73,6 +98,18 @@ def _foreseen(output: Output, facts: Facts, limits: Limits) -> Foreseen:
         frames=facts.frames if moves(output, facts) else 1,
         operations=tuple(course.resolved),
     )
+
+
+def _check(output: Output, facts: Facts, limits: Limits, size: Size | None) -> None:
+    """Check what `render` is going to, as far as it is known by now."""
+    if size is not None and moves(output, facts):
+        check_frames(size, facts.frames, limits)
+    if output.format == "auto":
+        # Which of several it will be, nobody knows yet.
+        chosen(output, MOVING if moves(output, facts) else (*CLEAR, *OPAQUE))
+        return
+    for kind in _kinds(output, facts):
+        check_writable(kind, output, size)
 
 
 def _work(output: Output, facts: Facts, limits: Limits) -> Work:

@@ -12,8 +12,8 @@ from msgspec import Struct, json, structs
 from PIL import features
 
 from actors.imaging.inspect import MEDIA_TYPES, SUFFIXES
+from actors.imaging.made import Made
 from actors.imaging.recipe import Output
-from actors.imaging.render import Made
 from actors.imaging.step import Step
 
 _CODECS = ("libjpeg_turbo", "zlib_ng", "zlib", "webp", "avif", "littlecms2", "freetype2", "raqm")

@@ -3,64 +3,46 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Literal, cast
+from typing import cast
 
 from PIL import Image
 
 from actors.imaging.album import EMPTY, Album
 from actors.imaging.colour import to_srgb
-from actors.imaging.course import Course, Stopped, Window, go_on, repeat
+from actors.imaging.course import Course, Stopped, go_on, repeat
 from actors.imaging.decode import Decoded
-from actors.imaging.encode import ANIMATED, Timing, encode
+from actors.imaging.encode import Timing, encode
 from actors.imaging.errors import ImageTooLarge, ImpossibleRecipe
 from actors.imaging.expect import check
 from actors.imaging.facts import DEFAULT_LIMITS, NO_LIMITS, Facts, Format, Limits, Size, as_turned
 from actors.imaging.geometry import Part, confined, cut, scale, unturned, upright
 from actors.imaging.inspect import inspect
-from actors.imaging.operations.scaling import Thumbnail
+from actors.imaging.made import Made
+from actors.imaging.modes import coloured, is_coloured
 from actors.imaging.operations.turning import Flip, Flop, Rotate
+from actors.imaging.outlook import (
+    CLEAR,
+    MOVING,
+    OPAQUE,
+    check_frames,
+    chosen,
+    moves,
+    naming,
+    steps_of,
+    told_apart,
+    wanted,
+)
 from actors.imaging.portrait import describe, is_opaque
-from actors.imaging.recipe import LOSSY, Operation, Output, Recipe
+from actors.imaging.recipe import Output, Recipe
 from actors.imaging.source import Source
-from actors.imaging.step import Apply, Step
-
-# What `auto` prefers, if the client takes it: for what moves, for what one can see through, and for
-# all else.
-_MOVING: tuple[Format, ...] = ("webp", "avif", "gif", "png")
-_CLEAR: tuple[Format, ...] = ("avif", "webp", "png", "gif", "jpeg")
-_OPAQUE: tuple[Format, ...] = ("avif", "webp", "jpeg", "png", "gif")
+from actors.imaging.step import Apply
 
 _TURNS = (Rotate, Flip, Flop)
-
-_COLOURED = {"L": "RGB", "LA": "RGBA"}
-
-# Facts are told of a small copy.
-_DESCRIBED = Thumbnail(512, 512, enlarge=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """One finished output: the bytes of a file, what they are, and how they came about.
-
-    `operations` are those that were done, in whole pixels.
-    `quality` is that of a format that has one; `ssim` is told where it was measured.
-    """
-
-    name: str
-    data: bytes
-    format: Format | Literal["json"]
-    width: int
-    height: int
-    frames: int = 1
-    quality: int | None = None
-    ssim: float | None = None
-    operations: tuple[Step, ...] = ()
 
 
 def keep_memory(renders: int) -> None:
@@ -112,7 +94,10 @@ def _render(
     facts, turned = inspect(original, limits), 1
     if not recipe.autorotate:
         facts, turned = replace(facts, orientation=1), facts.orientation
-    works = deque(_Work(output, facts, limits, album, stopped, turned) for output in recipe.outputs)
+    works = deque(
+        _Work(output, facts, limits, album, stopped, turned, told_apart(output, recipe))
+        for output in recipe.outputs
+    )
     source = Source(original, facts, [work.wanted for work in works if not work.moves])
     made: list[Made] = []
     # What one of them holds is let go of before the next one begins.
@@ -138,39 +123,6 @@ def _play(source: Source, films: list[_Work]) -> None:
             film.take(decoded, duration)
 
 
-def steps_of(output: Output) -> tuple[Operation, ...]:
-    """Return what is done for `output`: what it says, and for facts a small copy."""
-    if output.format == "json":
-        return (*output.operations, _DESCRIBED)
-    return output.operations
-
-
-def moves(output: Output, facts: Facts) -> bool:
-    """Whether `output` of an image keeps every frame."""
-    formats = _candidates(output) if output.format == "auto" else (output.format,)
-    return (
-        facts.frames > 1
-        and output.animation == "keep"
-        and any((each or facts.format) in ANIMATED for each in formats)
-    )
-
-
-def wanted(window: Window, facts: Facts) -> Size | None:
-    """Return the size of the whole original, as stored, from which the window can be taken.
-
-    None if that is not less than all of it.
-    """
-    if window.scaled is None:
-        return None
-    left, top, right, bottom = window.box
-    width, height = facts.size_as_shown
-    needed = (
-        math.ceil(window.size[0] * width / (right - left)),
-        math.ceil(window.size[1] * height / (bottom - top)),
-    )
-    return as_turned(needed, facts.orientation)
-
-
 class _Work:
     """One output in the making. The original is `turned` by this orientation, which it keeps."""
 
@@ -182,6 +134,7 @@ class _Work:
         album: Album,
         stopped: Stopped,
         turned: int,
+        name: str | None,
     ) -> None:
         self._output = output
         self._facts = facts
@@ -190,7 +143,7 @@ class _Work:
         # Whoever turns it, turns it the way that it is to be seen.
         self._turned = 1 if any(isinstance(s, _TURNS) for s in output.operations) else turned
         self._was_cmyk = False
-        self._course = Course(steps_of(output), facts.size_as_shown, limits, album)
+        self._course = Course(steps_of(output), facts.size_as_shown, limits, album, name)
         self._frames: list[Image.Image] = []
         self._durations: list[int] = []
         self._steps: list[Apply] = []
@@ -228,7 +181,8 @@ class _Work:
             image = repeat(self._steps, image, self._stopped)
         else:
             image = self._course.begin(image, self._stopped, self._steps)
-            self._check_frames(image.size)
+            with naming(self._output):
+                check_frames(image.size, self._facts.frames, self._limits)
         self._frames.append(image)
         self._durations.append(duration)
 
@@ -266,7 +220,7 @@ class _Work:
         icc = source.profile(self._output) if self._keeps_colours else None
         if icc is not None:
             frames, icc = _explained(frames, icc)
-        try:
+        with naming(self._output):
             kind = self._kind(first)
             encoded = encode(
                 frames,
@@ -280,8 +234,6 @@ class _Work:
             )
             if expect is not None:
                 check(expect, self._facts, encoded.data, encoded.ssim)
-        except ImpossibleRecipe as error:
-            raise ImpossibleRecipe(f"Output {self._output.name}: {error}.") from error
         return Made(
             name=self._output.name,
             data=encoded.data,
@@ -299,14 +251,6 @@ class _Work:
     def _keeps_colours(self) -> bool:
         """Whether the numbers of the original stay as they are, so that its profile fits them."""
         return self._output.profile != "srgb" and not self._was_cmyk
-
-    def _check_frames(self, size: Size) -> None:
-        pixels = size[0] * size[1] * self._facts.frames
-        if pixels > self._limits.max_total_pixels:
-            raise ImpossibleRecipe(
-                f"Output {self._output.name}: {self._facts.frames} frames would have {pixels:,} "
-                f"pixels; at most {self._limits.max_total_pixels:,} in all are allowed."
-            )
 
     def _seen(self, decoded: Decoded) -> Image.Image:
         """Return what can be seen of a frame through the window: upright and in its colours."""
@@ -334,24 +278,13 @@ class _Work:
     def _kind(self, image: Image.Image) -> Format:
         if self._output.format != "auto":
             return cast("Format", self._output.format or self._facts.format)
-        liked = _MOVING if self.moves else _OPAQUE if is_opaque(image) else _CLEAR
-        candidates = _candidates(self._output)
-        kind = next((each for each in liked if each in candidates), None)
-        if kind is None:
-            raise ImpossibleRecipe("the client takes no format that would do")
-        return kind
-
-
-def _candidates(output: Output) -> tuple[Format, ...]:
-    """Return what `auto` may choose from."""
-    if not output.lossless:
-        return output.accepts
-    return tuple(each for each in output.accepts if each not in LOSSY)
+        liked = MOVING if self.moves else OPAQUE if is_opaque(image) else CLEAR
+        return chosen(self._output, liked)
 
 
 def _explained(frames: list[Image.Image], icc: bytes) -> tuple[list[Image.Image], bytes | None]:
     """Return `frames` in modes that the profile can explain, and it; None if there is no such."""
     space = icc[16:20]
     if space == b"RGB ":
-        return [frame.convert(_COLOURED.get(frame.mode, frame.mode)) for frame in frames], icc
-    return frames, icc if space == b"GRAY" and frames[0].mode in _COLOURED else None
+        return [coloured(frame) for frame in frames], icc
+    return frames, icc if space == b"GRAY" and not is_coloured(frames[0]) else None

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from msgspec import json, structs
 
+from actors.imaging.made import Made
 from actors.imaging.receipt import as_said, suffix
 from actors.imaging.recipe import Encoding, Recipe
-from actors.imaging.render import Made, render
+from actors.imaging.render import render
 from tests.gallery.exhibits import OTHERS, Exhibit, exhibits
 from tests.gallery.originals import original
 

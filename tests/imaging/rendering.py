@@ -7,8 +7,9 @@ from types import MappingProxyType
 from PIL import Image
 
 from actors.imaging.facts import DEFAULT_LIMITS, Limits
+from actors.imaging.made import Made
 from actors.imaging.recipe import Operation, Output, Recipe
-from actors.imaging.render import Made, render
+from actors.imaging.render import render
 
 NOBODY: Mapping[str, bytes] = MappingProxyType({})
 

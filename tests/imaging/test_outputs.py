@@ -479,6 +479,14 @@ def test_an_impossible_step_says_which_it_is(operations, message):
         made(original, *operations)
 
 
+@pytest.mark.parametrize("first", [(), (Flop(),), (Trim(),)], ids=["window", "step", "look"])
+def test_of_several_outputs_an_impossible_step_says_whose_it_is(first):
+    fine, bad = Output(name="a"), Output(name="b", operations=(*first, Crop(0, 0, 65, 10)))
+
+    with pytest.raises(ImpossibleRecipe, match=rf"^Output b, step {len(first) + 1} \(crop\): a pa"):
+        render(written(quarters(64, 48), "png"), Recipe((fine, bad)))
+
+
 @pytest.mark.parametrize(
     "operations",
     [

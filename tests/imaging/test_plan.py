@@ -3,11 +3,12 @@
 import pytest
 from PIL import Image
 
-from actors.imaging.errors import ImpossibleRecipe
-from actors.imaging.facts import DEFAULT_LIMITS
+from actors.imaging.errors import ImpossibleRecipe, Misfits
+from actors.imaging.facts import DEFAULT_LIMITS, Limits
 from actors.imaging.operations.cropping import Crop, Trim
 from actors.imaging.operations.filters import Blur
-from actors.imaging.operations.scaling import Resize, Thumbnail
+from actors.imaging.operations.framing import Pad
+from actors.imaging.operations.scaling import Resize, Scale, Thumbnail
 from actors.imaging.operations.turning import Flip, Rotate
 from actors.imaging.plan import foresee
 from actors.imaging.recipe import Output, Recipe
@@ -93,6 +94,76 @@ def test_what_may_fit_what_a_trim_leaves_is_no_fault():
     assert (foreseen.width, foreseen.height) == (None, None)
 
 
+def moving(size, frames):
+    """A GIF of frames that differ."""
+    images = [Image.new("L", size, 9 * number) for number in range(frames)]
+    return written(images[0], "gif", save_all=True, append_images=images[1:])
+
+
+@pytest.mark.parametrize(
+    ("data", "output", "why"),
+    [
+        (PHOTO, Output(operations=(Pad(left=16_384),), format="webp"), "16,504 x 80 pixels, and"),
+        (PHOTO, Output(operations=(Pad(left=16_384),), format="avif", lossless=True), "an AVIF"),
+        (PHOTO, Output(operations=(Trim(),), format="avif", lossless=True), "an AVIF is not"),
+        (moving((200, 200), 4), Output(operations=(Scale(16.0),), format="webp"), "4 frames would"),
+        (PHOTO, Output(format="auto", accepts=()), "the client takes no format"),
+        (PHOTO, Output(format="auto", accepts=("jpeg",), lossless=True), "the client takes no f"),
+        (moving((200, 200), 4), Output(operations=(Scale(16.0),)), "4 frames would have 40,960,0"),
+    ],
+    ids=["edge", "loss", "any", "webp", "none", "lossy", "gif"],
+)
+def test_what_cannot_be_written_is_known_beforehand_and_said_alike(data, output, why):
+    recipe, limits = Recipe((output,)), Limits(max_total_pixels=40_000_000)
+
+    with pytest.raises(Misfits) as foreseen:
+        foresee(data, recipe, limits)
+    with pytest.raises(ImpossibleRecipe) as met:
+        render(data, recipe, limits)
+
+    assert str(foreseen.value) == str(met.value)
+    assert why in str(met.value)
+    assert [misfit[:2] for misfit in foreseen.value.misfits] == [(0, None)]
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        Output(operations=(Scale(16.0),), format="webp", animation="first"),
+        Output(operations=(Scale(16.0),), format="jpeg"),
+        Output(operations=(Scale(16.0),), format="json"),
+        Output(operations=(Scale(16.0), Trim())),
+        Output(format="auto", accepts=("avif", "webp"), lossless=True),
+    ],
+    ids=["first", "jpeg", "json", "trim", "auto"],
+)
+def test_what_may_well_be_written_is_no_fault(output):
+    foresee(moving((200, 200), 4), Recipe((output,)), Limits(max_total_pixels=40_000_000))
+
+
+BEYOND = Crop(100, 0, 50, 50)
+
+
 def test_a_step_that_does_not_fit_is_named():
-    with pytest.raises(ImpossibleRecipe, match=r"^Step 2 \(crop\): "):
-        plan(PHOTO, Output(operations=(Flip(), Crop(100, 0, 50, 50))))
+    with pytest.raises(Misfits, match=r"^Step 2 \(crop\): ") as raised:
+        plan(PHOTO, Output(operations=(Flip(), BEYOND)))
+
+    assert [misfit[:2] for misfit in raised.value.misfits] == [(0, 1)]
+
+
+def test_of_every_output_it_is_told_what_does_not_fit():
+    outputs = (
+        Output(name="a", operations=(Flip(), BEYOND)),
+        Output(name="b"),
+        Output(name="c", operations=(BEYOND, BEYOND)),
+    )
+
+    with pytest.raises(Misfits) as raised:
+        plan(PHOTO, *outputs)
+
+    why = ": a part of 50 x 50 pixels at 100, 0 is not in a picture of 120 x 80."
+    first, second = f"Output a, step 2 (crop){why}", f"Output c, step 1 (crop){why}"
+    assert raised.value.misfits == ((0, 1, first), (2, 0, second))
+    assert str(raised.value) == f"{first} {second}"
+    again = type(raised.value)(*raised.value.args)
+    assert (again.misfits, str(again)) == (raised.value.misfits, str(raised.value))

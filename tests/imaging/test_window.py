@@ -8,19 +8,21 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from actors.imaging.album import EMPTY
 from actors.imaging.course import Course
 from actors.imaging.decode import Decoded, draft_of
-from actors.imaging.facts import DEFAULT_LIMITS, Facts
+from actors.imaging.errors import ImpossibleRecipe
+from actors.imaging.facts import DEFAULT_LIMITS, Facts, Limits
 from actors.imaging.geometry import confined
 from actors.imaging.operations.cropping import Crop
 from actors.imaging.operations.scaling import Resize
+from actors.imaging.outlook import wanted
 from actors.imaging.recipe import Operation, Output
-from actors.imaging.render import _Work, never, wanted
+from actors.imaging.render import _Work, never
 from actors.imaging.step import Direction, FocalPoint
 from tests.imaging.operations.trials import noise
 from tests.imaging.pictures import GREEN, RED, exif, pixels, written
@@ -103,7 +105,7 @@ def test_whatever_is_cropped_and_scaled_every_pixel_is_where_it_belongs(drawn, o
         # A ramp ends at the edge of the picture, and what is resampled there is not quite even.
         edge = math.ceil(3 / min(step, 1))
         assert off.max() <= 0.6 * max(step, 1) + 0.5
-        assert off[edge:-edge].max(initial=0) <= 1
+        assert off[edge:-edge].max(initial=0) <= 1 + 1e-9
 
 
 @pytest.mark.parametrize("orientation", STORED)
@@ -193,6 +195,8 @@ def test_a_part_can_be_confined_to_less_than_a_pixel():
 
 # That nothing is ever outside
 
+SMALL = Limits(max_pixels=1_000_000)
+
 
 @st.composite
 def crops_and_covers(draw, whole):
@@ -213,7 +217,10 @@ def crops_and_covers(draw, whole):
     fit = draw(st.sampled_from(["cover", "fill", "inside", "outside"]))
     width, height = draw(st.tuples(*2 * [st.integers(1, 300)]))
     operations.append(Resize(width, height, fit, draw(gravity), enlarge=draw(st.booleans())))
-    size = Course(tuple(operations), whole, DEFAULT_LIMITS, EMPTY).foresee().size
+    try:
+        size = Course(tuple(operations), whole, SMALL, EMPTY).foresee().size
+    except ImpossibleRecipe:  # What is cut narrow and is to be high comes to be very wide.
+        reject()
     return (*operations, *crops())
 
 
@@ -234,7 +241,7 @@ def originals(draw):
 @given(originals())
 def test_whatever_is_cropped_and_scaled_is_inside_of_the_picture_however_it_is_stored(original):
     facts, operations = original
-    work = _Work(Output(operations=operations), facts, DEFAULT_LIMITS, EMPTY, never, 1)
+    work = _Work(Output(operations=operations), facts, SMALL, EMPTY, never, 1, None)
     step = draft_of(facts, work.wanted)
     image = Image.new("L", (-(-facts.width // step), -(-facts.height // step)), 77)
     decoded = Decoded(image, (0.0, 0.0, facts.width / step, facts.height / step), None)

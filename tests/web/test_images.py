@@ -339,6 +339,9 @@ def test_a_plan_can_be_asked_for_in_each_of_the_three_forms(server, kind, body, 
     assert [(each["width"], each["height"]) for each in plan["outputs"]] == [(5, 4)]
 
 
+BEYOND = {"op": "crop", "x": 64, "y": 0, "width": 1, "height": 1}
+
+
 def test_a_recipe_that_does_not_fit_is_known_beforehand(server):
     body = as_json(image_data=base64_of(PNG), operation="crop", width=65, height=1)
 
@@ -346,6 +349,36 @@ def test_a_recipe_that_does_not_fit_is_known_beforehand(server):
 
     assert pointers(answer) == [""]
     assert "Step 1 (crop): " in told(answer, 422)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"operations": [{"op": "flip"}, BEYOND]}, {"/operations/1": "Step 2 (crop): "}),
+        (
+            {
+                "outputs": [
+                    {"name": "a", "operations": [BEYOND]},
+                    {"name": "b"},
+                    {"name": "c", "operations": [{"op": "flip"}, BEYOND]},
+                ]
+            },
+            {
+                "/outputs/0/operations/0": "Output a, step 1 (crop): ",
+                "/outputs/2/operations/1": "Output c, step 2 (crop): ",
+            },
+        ),
+    ],
+    ids=["one", "several"],
+)
+def test_what_does_not_fit_is_pointed_at_in_every_output(server, said, expected):
+    answer = post(server, "/plan", as_json(image_data=base64_of(PNG), **said))
+
+    problem = told(answer, 422)
+    assert [each["pointer"] for each in problem["errors"]] == list(expected)
+    for each, why in zip(problem["errors"], expected.values(), strict=True):
+        assert each["detail"].startswith(why)
+        assert each["detail"] in problem["detail"]
 
 
 def test_every_fault_of_a_plan_is_pointed_at(server):

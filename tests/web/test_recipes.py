@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import inspect, structs
 
+from actors.imaging.errors import Misfit, Misfits
 from actors.imaging.expect import Expect
 from actors.imaging.facts import Format
 from actors.imaging.operations.covering import Border
@@ -564,6 +565,26 @@ def test_an_image_that_is_not_there_is_pointed_at(said, image_id, pointer):
 
     assert (problem.code, problem.kind.status) == ("invalid", 422)
     assert [fault.pointer for fault in problem.faults] == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("said", "pointers"),
+    [
+        ({"operation": "flip"}, ["", ""]),
+        ({"operations": [{"op": "flip"}, {"op": "flop"}]}, ["/operations/1", ""]),
+        ({"outputs": [{"name": "a"}]}, ["/outputs/0/operations/1", "/outputs/0"]),
+        ({"preset": "branded"}, ["/preset", "/preset"]),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_the_image_is_pointed_at(said, pointers):
+    misfits = Misfits(Misfit(0, 1, "It is too wide."), Misfit(0, None, "It is too high."))
+
+    problem = ordered({"image_id": "photo", **said}).misfitting(misfits)
+
+    assert (problem.code, problem.detail) == ("invalid", "It is too wide. It is too high.")
+    assert [fault.pointer for fault in problem.faults] == pointers
+    assert [fault.detail for fault in problem.faults] == ["It is too wide.", "It is too high."]
 
 
 def ordered(said: object) -> Order:

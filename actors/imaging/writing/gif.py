@@ -11,8 +11,8 @@ from PIL import Image, ImageChops
 from PIL.GifImagePlugin import GifImageFile
 
 from actors.imaging.facts import Size
-from actors.imaging.modes import has_alpha
 from actors.imaging.geometry import cut
+from actors.imaging.modes import has_alpha
 from actors.imaging.writing.draft import Draft
 from actors.imaging.writing.film import Timing
 from actors.imaging.writing.memory import written
