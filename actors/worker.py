@@ -12,6 +12,7 @@ import trio
 from actors import metrics
 from actors.errors import AskFailed, JobInterrupted
 from actors.imaging.errors import ImageError, ImagingCrashed, RenderStopped, contained
+from actors.imaging.plan import foresee
 from actors.imaging.recipe import decode_recipe
 from actors.imaging.render import render
 from actors.messages import Complete, Fail, Load, Run
@@ -137,7 +138,9 @@ def _render(
     begun = time.perf_counter()
     try:
         with contained():
-            made = render(original, decode_recipe(job.recipe), limits, abandoned, others)
+            recipe = decode_recipe(job.recipe)
+            foresee(original, recipe, limits)  # What would take too long is not begun.
+            made = render(original, recipe, limits, abandoned, others)
     except ImageError as error:
         if isinstance(error, ImagingCrashed):
             log.exception("render_crashed", job_id=job.id)

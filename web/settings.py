@@ -140,6 +140,9 @@ class Settings(BaseSettings):
     max_data_chunks: Annotated[
         Count, Field(description="Chunks of an image file that hold pixels.")
     ] = Limits().max_data_chunks
+    max_render_seconds: Annotated[
+        Count, Field(description="Seconds of a core that a render may take, by its plan.")
+    ] = Limits().max_seconds
 
     log_format: Annotated[
         Literal["auto", "json", "console"],
@@ -194,6 +197,7 @@ class Settings(BaseSettings):
             max_scans=self.max_scans,
             max_chunks=self.max_chunks,
             max_data_chunks=self.max_data_chunks,
+            max_seconds=self.max_render_seconds,
         )
 
 

@@ -22,6 +22,7 @@ class Limits:
     A data chunk is a part that holds pixels, of which honest files have many more: `IDAT` in PNG,
     an image's sub-block in GIF, an entry of a table or a unit of coded data in AVIF, a strip or a
     tile in TIFF. 20,000 of them, however small, cost a PNG 60 ms.
+    `max_seconds` is what a render may take of a core, by its plan (`cost.cost_of`).
     """
 
     formats: frozenset[Format] = USUAL_FORMATS
@@ -32,6 +33,7 @@ class Limits:
     max_scans: int = 100
     max_chunks: int = 1_000
     max_data_chunks: int = 20_000
+    max_seconds: int = 60
 
 
 DEFAULT_LIMITS: Final = Limits()
@@ -47,6 +49,7 @@ NO_LIMITS: Final = Limits(
     max_scans=_ENOUGH,
     max_chunks=_ENOUGH,
     max_data_chunks=_ENOUGH,
+    max_seconds=_ENOUGH,
 )
 
 

@@ -65,6 +65,7 @@ def foresee(data: bytes, recipe: Recipe, limits: Limits) -> Plan:
       NotAnImage, UnsupportedFormat, ImageTooLarge: as `render` does, as far as a header tells.
       Misfits: if a step does not fit the image, or an output cannot be written, with that of every
         output.
+      ImpossibleRecipe: if it would take too long.
     """
     facts = inspect(data, limits)
     if not recipe.autorotate:
@@ -81,6 +82,11 @@ def foresee(data: bytes, recipe: Recipe, limits: Limits) -> Plan:
     if misfits:
         raise Misfits(*misfits)
     cost = cost_of(len(data), facts, _draft(works, facts), works)
+    if cost.seconds > limits.max_seconds:
+        raise ImpossibleRecipe(
+            f"It would take about {cost.seconds:,.0f} seconds of a core; "
+            f"at most {limits.max_seconds:,} are allowed."
+        )
     return Plan(facts=facts, outputs=tuple(foreseen), cost=cost)
 
 

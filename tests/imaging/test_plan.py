@@ -1,5 +1,6 @@
 """Plans: what a render would do, told before anything is decoded."""
 
+import msgspec
 import pytest
 from PIL import Image
 
@@ -167,3 +168,14 @@ def test_of_every_output_it_is_told_what_does_not_fit():
     assert str(raised.value) == f"{first} {second}"
     again = type(raised.value)(*raised.value.args)
     assert (again.misfits, str(again)) == (raised.value.misfits, str(raised.value))
+
+
+def test_what_would_take_too_long_is_impossible():
+    slow = Output(format="avif", effort=9, min_ssim=0.99, operations=(Resize(4000, 4000),))
+
+    assert plan(PHOTO, slow).cost.seconds < 60
+    with pytest.raises(
+        ImpossibleRecipe,
+        match=r"^It would take about [0-9]+ seconds of a core; at most 60 are allowed\.$",
+    ):
+        plan(PHOTO, slow, *(msgspec.structs.replace(slow, name=f"n{n}") for n in range(3)))
