@@ -18,15 +18,18 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageStat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from actors.imaging.facts import Size
 
 # Alpha from which a pixel is opaque, where it can be only that or transparent.
 OPAQUE_FROM = 128
 
 _Rgb = tuple[int, int, int]
+_Rgba = tuple[int, int, int, int]
 
 # A drawing has no more colours than this, and each of them is looked at. Who knows Pillow's hash
 # table can choose colours that it finds slowly: 16,000 of them took a second, so many 50 ms.
@@ -35,6 +38,7 @@ _FEW = 2**11
 # long.
 _COUNTABLE = 2**14
 _STILL, _FRAME = 2**14, 2**12
+_BAND = 2**18
 # Where little of a picture is seen, its sample is larger, by this at most.
 _LARGER = 16
 # With at least so many colours, a number of pixels counts to this power. Fewer are for the most of
@@ -55,6 +59,12 @@ _GREYS = [level for level in range(256) for _ in range(3)]
 # Not dithered is what is off by less, as a mean square, or is exact in more than this share of it,
 # as drawings are.
 _CLOSE, _EXACT = 3.0, 0.5
+# With at least so many colours there is a palette for what is opaque and one for what is not, of
+# which the latter has so many at least, or half of all.
+_FOR_ALPHA, _EDGES = 8, 32
+# In which no channel has a larger standard deviation, that has one colour and many levels of alpha,
+# as a shadow.
+_ALIKE = 10.0
 # The palette of a frame serves for the next if that is off by no more than so many times as much.
 _SERVES = 1.15
 
@@ -81,14 +91,11 @@ class _Palette:
 
     def laid_on(self, image: Image.Image) -> Image.Image:
         """Return `image` (RGB) in the nearest of these colours."""
-        found = image.quantize(palette=self.guide, dither=Image.Dither.NONE)
+        laid = image.quantize(palette=self.guide, dither=Image.Dither.NONE)
         if self.corrections is not None:
-            found.putpalette(_GREYS)
-            pairs = Image.merge("LA", (found.convert("L"), _bits(image))).tobytes()
-            numbers = Image.frombytes("I;16", image.size, pairs).convert("I")
-            found = numbers.point(self.corrections, "L").convert("P")
-        found.putpalette(_flat(self.colours))
-        return found
+            laid = _looked_up(_indexes(laid), _bits(image), self.corrections)
+        laid.putpalette(_flat(self.colours))
+        return laid
 
     def dithered_on(self, image: Image.Image) -> Image.Image:
         """Return `image` (RGB) in these colours such that those nearby are right together."""
@@ -129,7 +136,7 @@ class Palettes:
 
     def paletted(self, image: Image.Image) -> Image.Image:
         """Return `image` (L or RGB) with a palette."""
-        return self._paletted(image, self._most, None)
+        return self._paletted(image, None, self._most)
 
     def paletted_in_part(
         self, image: Image.Image, seen: Image.Image | None, *, reserve: bool = False
@@ -140,25 +147,65 @@ class Palettes:
           seen: 255 where `image` is, and 0 where it is transparent; None if it is so nowhere. Then
             there is no such colour, unless it is to be reserved.
         """
-        # Through a mask of bits it is pasted in a third of the time.
-        hidden = seen and ImageChops.invert(seen).convert("1", dither=Image.Dither.NONE)
-        if not reserve and not (hidden and hidden.getbbox()):
-            return self.paletted(image), None
         veil = None
-        if seen and hidden and seen.getbbox():
+        if seen and seen.getextrema() != (255, 255):
             # What is not seen must not take a colour away from what is.
-            image = image.convert("RGB")
-            veil = _Veil(seen, hidden, _a_colour(image, seen))
-            image.paste(veil.colour, mask=hidden)
-        image = self._paletted(image, self._most - 1, veil)
+            image, veil = _veiled(image, seen)
+        elif not reserve:
+            return self.paletted(image), None
+        image = self._paletted(image, veil, self._most - 1)
         palette = image.getpalette() or []
         transparent = len(palette) // 3
         image.putpalette([*palette, 0, 0, 0])
-        if hidden:
-            image.paste(transparent, mask=hidden)
+        if veil:
+            image.paste(transparent, mask=veil.hidden)
         return image, transparent
 
-    def _paletted(self, image: Image.Image, most: int, veil: _Veil | None) -> Image.Image:
+    def paletted_with_alpha(self, image: Image.Image) -> Image.Image:
+        """Return `image` (LA or RGBA), some of it translucent, with a palette that has alpha."""
+        image, alpha = image.convert("RGBA"), image.getchannel("A")
+        image.paste((0, 0, 0, 0), mask=_between(alpha, 0, 0))
+        few = image.getcolors(_COUNTABLE)
+        if few and len(few) <= self._most:
+            return _exact(image, [cast("_Rgba", colour) for _, colour in few])
+        if self._most < _FOR_ALPHA:
+            return image.quantize(self._most, Image.Quantize.FASTOCTREE)
+        collage = _Collage(image.size)
+        numbers = alpha.histogram()
+        if numbers[0]:
+            # An octree would have it a little visible, like what it takes for the same.
+            collage.add(Image.new("P", image.size), [(0, 0, 0, 0)])
+        if numbers[255]:
+            left = self._most - len(collage.colours)
+            opaque, translucent = math.sqrt(numbers[255]), math.sqrt(sum(numbers[1:255]))
+            for_edges = max(
+                min(_EDGES, (left + 1) // 2), int(left * translucent / (opaque + translucent))
+            )
+            self._add_opaque(collage, image, left - for_edges)
+        seen = _between(alpha, 1, 254)
+        left = self._most - len(collage.colours)
+        statistics = ImageStat.Stat(image.convert("RGB"), seen)
+        if max(statistics.stddev) < _ALIKE:
+            red, green, blue = statistics.median
+            layers = _layers(numbers, left)
+            lasts = [layer[-1] for layer in layers]
+            places = alpha.point([bisect_left(lasts, level) for level in range(256)])
+            means = (_mean(layer, numbers) for layer in layers)
+            collage.add(places, [(red, green, blue, mean) for mean in means], seen)
+        else:
+            image.paste(_a_colour(image, seen), mask=_hidden(seen))
+            laid = image.quantize(left, Image.Quantize.FASTOCTREE)
+            levels = iter(laid.getpalette("RGBA") or [])
+            collage.add(laid, list(zip(levels, levels, levels, levels, strict=True)), seen)
+        return collage.finished()
+
+    def _add_opaque(self, collage: _Collage, image: Image.Image, most: int) -> None:
+        seen = _between(image.getchannel("A"), 255, 255)
+        laid = self._paletted(*_veiled(image.convert("RGB"), seen), most)
+        colours = [(*colour, 255) for colour in _triples(laid.getpalette() or [])]
+        collage.add(laid, colours, seen)
+
+    def _paletted(self, image: Image.Image, veil: _Veil | None, most: int) -> Image.Image:
         if image.mode == "L" and most == 256:
             return image.convert("P")
         image = image.convert("RGB")
@@ -188,16 +235,80 @@ class Palettes:
         return _FRAME if self._film else _STILL
 
 
-def paletted_with_alpha(image: Image.Image, colours: int) -> Image.Image:
-    """Return `image` (LA or RGBA) with a palette of colours that may be translucent."""
-    return image.convert("RGBA").quantize(colours, Image.Quantize.FASTOCTREE)
+def _exact(image: Image.Image, colours: list[_Rgba]) -> Image.Image:
+    """Return `image` (RGBA), which has these colours, with a palette of them."""
+    opaque = image.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT)
+    places = {colour: place for place, colour in enumerate(_triples(opaque.getpalette() or []))}
+    table = bytearray(2**16)
+    for index, (*colour, alpha) in enumerate(colours):
+        table[alpha << 8 | places[cast("_Rgb", tuple(colour))]] = index
+    result = _looked_up(_indexes(opaque), image.getchannel("A"), bytes(table))
+    result.putpalette([level for colour in colours for level in colour], "RGBA")
+    return result
 
 
-def _a_colour(image: Image.Image, seen: Image.Image) -> _Rgb:
-    """Return the colour of one pixel of `image` (RGB) that is seen."""
+class _Collage:
+    """A picture with a palette, to which one part after another adds its colours."""
+
+    def __init__(self, size: Size) -> None:
+        self.colours: list[_Rgba] = []
+        self._image = Image.new("P", size)
+
+    def add(self, part: Image.Image, colours: list[_Rgba], seen: Image.Image | None = None) -> None:
+        """Add these colours, and the part, which tells which it has, where it is seen."""
+        first = len(self.colours)
+        moved = part.point([min(first + index, 255) for index in range(256)])
+        self._image.paste(moved, mask=seen)
+        self.colours += colours
+
+    def finished(self) -> Image.Image:
+        """Return it."""
+        self._image.putpalette([level for colour in self.colours for level in colour], "RGBA")
+        return self._image
+
+
+def _between(alpha: Image.Image, first: int, last: int) -> Image.Image:
+    """Return 255 where alpha is one of these levels, and 0 elsewhere."""
+    return alpha.point([255 * (first <= level <= last) for level in range(256)])
+
+
+def _layers(numbers: list[int], most: int) -> list[list[int]]:
+    """Return the levels of what is translucent in no more groups than that."""
+    levels = [level for level in range(1, 255) if numbers[level]]
+    if len(levels) <= most:
+        return [[level] for level in levels]
+    weights = [math.sqrt(numbers[level]) for level in levels]
+    ends = itertools.accumulate(weights)
+    middles = (end - weight / 2 for end, weight in zip(ends, weights, strict=True))
+    layers: defaultdict[int, list[int]] = defaultdict(list)
+    for level, middle in zip(levels, middles, strict=True):
+        layers[int(middle / sum(weights) * most)].append(level)
+    return list(layers.values())
+
+
+def _mean(levels: list[int], numbers: list[int]) -> int:
+    number = sum(numbers[level] for level in levels)
+    return round(sum(level * numbers[level] for level in levels) / number)
+
+
+def _veiled(image: Image.Image, seen: Image.Image) -> tuple[Image.Image, _Veil]:
+    """Return `image` as RGB in which what is not seen has the colour of something that is."""
+    image = image.convert("RGB")
+    veil = _Veil(seen, _hidden(seen), cast("_Rgb", _a_colour(image, seen)))
+    image.paste(veil.colour, mask=veil.hidden)
+    return image, veil
+
+
+def _hidden(seen: Image.Image) -> Image.Image:
+    """Return where it is not seen; as bits, through which is pasted in a third of the time."""
+    return ImageChops.invert(seen).convert("1", dither=Image.Dither.NONE)
+
+
+def _a_colour(image: Image.Image, seen: Image.Image) -> tuple[int, ...]:
+    """Return the colour of one pixel of `image` (RGB or RGBA) that is seen."""
     _, top, _, _ = seen.getbbox() or (0, 0, 0, 0)
     left, _, _, _ = seen.crop((0, top, seen.width, top + 1)).getbbox() or (0, 0, 0, 0)
-    return cast("_Rgb", image.getpixel((left, top)))
+    return cast("tuple[int, ...]", image.getpixel((left, top)))
 
 
 def _counted(image: Image.Image, most: int) -> Counter[_Rgb] | None:
@@ -261,7 +372,7 @@ def _frequent(counts: Counter[_Rgb], most: int) -> list[_Rgb]:
 
 def _clusters(counts: Mapping[_Rgb, int], most: int, size: int) -> tuple[list[_Rgb], list[int]]:
     """Return colours that stand for all these, and for each of these which one stands for it."""
-    if not counts:
+    if not counts or not most:
         return [], []
     power = _RARE if most >= _MANY else 1.0
     weights = [number**power for number in counts.values()]
@@ -283,22 +394,29 @@ def _triples(flat: list[int]) -> list[_Rgb]:
 
 
 def _for_drawing(counts: Counter[_Rgb], most: int, size: int) -> _Palette:
-    frequent = _frequent(counts, most)
-    others = {colour: n for colour, n in counts.items() if colour not in frequent}
-    means, clusters = _clusters(others, most - len(frequent), size)
-    members: defaultdict[int, Counter[_Rgb]] = defaultdict(Counter)
-    for (colour, number), cluster in zip(others.items(), clusters, strict=True):
-        members[cluster][colour] = number
-    exact, mixed = frequent, []
-    for cluster, those in members.items():
-        colour, number = those.most_common(1)[0]
-        if 2 * number >= those.total():
-            exact.append(colour)
-        else:
-            mixed.append(means[cluster])
-    colours = exact + mixed
-    guide = _guide(exact, mixed)
+    exact = _frequent(counts, most)
+    exact += _typical(_except(counts, exact), most - len(exact), size)
+    others, _ = _clusters(_except(counts, exact), most - len(exact), size)
+    colours, guide = exact + others, _guide(exact, others)
     return _Palette(colours, guide, _corrections(counts, colours, guide))
+
+
+def _except(counts: Counter[_Rgb], these: list[_Rgb]) -> Counter[_Rgb]:
+    return counts - Counter({colour: counts[colour] for colour in these})
+
+
+def _typical(counts: Counter[_Rgb], most: int, size: int) -> list[_Rgb]:
+    """Return the colours that most of a cluster has."""
+    clusters: defaultdict[int, Counter[_Rgb]] = defaultdict(Counter)
+    _, places = _clusters(counts, most, size)
+    for (colour, number), place in zip(counts.items(), places, strict=True):
+        clusters[place][colour] = number
+    modes = (cluster.most_common(1)[0] for cluster in clusters.values())
+    return [
+        colour
+        for (colour, number), cluster in zip(modes, clusters.values(), strict=True)
+        if 2 * number >= cluster.total()
+    ]
 
 
 def _guide(exact: list[_Rgb], others: list[_Rgb]) -> Image.Image:
@@ -315,6 +433,25 @@ def _holding(palette: list[int]) -> Image.Image:
 
 def _flat(colours: list[_Rgb]) -> list[int]:
     return [level for colour in colours for level in colour]
+
+
+def _looked_up(lower: Image.Image, upper: Image.Image, table: bytes) -> Image.Image:
+    """Return, as indexes, what the table has for each pair of bytes (L)."""
+    result = Image.new("P", lower.size)
+    # In bands, since in between it takes ten times as much memory.
+    height = max(1, _BAND // lower.width)
+    for top in range(0, lower.height, height):
+        box = 0, top, lower.width, min(top + height, lower.height)
+        pairs = Image.merge("LA", (lower.crop(box), upper.crop(box)))
+        numbers = Image.frombytes("I;16", pairs.size, pairs.tobytes()).convert("I")
+        result.paste(numbers.point(table, "L"), box)
+    return result
+
+
+def _indexes(image: Image.Image) -> Image.Image:
+    """Return which colour of its palette each pixel has, as levels of grey."""
+    image.putpalette(_GREYS)
+    return image.convert("L")
 
 
 def _bits(image: Image.Image) -> Image.Image:

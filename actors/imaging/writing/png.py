@@ -9,7 +9,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from actors.imaging.writing.draft import Draft
 from actors.imaging.writing.memory import written
-from actors.imaging.writing.palette import Palettes, paletted_with_alpha
+from actors.imaging.writing.palette import Palettes
 
 # Photographs are faster to write, and no larger, when only runs are looked for; drawings and text
 # can be ten times smaller when more is.
@@ -46,7 +46,7 @@ def _reduced(image: Image.Image, colours: int) -> tuple[Image.Image, int | None]
     levels = {level for level, number in enumerate(alpha.histogram()) if number}
     if levels <= {0, 255}:
         return Palettes(colours).paletted_in_part(image.convert(image.mode[:-1]), alpha)
-    return paletted_with_alpha(image, colours), None
+    return Palettes(colours).paletted_with_alpha(image), None
 
 
 def _fast(image: Image.Image) -> dict[str, int]:
