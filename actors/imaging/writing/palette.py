@@ -32,8 +32,8 @@ _Rgb = tuple[int, int, int]
 _Rgba = tuple[int, int, int, int]
 
 # A drawing has no more colours than this, and each of them is looked at. Who knows Pillow's hash
-# table can choose colours that it finds slowly: 16,000 of them took a second, so many 50 ms.
-_FEW = 2**11
+# table can choose colours that it finds slowly: 16,000 of them took a second, so many 0.1 s.
+_FEW = 2**10
 # Pillow counts up to so many quickly, whatever they are; up to fewer it can take three times as
 # long.
 _COUNTABLE = 2**14
@@ -214,20 +214,28 @@ class Palettes:
             return image.quantize(most, Image.Quantize.MEDIANCUT)
         if counts and len(counts) <= _FEW:
             palette = _for_drawing(_without(counts, veil), most, self._size)
+        elif self._film:
+            return self._laid_as_before(image, veil, most)
         else:
-            if self._before and len(self._before[0].colours) <= most:
-                palette, before = self._before
-                laid = palette.laid_on(image)
-                if _fit(image, laid, veil).square <= _SERVES * before:
-                    return laid
-            palette = _for_photograph(image, most, self._size, veil)
+            palette = _for_photograph(image, veil, most, self._size)
         laid = palette.laid_on(image)
-        fit = _fit(image, laid, veil)
-        if self._film:
-            self._before = palette, fit.square
-        elif fit.square > _CLOSE and fit.exact < _EXACT:
-            inexact = fit.difference.convert("L", _ANY).convert("1", dither=Image.Dither.NONE)
-            laid.paste(palette.dithered_on(image), mask=inexact)
+        if not self._film:
+            fit = _fit(image, laid, veil)
+            if fit.square > _CLOSE and fit.exact < _EXACT:
+                inexact = fit.difference.convert("L", _ANY).convert("1", dither=Image.Dither.NONE)
+                laid.paste(palette.dithered_on(image), mask=inexact)
+        return laid
+
+    def _laid_as_before(self, image: Image.Image, veil: _Veil | None, most: int) -> Image.Image:
+        """Return a frame in the palette of the one before, or in another that suits it better."""
+        if self._before:
+            palette, square = self._before
+            laid = palette.laid_on(image)
+            if len(palette.colours) <= most and _fit(image, laid, veil).square <= _SERVES * square:
+                return laid
+        palette = _for_photograph(image, veil, most, self._size)
+        laid = palette.laid_on(image)
+        self._before = palette, _fit(image, laid, veil).square
         return laid
 
     @property
@@ -326,7 +334,7 @@ def _fit(image: Image.Image, laid: Image.Image, veil: _Veil | None) -> _Fit:
     return _Fit(difference, difference.convert("L", _MEAN).histogram(veil.seen if veil else None))
 
 
-def _for_photograph(image: Image.Image, most: int, size: int, veil: _Veil | None) -> _Palette:
+def _for_photograph(image: Image.Image, veil: _Veil | None, most: int, size: int) -> _Palette:
     if veil:
         share = veil.seen.histogram()[255] / (image.width * image.height)
         size = round(size * min(_LARGER, 1 / share))
@@ -340,6 +348,9 @@ def _for_photograph(image: Image.Image, most: int, size: int, veil: _Veil | None
         cells -= Counter({_cell(veil.colour): veil.hidden.histogram()[255]})
     cells -= Counter({_cell(colour): colours[colour] for colour in frequent})
     others, _ = _clusters(cells, most - len(frequent), size)
+    if veil and not frequent and not others:
+        # What is seen is so little that none of it is in the sample.
+        others = [veil.colour]
     return _Palette(frequent + others, _guide(frequent, others), None)
 
 
