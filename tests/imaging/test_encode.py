@@ -281,13 +281,6 @@ def test_a_grey_gif_keeps_all_its_levels():
     assert (pixels(written(ramp, "gif"), "L") == np.asarray(ramp)).all()
 
 
-@pytest.mark.parametrize(("colours", "most"), [(256, 7.7), (64, 11.5), (16, 19)])
-def test_each_pixel_gets_a_near_colour(colours, most):
-    image = photograph(160, 120)
-
-    assert np.abs(pixels(written(image, "gif", colors=colours)) - pixels_of(image)).mean() < most
-
-
 def test_a_palette_makes_a_png_smaller():
     image = photograph(160, 120)
 

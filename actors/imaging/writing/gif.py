@@ -16,7 +16,7 @@ from actors.imaging.modes import has_alpha
 from actors.imaging.writing.draft import Draft
 from actors.imaging.writing.film import Timing
 from actors.imaging.writing.memory import written
-from actors.imaging.writing.palette import paletted_in_part
+from actors.imaging.writing.palette import Palettes
 
 _MOST_COLOURS = 256
 _MOST = 2**16 - 1
@@ -140,12 +140,13 @@ def _around(box: Box, other: Box) -> Box:
 
 def _blocks(patches: Iterable[_Patch], colours: int, timing: Timing | None) -> Iterator[bytes]:
     delays = _hundredths(timing.durations) if timing else itertools.repeat(0)
+    palettes = Palettes(colours, film=timing is not None)
     general = b""
     for patch, delay in zip(patches, delays, strict=False):
         # Some decoders, such as Pillow's, have no transparency if the first frame has none, and
         # clear to an opaque colour if the one that is cleared has none.
-        image, transparent = paletted_in_part(
-            patch.colours, patch.drawn, colours, reserve=patch.reserve
+        image, transparent = palettes.paletted_in_part(
+            patch.colours, patch.drawn, reserve=patch.reserve
         )
         palette = _table(image)
         if not general:

@@ -12,7 +12,7 @@ from actors.imaging.modes import has_alpha
 from actors.imaging.writing.draft import Draft
 from actors.imaging.writing.film import Reel, Timing
 from actors.imaging.writing.memory import written
-from actors.imaging.writing.palette import paletted, paletted_in_part, paletted_with_alpha
+from actors.imaging.writing.palette import Palettes
 
 # Photographs are faster to write, and no larger, when only runs are looked for; drawings and text
 # can be ten times smaller when more is.
@@ -73,12 +73,12 @@ def _about(draft: Draft) -> dict[str, object]:
 
 def _reduced(image: Image.Image, colours: int) -> tuple[Image.Image, int | None]:
     if not has_alpha(image):
-        return paletted(image, colours), None
+        return Palettes(colours).paletted(image), None
     alpha = image.getchannel("A")
     levels = {level for level, number in enumerate(alpha.histogram()) if number}
     if levels <= {0, 255}:
-        return paletted_in_part(image.convert(image.mode[:-1]), alpha, colours)
-    return paletted_with_alpha(image, colours), None
+        return Palettes(colours).paletted_in_part(image.convert(image.mode[:-1]), alpha)
+    return Palettes(colours).paletted_with_alpha(image), None
 
 
 def _fast(image: Image.Image) -> Mapping[str, int]:
