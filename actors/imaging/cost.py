@@ -145,12 +145,15 @@ def cost_of(size_bytes: int, facts: Facts, draft: int, works: Sequence[Work]) ->
       draft: by how much each edge is divided when its first frame is decoded.
     """
     bill = _Bill(_FIXED + _COPIES * size_bytes)
-    if not all(work.moves for work in works):
+    films = [work for work in works if work.moves]
+    if len(films) < len(works):
         _read(bill, size_bytes, facts, draft)
+    if films:
+        _play(bill, size_bytes, facts, films)
     for work in works:
         held = bill.held
         if work.moves:
-            _film(bill, size_bytes, facts, work)
+            _write(bill, facts, work, facts.frames)
         else:
             _still(bill, facts, draft, work)
         # A finished file seldom has more than a byte for each of its pixels.
@@ -203,21 +206,22 @@ def _still(bill: _Bill, facts: Facts, draft: int, work: Work) -> None:
     _write(bill, facts, work, 1)
 
 
-def _film(bill: _Bill, size_bytes: int, facts: Facts, work: Work) -> None:
+def _play(bill: _Bill, size_bytes: int, facts: Facts, films: Sequence[Work]) -> None:
     """Count what becomes of all frames, of which only those that are finished are kept."""
-    canvas = facts.width * facts.height
+    canvas, frames = facts.width * facts.height, facts.frames
     rate = _PLAYING[facts.format]
-    frames = facts.frames
     bill.take(0, rate.time * canvas * frames + rate.time_of_a_byte * size_bytes)
-    finished = _PIXEL * work.ahead.size[0] * work.ahead.size[1] * frames
+    for film in films:
+        bill.hold(_PIXEL * film.ahead.size[0] * film.ahead.size[1] * frames)
     held = bill.held
-    bill.hold(finished + rate.memory * canvas)
-    seen = _see(bill, facts, (facts.width, facts.height), work.window, frames)
-    bill.hold(_PIXEL * seen)
-    _operate(bill, work.ahead, frames)
+    bill.hold(rate.memory * canvas + sum(_kept(film.ahead) for film in films))
+    for film in films:
+        alone = bill.held
+        seen = _see(bill, facts, (facts.width, facts.height), film.window, frames)
+        bill.hold(_PIXEL * seen)
+        _operate(bill, film.ahead, frames)
+        bill.held = alone
     bill.held = held
-    bill.hold(finished)
-    _write(bill, facts, work, frames)
 
 
 def _see(
@@ -243,13 +247,15 @@ def _see(
 
 def _operate(bill: _Bill, ahead: Foresight, frames: int) -> None:
     """Count all steps; of each, what it is given is counted by then."""
-    if frames > 1:
-        for step, before, after in ahead.stages:
-            bill.hold(step.rate.kept * _larger(before, after))
     for number, (step, before, after) in enumerate(ahead.stages):
         given = _PIXEL * before[0] * before[1] if number else 0
         pixels = _larger(before, after)
         bill.take(given + step.rate.memory * pixels, step.rate.time * pixels * frames)
+
+
+def _kept(ahead: Foresight) -> float:
+    """Return what steps are done with, and need for the next frame."""
+    return sum(step.rate.kept * _larger(before, after) for step, before, after in ahead.stages)
 
 
 def _larger(before: Size, after: Size) -> int:

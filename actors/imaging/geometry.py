@@ -7,6 +7,7 @@ from typing import TypeAlias
 from PIL import Image
 
 from actors.imaging.facts import Size
+from actors.imaging.modes import premultiplied
 
 # Left, upper, right and lower edge: as Pillow takes them, and as they are reckoned with. A rounding
 # error would be enough to be outside of a picture, which Pillow refuses.
@@ -22,7 +23,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
 
 # A picture far larger than its target is averaged down to this multiple of it, then resampled; but
 # by no more than this, beyond which Pillow's sums lose whole levels and in the end overflow.
@@ -64,17 +64,13 @@ def scale(image: Image.Image, size: Size, box: Box | None = None) -> Image.Image
     mode = image.mode
     # What is transparent has a colour too. Premultiplied, it cannot bleed into its neighbours.
     # (Pillow would see to that by itself, but then ignores the gap.)
-    image = _in_mode(image, _PREMULTIPLIED.get(mode, mode))
+    image = premultiplied(image)
     left, top, right, bottom = box or whole
     factor = max((right - left) / size[0], (bottom - top) / size[1])
     gap = max(_REDUCING_GAP, factor / _MOST_AVERAGED)
     scaled = image.resize(size, Image.Resampling.LANCZOS, box, gap)
-    return _in_mode(scaled, mode)
-
-
-def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     # Pillow copies what is in the mode already.
-    return image if image.mode == mode else image.convert(mode)
+    return scaled if scaled.mode == mode else scaled.convert(mode)
 
 
 def cut(image: Image.Image, box: Box | Part) -> Image.Image:

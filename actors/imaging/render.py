@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -11,12 +12,12 @@ from typing import Literal, cast
 
 from PIL import Image
 
-from actors.imaging.album import Album
+from actors.imaging.album import EMPTY, Album
 from actors.imaging.colour import to_srgb
 from actors.imaging.course import Course, Stopped, go_on, repeat
 from actors.imaging.decode import Decoded
 from actors.imaging.encode import Timing, encode
-from actors.imaging.errors import ImageTooLarge
+from actors.imaging.errors import ImageTooLarge, ImpossibleRecipe
 from actors.imaging.expect import check
 from actors.imaging.facts import DEFAULT_LIMITS, NO_LIMITS, Facts, Format, Limits, Size, as_turned
 from actors.imaging.geometry import Part, confined, cut, scale, unturned, upright
@@ -116,8 +117,28 @@ def _render(
         for output in recipe.outputs
     )
     source = Source(original, facts, [work.wanted for work in works if not work.moves])
+    made: list[Made] = []
     # What one of them holds is let go of before the next one begins.
-    return tuple(works.popleft().finish(source) for _ in recipe.outputs)
+    while works:
+        if works[0].moves and not works[0].is_played:
+            _play(source, _together(works, limits))
+        made.append(works.popleft().finish(source))
+    return tuple(made)
+
+
+def _together(works: Iterable[_Work], limits: Limits) -> list[_Work]:
+    """Return the first of the films that are still to be played, and more if there is room."""
+    films = [work for work in works if work.moves and not work.is_played]
+    room = itertools.accumulate(film.pixels for film in films)
+    fitting = sum(1 for pixels in room if pixels <= limits.max_total_pixels)
+    return films[: max(1, fitting)]
+
+
+def _play(source: Source, films: list[_Work]) -> None:
+    """Decode every frame once, for all of `films`."""
+    for decoded, duration in source.frames():
+        for film in films:
+            film.take(decoded, duration)
 
 
 class _Work:
@@ -141,6 +162,9 @@ class _Work:
         self._turned = 1 if any(isinstance(s, _TURNS) for s in output.operations) else turned
         self._was_cmyk = False
         self._course = Course(steps_of(output), facts.size_as_shown, limits, album, name)
+        self._frames: list[Image.Image] = []
+        self._durations: list[int] = []
+        self._steps: list[Apply] = []
 
     @property
     def moves(self) -> bool:
@@ -152,19 +176,48 @@ class _Work:
         """At least how large the original must be decoded."""
         return wanted(self._course.window, self._facts)
 
+    @property
+    def pixels(self) -> int:
+        """At most how many pixels all finished frames have together; 0 if a step does not fit."""
+        steps, size = steps_of(self._output), self._facts.size_as_shown
+        try:
+            width, height = Course(steps, size, self._limits, EMPTY).foresee().size
+        except ImpossibleRecipe:
+            return 0
+        return width * height * self._facts.frames
+
+    @property
+    def is_played(self) -> bool:
+        """Whether it has taken all frames of a film."""
+        return len(self._frames) == self._facts.frames
+
+    def take(self, decoded: Decoded, duration: int) -> None:
+        """Make the next frame of a film, which is shown for so many milliseconds."""
+        go_on(self._stopped)
+        image = self._seen(decoded)
+        if self._frames:
+            image = repeat(self._steps, image, self._stopped)
+        else:
+            image = self._course.begin(image, self._stopped, self._steps)
+            with naming(self._output):
+                check_frames(image.size, self._facts.frames, self._limits)
+        self._frames.append(image)
+        self._durations.append(duration)
+        if self.is_played:
+            self._steps.clear()  # They can hold as much as the frames.
+
     def finish(self, source: Source) -> Made:
-        """Return the finished output."""
+        """Return the finished output; a film must have been played before."""
         go_on(self._stopped)
         if self.moves:
-            frames, durations = self._frames(source)
-            timing = Timing(tuple(durations), self._facts.loops)
-        else:
-            seen = self._seen(source.still_for(self.wanted))
-            frames, timing = [self._course.begin(seen, self._stopped)], None
+            timing = Timing(tuple(self._durations), self._facts.loops)
+            return self._written(source, self._frames, timing)
+        seen = self._seen(source.still_for(self.wanted))
+        still = self._course.begin(seen, self._stopped)
         go_on(self._stopped)
         if self._output.format == "json":
-            return self._described(source, frames[0])
-        return self._written(source, frames, timing)
+            return self._described(source, still)
+        return self._written(source, [still], None)
 
     def _described(self, source: Source, image: Image.Image) -> Made:
         # That a small copy is described is nobody's wish.
@@ -218,24 +271,6 @@ class _Work:
     def _keeps_colours(self) -> bool:
         """Whether the numbers of the original stay as they are, so that its profile fits them."""
         return self._output.profile != "srgb" and not self._was_cmyk
-
-    def _frames(self, source: Source) -> tuple[list[Image.Image], list[int]]:
-        """Return every frame, and for how many milliseconds each is shown."""
-        images: list[Image.Image] = []
-        durations: list[int] = []
-        steps: list[Apply] = []
-        for decoded, duration in source.frames():
-            go_on(self._stopped)
-            image = self._seen(decoded)
-            if images:
-                image = repeat(steps, image, self._stopped)
-            else:
-                image = self._course.begin(image, self._stopped, steps)
-                with naming(self._output):
-                    check_frames(image.size, self._facts.frames, self._limits)
-            images.append(image)
-            durations.append(duration)
-        return images, durations
 
     def _seen(self, decoded: Decoded) -> Image.Image:
         """Return what can be seen of a frame through the window: upright and in its colours."""

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from PIL import Image, ImageChops, ImageMath
 
 from actors.imaging.facts import Size
+from actors.imaging.modes import has_alpha, is_coloured
 
 _STEP = 4
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
@@ -42,7 +43,7 @@ def ssim(one: Image.Image, other: Image.Image) -> float:
       one: in one of the modes L, LA, RGB and RGBA.
       other: of the same size, in any of these modes.
     """
-    grounds = (_BLACK, _WHITE) if {one.mode, other.mode} & {"LA", "RGBA"} else (_BLACK,)
+    grounds = (_BLACK, _WHITE) if has_alpha(one) or has_alpha(other) else (_BLACK,)
     recoloured = _recoloured(one, other)
     return min(
         _ssim(_luminance(one, ground), _luminance(other, ground), recoloured) for ground in grounds
@@ -55,7 +56,7 @@ def _luminance(image: Image.Image, ground: int) -> Image.Image:
 
 def _recoloured(one: Image.Image, other: Image.Image) -> Image.Image:
     """Return by how much the colours differ in each window, squared."""
-    if {one.mode, other.mode} <= {"L", "LA"}:
+    if not (is_coloured(one) or is_coloured(other)):
         return Image.new("F", _windows(one.size))
     blue, red = map(ImageChops.difference, _chroma(one), _chroma(other))
     larger = ImageChops.lighter(blue, red).reduce(min(2, *one.size))
@@ -72,7 +73,7 @@ def _chroma(image: Image.Image) -> Iterator[Image.Image]:
 
 def _on(ground: int, plane: Image.Image, image: Image.Image) -> Image.Image:
     """Return a plane of `image` as it is seen on a ground of this level."""
-    if image.mode not in {"LA", "RGBA"}:
+    if not has_alpha(image):
         return plane
     canvas = Image.new("L", image.size, ground)
     canvas.paste(plane, mask=image.getchannel("A"))

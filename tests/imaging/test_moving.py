@@ -1,16 +1,18 @@
 """Animations: every frame is treated alike, and what moves goes on moving as it did."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from actors.imaging import source
 from actors.imaging.decode import frames
 from actors.imaging.encode import Timing, encode
 from actors.imaging.errors import ImpossibleRecipe, RenderStopped
 from actors.imaging.expect import Expect
-from actors.imaging.facts import Limits
+from actors.imaging.facts import DEFAULT_LIMITS, Limits
 from actors.imaging.inspect import inspect
 from actors.imaging.operations.covering import Border, Redact, Round
 from actors.imaging.operations.cropping import Crop, Trim
@@ -267,6 +269,42 @@ def test_stills_and_films_are_made_of_one_original():
 
     assert [each.frames for each in results] == [3, 1, 1, 3]
     assert [each.format for each in results] == ["webp", "jpeg", "json", "gif"]
+
+
+def watch(monkeypatch):
+    """Return a list that grows each time an original is played."""
+    played = []
+
+    def playing(*of):
+        played.append(of)
+        return frames(*of)
+
+    monkeypatch.setattr(source, "frames", playing)
+    return played
+
+
+def test_films_of_one_original_are_decoded_together(monkeypatch):
+    played = watch(monkeypatch)
+    outputs = tuple(
+        Output(name=kind, operations=(Resize(20, 15),), format=kind) for kind in ("gif", "webp")
+    )
+
+    together = render(animated("gif", squares()), Recipe(outputs))
+
+    assert len(played) == 1
+    alone = [render(animated("gif", squares()), Recipe((output,)))[0] for output in outputs]
+    assert [each.data for each in together] == [each.data for each in alone]
+
+
+def test_films_that_would_take_too_much_together_are_decoded_one_after_another(monkeypatch):
+    played = watch(monkeypatch)
+    outputs = tuple(Output(name=f"n{n}", operations=(Resize(30, 20),)) for n in range(5))
+    limits = replace(DEFAULT_LIMITS, max_total_pixels=2 * 3 * 30 * 20)
+
+    results = render(animated("gif", squares()), Recipe(outputs), limits)
+
+    assert len(played) == 3
+    assert [each.frames for each in results] == [3] * 5
 
 
 # Limits

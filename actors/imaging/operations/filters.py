@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 from PIL import Image, ImageChops, ImageFilter
 
-from actors.imaging.modes import premultiplied
+from actors.imaging.modes import is_coloured, premultiplied
 from actors.imaging.step import Length, Rate, Scene, Step, in_pixels, resolved
 
 Sigma: TypeAlias = Annotated[
@@ -58,7 +58,7 @@ class Sharpen(Step, frozen=True):
 
     def apply(self, image: Image.Image) -> Image.Image:
         """See `Step`."""
-        colours = image.convert("L" if image.mode in {"L", "LA"} else "RGB")
+        colours = image.convert("RGB" if is_coloured(image) else "L")
         soft = _blurred(image, self.sigma)
         if soft.mode != colours.mode:
             # What is invisible has nothing to say: where it is all around, this changes nothing.

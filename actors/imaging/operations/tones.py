@@ -15,6 +15,7 @@ from PIL import Image
 
 from actors.imaging.album import Album
 from actors.imaging.facts import Size
+from actors.imaging.modes import is_coloured
 from actors.imaging.step import Apply, Color, Fault, Rate, Step, rgba
 
 # What becomes of each of the 256 levels.
@@ -41,7 +42,7 @@ class Grayscale(Step, frozen=True):
 
     def apply(self, image: Image.Image) -> Image.Image:
         """See `Step`."""
-        return image if _is_grey(image) else _with_alpha_of(image, _luminance(image))
+        return _with_alpha_of(image, _luminance(image)) if is_coloured(image) else image
 
 
 class Sepia(Step, frozen=True):
@@ -118,7 +119,7 @@ class Saturation(Step, frozen=True):
 
     def apply(self, image: Image.Image) -> Image.Image:
         """See `Step`."""
-        if _is_grey(image):
+        if not is_coloured(image):
             return image
         return _mixed(image, _saturated(self.factor))
 
@@ -130,7 +131,7 @@ class Hue(Step, frozen=True):
 
     def apply(self, image: Image.Image) -> Image.Image:
         """See `Step`."""
-        if _is_grey(image):
+        if not is_coloured(image):
             return image
         angle = math.radians(self.degrees)
         rows = zip(_saturated(math.cos(angle)), _QUARTER_TURN, strict=True)
@@ -218,14 +219,10 @@ class Opacity(Step, frozen=True):
         """See `Step`."""
         if self.factor == 1:
             return image
-        fainter = image.convert("LA" if _is_grey(image) else "RGBA")
+        fainter = image.convert("RGBA" if is_coloured(image) else "LA")
         dimmed = _curve(lambda level: self.factor * level)
         kept = [*_LEVELS] * (len(fainter.getbands()) - 1)
         return fainter.point([*kept, *dimmed])
-
-
-def _is_grey(image: Image.Image) -> bool:
-    return image.mode in {"L", "LA"}
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -234,7 +231,9 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _luminance(image: Image.Image) -> Image.Image:
     return (
-        image.getchannel("L") if _is_grey(image) else _rgb(image).convert("L", (*_LUMINANCE, 0.0))
+        _rgb(image).convert("L", (*_LUMINANCE, 0.0))
+        if is_coloured(image)
+        else image.getchannel("L")
     )
 
 

@@ -17,7 +17,7 @@ from actors.imaging.album import Album
 from actors.imaging.errors import ImageError, ImpossibleRecipe
 from actors.imaging.facts import Size
 from actors.imaging.geometry import scale
-from actors.imaging.modes import is_grey
+from actors.imaging.modes import is_coloured, is_grey
 from actors.imaging.operations.covering import canvas_of
 from actors.imaging.operations.framing import over
 from actors.imaging.operations.turning import Rotate
@@ -169,7 +169,7 @@ class Watermark(Step, frozen=True):
         except ImageError as error:
             raise ImpossibleRecipe("the image that is its mark cannot be read") from error
         # A copy in any case.
-        mark = mark.convert("LA" if mark.mode in {"L", "LA"} else "RGBA")
+        mark = mark.convert("RGBA" if is_coloured(mark) else "LA")
         mark = Rotate(self.angle).apply(mark)
         mark.putalpha(_faded(mark.getchannel("A"), self.opacity))
         return mark

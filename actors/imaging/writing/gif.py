@@ -12,6 +12,7 @@ from PIL.GifImagePlugin import GifImageFile
 
 from actors.imaging.facts import Size
 from actors.imaging.geometry import cut
+from actors.imaging.modes import has_alpha
 from actors.imaging.writing.draft import Draft
 from actors.imaging.writing.film import Timing
 from actors.imaging.writing.memory import written
@@ -76,7 +77,7 @@ def write_gif(draft: Draft, _quality: int) -> bytes:
 
 
 def _picture(frame: Image.Image) -> _Picture:
-    if frame.mode in {"LA", "RGBA"}:
+    if has_alpha(frame):
         return _Picture(frame.convert(frame.mode[:-1]), frame.getchannel("A"))
     return _Picture(frame, None)
 
