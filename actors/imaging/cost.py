@@ -214,7 +214,7 @@ def _play(bill: _Bill, size_bytes: int, facts: Facts, films: Sequence[Work]) -> 
     for film in films:
         bill.hold(_PIXEL * film.ahead.size[0] * film.ahead.size[1] * frames)
     held = bill.held
-    bill.hold(rate.memory * canvas)
+    bill.hold(rate.memory * canvas + sum(_kept(film.ahead) for film in films))
     for film in films:
         alone = bill.held
         seen = _see(bill, facts, (facts.width, facts.height), film.window, frames)
@@ -247,13 +247,15 @@ def _see(
 
 def _operate(bill: _Bill, ahead: Foresight, frames: int) -> None:
     """Count all steps; of each, what it is given is counted by then."""
-    if frames > 1:
-        for step, before, after in ahead.stages:
-            bill.hold(step.rate.kept * _larger(before, after))
     for number, (step, before, after) in enumerate(ahead.stages):
         given = _PIXEL * before[0] * before[1] if number else 0
         pixels = _larger(before, after)
         bill.take(given + step.rate.memory * pixels, step.rate.time * pixels * frames)
+
+
+def _kept(ahead: Foresight) -> float:
+    """Return what steps are done with, and need for the next frame."""
+    return sum(step.rate.kept * _larger(before, after) for step, before, after in ahead.stages)
 
 
 def _larger(before: Size, after: Size) -> int:

@@ -185,6 +185,8 @@ class _Work:
                 check_frames(image.size, self._facts.frames, self._limits)
         self._frames.append(image)
         self._durations.append(duration)
+        if self.is_played:
+            self._steps.clear()  # They can hold as much as the frames.
 
     def finish(self, source: Source) -> Made:
         """Return the finished output; a film must have been played before."""

@@ -100,10 +100,10 @@ def test_what_a_step_is_done_with_is_gone_before_the_next_one(steps, photo, tmp_
 def test_what_steps_are_done_with_is_there_for_all_frames(kind, steps, tmp_path):
     frames = [photograph(400, 400, seed) for seed in range(10)]
     moving = written(frames[0], "gif", save_all=True, append_images=frames[1:])
-    output = Output(operations=steps, format=kind)
+    outputs = [Output(name=name, operations=steps, format=kind) for name in ("one", "other")]
 
-    said = cost(moving, output).memory
-    took = taken(tmp_path, moving, output)
+    said = cost(moving, *outputs).memory
+    took = taken(tmp_path, moving, *outputs)
 
     assert took <= said <= 4_000_000 + 3 * took
 
