@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from actors.imaging.plan import Plan
     from actors.imaging.recipe import Output as Wanted
+    from actors.imaging.recipe import Recipe
     from actors.storage.ports import ImageRecord, Job, Output, Page
 
 SUBMITTED = "Image processing job submitted"
@@ -50,7 +51,7 @@ class _Receipt(msgspec.Struct):
 
     input_sha256: str | None
     images: dict[str, str]
-    recipe: dict[str, object]
+    recipe: dict[str, object] | None
     versions: dict[str, str]
 
 
@@ -215,9 +216,10 @@ class Answers:
 
 def _asked_size(job: Job) -> tuple[int | None, int | None]:
     """Return the width and the height that were asked for, if it was one operation in pixels."""
-    if not job.operation:
+    recipe = _recipe(job)
+    if not job.operation or recipe is None:
         return None, None
-    step = decode_recipe(job.recipe).outputs[0].operations[0]
+    step = recipe.outputs[0].operations[0]
     width, height = getattr(step, "width", None), getattr(step, "height", None)
     return width if isinstance(width, int) else None, height if isinstance(height, int) else None
 
@@ -229,9 +231,19 @@ def _receipt(job: Job) -> _Receipt | None:
     return _Receipt(job.input_sha256, made.images, _resolved(job), made.versions)
 
 
-def _resolved(job: Job) -> dict[str, object]:
+def _recipe(job: Job) -> Recipe | None:
+    """Return what was to be made; None if it was accepted by a version that allowed more."""
+    try:
+        return decode_recipe(job.recipe)
+    except msgspec.DecodeError:
+        return None
+
+
+def _resolved(job: Job) -> dict[str, object] | None:
     """Return the recipe as a client would send it, with all that was left to the picture."""
-    recipe = decode_recipe(job.recipe)
+    recipe = _recipe(job)
+    if recipe is None:
+        return None
     outputs = [
         _as_made(wanted, output) for wanted, output in zip(recipe.outputs, job.outputs, strict=True)
     ]

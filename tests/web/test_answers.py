@@ -113,6 +113,16 @@ def test_a_receipt_of_an_older_version_is_told(answers):
     assert json.loads(answers.job(job))["receipt"]["images"] == {}
 
 
+def test_a_job_whose_recipe_is_no_more_allowed_is_still_told(answers):
+    recipe = '{"outputs":[{"operations":[{"op":"resize","width":"0%"}]}]}'
+    job = make_job(status="completed", recipe=recipe, receipt='{"versions":{}}', outputs=(OUTPUT,))
+
+    told = json.loads(answers.job(job))
+
+    assert (told["operation"], told.get("width")) == ("thumbnail", None)
+    assert told["receipt"]["recipe"] is None
+
+
 def test_what_does_not_apply_is_null_or_absent(answers):
     told = json.loads(answers.job(make_job(status="pending", started_at=None)))
 
