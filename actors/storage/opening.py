@@ -73,11 +73,18 @@ def view_storage(places: Places) -> Iterator[Storage]:
     Raises:
       StorageUnavailable: if there is none, or one of another version.
     """
-    catalogue = SqliteCatalogue(places.catalogue, "viewer")
-    try:
+    with view_catalogue(places.catalogue) as catalogue:
         yield Storage(
             catalogue, Files(places.inputs, to_look=True), Files(places.outputs, to_look=True)
         )
+
+
+@contextmanager
+def view_catalogue(path: Path) -> Iterator[Catalogue]:
+    """Open the catalogue alone, to look into it. Raises as `view_storage`."""
+    catalogue = SqliteCatalogue(path, "viewer")
+    try:
+        yield catalogue
     finally:
         catalogue.close()
 

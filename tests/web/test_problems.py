@@ -13,6 +13,8 @@ from web.problems import KINDS, MAX_FAULTS, RETRY_AFTER, Fault, Problem, invalid
 # As the HTTP contract lists them, without those of parts that are not there yet.
 CONTRACT = {
     400: {"malformed"},
+    401: {"unauthenticated"},
+    403: {"forbidden"},
     404: {"not_found"},
     405: {"method_not_allowed"},
     408: {"too_slow"},
