@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 LONGEST = 7 * 24 * 60 * 60  # seconds
 SECRET_AGE = 1.0  # seconds until a secret that was renewed is noticed
 MAX_BODY = 1024  # bytes
-_MOMENT = re.compile(r"[0-9]{1,12}")
+_MOMENT = re.compile(r"[1-9][0-9]{0,11}")
 
 
 class Link(NamedTuple):
