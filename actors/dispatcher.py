@@ -118,9 +118,9 @@ class Dispatcher:
                 self._forward(envelope, self._store)
             case Keep() | Foresee():
                 self._forward(envelope, self._surveyor)
-            case Cancel(job_id) | Delete(job_id):
+            case Cancel(job_id, tenant=tenant) | Delete(job_id, tenant=tenant):
                 if self._forward(envelope, self._store):
-                    self._abandon(job_id)
+                    self._abandon(job_id, tenant)
             case _:
                 self._forward(envelope, self._store)
 
@@ -132,9 +132,9 @@ class Dispatcher:
             return False
         return True
 
-    def _abandon(self, job_id: str) -> None:
+    def _abandon(self, job_id: str, tenant: str) -> None:
         for hand in self._hands:
-            if hand.job and hand.job.id == job_id:
+            if hand.job and (hand.job.id, hand.job.tenant) == (job_id, tenant):
                 hand.scope.cancel()
 
     def _drain(self) -> None:

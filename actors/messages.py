@@ -9,13 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from actors.imaging.facts import Facts
 from actors.imaging.made import Made
 from actors.imaging.plan import Plan
 from actors.imaging.recipe import Recipe
 from actors.mailbox import Request
+from actors.storage.credentials import Key
 from actors.storage.ports import ImageRecord, Job, Output, Page, Priority, Query, Tally
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class OfTenant(Request[R]):
+    """What a client asks of its own jobs and images: those of others are not there for it.
+
+    The tenant is nothing for whoever has no key.
+    """
+
+    tenant: str = field(default="", kw_only=True)
+
 
 # --- The Dispatcher -------------------------------------------------------------------------------
 
@@ -56,7 +71,7 @@ class Drain(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class Submit(Request[Job]):
+class Submit(OfTenant[Job]):
     """Accept a job. Once answered, it is on the disk, and will end.
 
     `image` is the bytes, or the id of an image. `operation` is the name of the recipe's only
@@ -72,14 +87,14 @@ class Submit(Request[Job]):
 
 
 @dataclass(frozen=True, slots=True)
-class Find(Request[Job]):
+class Find(OfTenant[Job]):
     """The answer is the job. Errors: `JobNotFound`."""
 
     job_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Await(Request[Job]):
+class Await(OfTenant[Job]):
     """The answer is the job, as soon as it has ended.
 
     Errors: `JobNotFound`, also later; `Draining`, if the service stops before.
@@ -89,14 +104,14 @@ class Await(Request[Job]):
 
 
 @dataclass(frozen=True, slots=True)
-class ListJobs(Request[Page]):
-    """The answer is the page that `query` asks for."""
+class ListJobs(OfTenant[Page]):
+    """The answer is the page that `query` asks for; whose jobs, this message says and not that."""
 
     query: Query
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel(Request[Job]):
+class Cancel(OfTenant[Job]):
     """End a job that has not ended; its result, if any, will never be seen.
 
     Errors: `JobNotFound`, `WrongStatus`.
@@ -106,7 +121,7 @@ class Cancel(Request[Job]):
 
 
 @dataclass(frozen=True, slots=True)
-class Retry(Request[Job]):
+class Retry(OfTenant[Job]):
     """Make a failed or cancelled job pending again.
 
     Errors: `JobNotFound`, `WrongStatus`, `BacklogFull`.
@@ -116,7 +131,7 @@ class Retry(Request[Job]):
 
 
 @dataclass(frozen=True, slots=True)
-class Delete(Request[None]):
+class Delete(OfTenant[None]):
     """Cancel a job if need be, then forget it and its files. Errors: `JobNotFound`."""
 
     job_id: str
@@ -132,7 +147,7 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch(Request[Fetched]):
+class Fetch(OfTenant[Fetched]):
     """The answer is the job, with at most `length` bytes of the output of this name.
 
     Without a name it is the first output.
@@ -157,7 +172,7 @@ class ReadOutput(Request[bytes]):
 
 
 @dataclass(frozen=True, slots=True)
-class FindImage(Request[ImageRecord]):
+class FindImage(OfTenant[ImageRecord]):
     """The answer is what is known of an image. Errors: `ImageNotFound`."""
 
     image_id: str
@@ -176,10 +191,34 @@ class ReadImage(Request[bytes]):
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteImage(Request[None]):
+class DeleteImage(OfTenant[None]):
     """Forget an image; its file stays for as long as a job needs it. Errors: `ImageNotFound`."""
 
     image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindTenant(Request[str]):
+    """The answer is whose a job is: for who may have it without a key. Errors: `JobNotFound`."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindKey(Request[Key]):
+    """The answer is a key, whether it is good or not. Errors: `KeyNotFound`."""
+
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountKeys(Request[int]):
+    """The answer is how many keys there ever were."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnLinkSecret(Request[str]):
+    """The answer is the secret that links are signed with; there is one from then on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +289,7 @@ class Fail(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class KeepImage(Request[ImageRecord]):
+class KeepImage(OfTenant[ImageRecord]):
     """Keep an image for use in many jobs. `described` is JSON. Errors: `StorageFull`."""
 
     data: bytes
@@ -262,7 +301,7 @@ class KeepImage(Request[ImageRecord]):
 
 
 @dataclass(frozen=True, slots=True)
-class Keep(Request[ImageRecord]):
+class Keep(OfTenant[ImageRecord]):
     """Look at an image, and keep it for use in many jobs.
 
     Errors: `Draining` (from the Dispatcher), `ImageError`, `StorageFull`, `StorageUnavailable`.
@@ -272,7 +311,7 @@ class Keep(Request[ImageRecord]):
 
 
 @dataclass(frozen=True, slots=True)
-class Foresee(Request[Plan]):
+class Foresee(OfTenant[Plan]):
     """The answer is what `recipe` would make of an image: the bytes, or the id of one.
 
     Errors: `ImageError`, `ImageNotFound`, `BlobNotFound`, `StorageUnavailable`.

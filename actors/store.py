@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from actors.messages import (
     Claim,
     Complete,
     Count,
+    CountKeys,
     Delete,
     DeleteImage,
     Drain,
@@ -32,7 +34,10 @@ from actors.messages import (
     Fetched,
     Find,
     FindImage,
+    FindKey,
+    FindTenant,
     KeepImage,
+    LearnLinkSecret,
     ListJobs,
     Load,
     ReadImage,
@@ -52,6 +57,7 @@ from actors.storage.ports import (
     NewJob,
     Output,
     Page,
+    Removed,
     StorageError,
     Tally,
 )
@@ -63,6 +69,7 @@ if TYPE_CHECKING:
     from actors.imaging.made import Made
     from actors.mailbox import Envelope, Mailbox
     from actors.orders import Orders
+    from actors.storage.credentials import Key
     from actors.storage.ports import Catalogue, Job, Storage
     from actors.supervision import Activity
 
@@ -142,6 +149,10 @@ class Store:
             ReadImage: self._read_image,
             DeleteImage: self._delete_image,
             KeepImage: self._keep_image,
+            FindTenant: self._find_tenant,
+            FindKey: self._find_key,
+            CountKeys: self._count_keys,
+            LearnLinkSecret: self._learn_link_secret,
             Count: self._count,
             Drain: self._drain,
             Reclaim: self._reclaim,
@@ -185,8 +196,8 @@ class Store:
                     case Claim(limit):
                         self._claim.stand(envelope, limit)
                         self._catalogue.nudge()
-                    case Await(job_id):
-                        work.start_soon(self._await, job_id, envelope)
+                    case Await() as message:
+                        work.start_soon(self._await, message, envelope)
                     case _:
                         await self._wait_for_place(envelope)
                         work.start_soon(self._handle, envelope)
@@ -256,6 +267,7 @@ class Store:
             input=image,
             other_images=message.recipe.needs,
             max_attempts=self._limits.attempts,
+            tenant=message.tenant,
         )
         now = self._now()
         return await self._catalogue.commit(lambda catalogue: catalogue.add(new, now))
@@ -272,54 +284,83 @@ class Store:
             self._accepting -= 1
 
     async def _find(self, message: Find) -> Job:
-        return await self._catalogue.commit(lambda catalogue: catalogue.find(message.job_id))
+        job_id, tenant = message.job_id, message.tenant
+        return await self._catalogue.commit(lambda records: records.find_own(job_id, tenant))
+
+    async def _find_tenant(self, message: FindTenant) -> str:
+        job = await self._catalogue.commit(lambda records: records.find(message.job_id))
+        return job.tenant
+
+    async def _find_key(self, message: FindKey) -> Key:
+        return await self._catalogue.commit(lambda records: records.keys.find(message.key_id))
+
+    async def _count_keys(self, _: CountKeys) -> int:
+        return await self._catalogue.commit(lambda records: records.keys.count())
+
+    async def _learn_link_secret(self, _: LearnLinkSecret) -> str:
+        fresh = secrets.token_hex(32)
+        return await self._catalogue.commit(lambda records: records.keys.link_secret(fresh))
 
     async def _list(self, message: ListJobs) -> Page:
-        return await self._catalogue.commit(lambda catalogue: catalogue.page(message.query))
+        query = replace(message.query, tenant=message.tenant)
+        return await self._catalogue.commit(lambda catalogue: catalogue.page(query))
 
     async def _count(self, _: Count) -> Tally:
         return await self._catalogue.commit(lambda catalogue: catalogue.tally())
 
-    async def _await(self, job_id: str, envelope: Envelope) -> None:
+    async def _await(self, message: Await, envelope: Envelope) -> None:
+        job_id, tenant = message.job_id, message.tenant
         # Before looking, so that no end can slip through between the two.
-        self._waiting.add(job_id, envelope)
+        self._waiting.add(job_id, envelope, tenant)
         try:
-            job = await self._find(Find(job_id))
+            job = await self._find(Find(job_id, tenant=tenant))
         except StorageError as error:
-            self._waiting.fail(job_id, error)
+            self._waiting.fail(job_id, error, tenant)
         else:
             self._waiting.settle(job)
             if self._orders.draining.is_set():
-                self._waiting.fail(job_id, Draining())
+                self._waiting.fail(job_id, Draining(), tenant)
 
     async def _drain(self, _: Drain) -> None:
         self._waiting.fail_all(Draining)
 
     async def _cancel(self, message: Cancel) -> Job:
         now = self._now()
-        job = await self._catalogue.commit(lambda catalogue: catalogue.cancel(message.job_id, now))
+
+        def cancel(catalogue: Catalogue) -> Job:
+            catalogue.find_own(message.job_id, message.tenant)
+            return catalogue.cancel(message.job_id, now)
+
+        job = await self._catalogue.commit(cancel)
         if job.updated_at == now:
             self._ended(job)
         return job
 
     async def _retry(self, message: Retry) -> Job:
         attempts, now = self._limits.attempts, self._now()
+
+        def retry(catalogue: Catalogue) -> Job:
+            catalogue.find_own(message.job_id, message.tenant)
+            return catalogue.retry(message.job_id, attempts, now)
+
         with self._room():
-            return await self._catalogue.commit(
-                lambda catalogue: catalogue.retry(message.job_id, attempts, now)
-            )
+            return await self._catalogue.commit(retry)
 
     async def _delete(self, message: Delete) -> None:
-        removed = await self._catalogue.commit(lambda catalogue: catalogue.delete(message.job_id))
-        self._waiting.fail(removed.job.id, JobNotFound(removed.job.id))
-        log.info("job_deleted", job_id=removed.job.id)
+        def delete(catalogue: Catalogue) -> Removed:
+            catalogue.find_own(message.job_id, message.tenant)
+            return catalogue.delete(message.job_id)
+
+        removed = await self._catalogue.commit(delete)
+        self._waiting.fail(removed.job.id, JobNotFound(removed.job.id), removed.job.tenant)
+        log.info("job_deleted", job_id=removed.job.id, tenant=message.tenant)
         for key in removed.inputs:
             await self._inputs.forget(key)
         for key in removed.outputs:
             await self._outputs.forget(key)
 
     async def _fetch(self, message: Fetch) -> Fetched:
-        job = await self._find(Find(message.job_id))
+        job = await self._find(Find(message.job_id, tenant=message.tenant))
         if job.status != "completed":
             return Fetched(job, None, b"")
         output = next((each for each in job.outputs if message.name in {None, each.name}), None)
@@ -331,15 +372,18 @@ class Store:
         return await self._outputs.get(message.key, message.offset, message.length)
 
     async def _find_image(self, message: FindImage) -> ImageRecord:
-        return await self._catalogue.commit(lambda records: records.find_image(message.image_id))
+        image_id, tenant = message.image_id, message.tenant
+        return await self._catalogue.commit(lambda records: records.find_image(image_id, tenant))
 
     async def _read_image(self, message: ReadImage) -> bytes:
         return await self._inputs.get(message.key, message.offset, message.length)
 
     async def _delete_image(self, message: DeleteImage) -> None:
-        image_id = message.image_id
-        unneeded = await self._catalogue.commit(lambda records: records.delete_image(image_id))
-        log.info("image_deleted", image_id=image_id)
+        image_id, tenant = message.image_id, message.tenant
+        unneeded = await self._catalogue.commit(
+            lambda records: records.delete_image(image_id, tenant)
+        )
+        log.info("image_deleted", image_id=image_id, tenant=tenant)
         for key in unneeded:
             await self._inputs.forget(key)
 
@@ -357,6 +401,7 @@ class Store:
                 size_bytes=len(message.data),
                 sha256=sha256,
                 facts=message.described,
+                tenant=message.tenant,
             )
             image = await self._catalogue.commit(lambda records: records.add_image(new, now))
         metrics.INPUT_SIZE.observe(image.size_bytes)

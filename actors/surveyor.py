@@ -83,15 +83,15 @@ class Surveyor:
 
     async def _answer(self, envelope: Envelope) -> ImageRecord | Plan | ImageError | None:
         match envelope.message:
-            case Keep(data):
-                return await self._keep(data, lambda: envelope.abandoned)
-            case Foresee(image, recipe):
-                return await self._foresee(image, recipe)
+            case Keep(data, tenant=tenant):
+                return await self._keep(data, tenant, lambda: envelope.abandoned)
+            case Foresee(image, recipe, tenant=tenant):
+                return await self._foresee(image, recipe, tenant)
             case other:
                 raise TypeError(other)
 
     async def _keep(
-        self, data: bytes, abandoned: Callable[[], bool]
+        self, data: bytes, tenant: str, abandoned: Callable[[], bool]
     ) -> ImageRecord | ImageError | None:
         surveyed = await trio.to_thread.run_sync(
             _survey, data, self._limits, abandoned, limiter=self._cpu
@@ -100,13 +100,13 @@ class Surveyor:
             return surveyed
         if surveyed is None or abandoned():
             return None  # Nobody would ever know its id.
-        return await self._store.ask(KeepImage(data, *surveyed))
+        return await self._store.ask(KeepImage(data, *surveyed, tenant=tenant))
 
-    async def _foresee(self, image: bytes | str, recipe: Recipe) -> Plan | ImageError:
+    async def _foresee(self, image: bytes | str, recipe: Recipe, tenant: str) -> Plan | ImageError:
         for image_id in recipe.needs:
-            await self._store.ask(FindImage(image_id))
+            await self._store.ask(FindImage(image_id, tenant=tenant))
         if isinstance(image, str):
-            record = await self._store.ask(FindImage(image))
+            record = await self._store.ask(FindImage(image, tenant=tenant))
             image = await self._store.ask(Load(record.key))
         return await trio.to_thread.run_sync(
             _foresee, image, recipe, self._limits, limiter=self._cpu

@@ -493,6 +493,24 @@ async def test_a_job_that_is_cancelled_is_given_up_and_the_store_hears_first(sta
     assert all(other.envelope.abandoned is (other is worker) for other in dispatching.workers)
 
 
+@pytest.mark.parametrize("message", [Cancel, Delete])
+async def test_nobody_can_stop_the_work_on_a_job_of_another_tenant(start, message):
+    dispatching = await start(workers=2)
+    dispatching.store.add(make_job(1, tenant="acme"))
+    await trio.testing.wait_all_tasks_blocked()
+    worker = next(worker for worker in dispatching.workers if worker.job == make_job(1).id)
+    envelope = worker.envelope
+
+    for other in ("", "zenith"):
+        await dispatching.ask(message(make_job(1).id, tenant=other))
+    await trio.testing.wait_all_tasks_blocked()
+    before = envelope.abandoned
+    await dispatching.ask(message(make_job(1).id, tenant="acme"))
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert (before, envelope.abandoned) == (False, True)
+
+
 async def test_a_job_that_was_given_up_is_given_back_in_case_it_could_not_be_cancelled(start):
     dispatching = await start(workers=2)
     await dispatching.add(1, 2)

@@ -30,6 +30,7 @@ from actors.messages import (
     Claim,
     Complete,
     Count,
+    CountKeys,
     Delete,
     DeleteImage,
     Drain,
@@ -37,7 +38,10 @@ from actors.messages import (
     Fetch,
     Find,
     FindImage,
+    FindKey,
+    FindTenant,
     KeepImage,
+    LearnLinkSecret,
     ListJobs,
     Load,
     LookAtPool,
@@ -48,6 +52,7 @@ from actors.messages import (
     Submit,
 )
 from actors.orders import Orders
+from actors.storage.credentials import KeyNotFound, NewKey
 from actors.storage.opening import open_storage
 from actors.storage.ports import (
     ENDED,
@@ -1684,3 +1689,110 @@ def test_no_accepted_job_is_lost_or_done_twice_whatever_happens(tmp_path):
         trio.run(live, program)
 
     holds()
+
+
+# --- Tenants --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("other", ["", "zenith"])
+async def test_to_another_tenant_a_job_is_as_if_it_were_not_there(store, photo, other):
+    job = await store.ask(Submit(photo, "thumbnail", THUMBNAIL, "normal", tenant="acme"))
+    messages = [
+        *(kind(job.id, tenant=other) for kind in (Find, Await, Cancel, Retry, Delete)),
+        Fetch(job.id, 100, tenant=other),
+    ]
+
+    for message in messages:
+        with pytest.raises(JobNotFound) as foreign:
+            await store.ask(message)
+        with pytest.raises(JobNotFound) as unknown:
+            await store.ask(replace(message, job_id=NOWHERE))
+        assert foreign.value.args == (job.id,)
+        assert unknown.value.args == (NOWHERE,)
+
+    assert await store.ask(Find(job.id, tenant="acme")) == job
+    assert job.tenant == "acme"
+
+
+async def test_a_retry_or_a_delete_by_another_tenant_changes_nothing(store, storage, photo):
+    job = await store.ask(Submit(photo, "thumbnail", THUMBNAIL, "normal", tenant="acme"))
+    cancelled = await store.ask(Cancel(job.id, tenant="acme"))
+
+    for message in (Retry, Delete):
+        with pytest.raises(JobNotFound):
+            await store.ask(message(job.id, tenant="zenith"))
+
+    assert await store.ask(Find(job.id, tenant="acme")) == cancelled
+    assert storage.inputs.keys == {job.input_key}
+
+
+async def test_who_waits_for_another_tenants_job_hears_that_there_is_none(nursery, store, photo):
+    job = await store.ask(Submit(photo, "thumbnail", THUMBNAIL, "normal", tenant="acme"))
+    own = Asker(nursery, store, Await(job.id, tenant="acme"))
+    await trio.testing.wait_all_tasks_blocked()
+    other = Asker(nursery, store, Await(job.id, tenant="zenith"))
+
+    assert await other.outcome() is JobNotFound
+    assert own.answer is None
+    cancelled = await store.ask(Cancel(job.id, tenant="acme"))
+    assert await own.outcome() == cancelled
+
+
+async def test_a_list_is_of_the_tenant_who_asks_whatever_the_query_says(store, photo):
+    job = await store.ask(Submit(photo, "thumbnail", THUMBNAIL, "normal", tenant="acme"))
+
+    own = await store.ask(ListJobs(Query(limit=9, tenant="zenith"), tenant="acme"))
+    other = await store.ask(ListJobs(Query(limit=9, tenant="acme"), tenant="zenith"))
+
+    assert (own.jobs, other.jobs) == ((job,), ())
+
+
+async def test_to_another_tenant_an_image_is_as_if_it_were_not_there(store, storage, photo):
+    image = await store.ask(KeepImage(photo, FACTS, "{}", tenant="acme"))
+    marked = marked_with(image.id)
+
+    for message in (
+        FindImage(image.id, tenant="zenith"),
+        DeleteImage(image.id, tenant="zenith"),
+        Submit(image.id, "thumbnail", THUMBNAIL, "normal", tenant="zenith"),
+        Submit(photo, "", marked, "normal", tenant="zenith"),
+    ):
+        with pytest.raises(ImageNotFound, match=image.id):
+            await store.ask(message)
+
+    assert storage.inputs.keys == {image.key}
+    assert await store.ask(FindImage(image.id, tenant="acme")) == image
+    job = await store.ask(Submit(image.id, "", marked, "normal", tenant="acme"))
+    assert job.images == (image.id,)
+
+
+async def test_whose_a_job_is_can_be_told_to_who_may_have_it_anyway(store, photo):
+    job = await store.ask(Submit(photo, "thumbnail", THUMBNAIL, "normal", tenant="acme"))
+
+    assert await store.ask(FindTenant(job.id)) == "acme"
+    with pytest.raises(JobNotFound):
+        await store.ask(FindTenant(NOWHERE))
+
+
+# --- Keys -----------------------------------------------------------------------------------------
+
+
+async def test_keys_are_found_and_counted_also_those_that_others_add(store, storage):
+    assert await store.ask(CountKeys()) == 0
+    new = NewKey(id="k", digest="5f", tenant="acme", scopes=("admin",))
+    key = storage.catalogue.keys.add(new, NOON)
+
+    assert await store.ask(CountKeys()) == 1
+    assert await store.ask(FindKey("k")) == key
+    with pytest.raises(KeyNotFound):
+        await store.ask(FindKey("another"))
+
+
+async def test_the_secret_of_links_is_made_once_and_anew_when_it_is_forgotten(store, storage):
+    first = await store.ask(LearnLinkSecret())
+    again = await store.ask(LearnLinkSecret())
+    storage.catalogue.keys.forget_link_secret()
+    other = await store.ask(LearnLinkSecret())
+
+    assert first == again != other
+    assert len(first) == len(other) == 64

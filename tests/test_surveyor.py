@@ -521,3 +521,20 @@ async def test_when_it_is_cancelled_all_who_wait_are_released(start, photo):
     surveying.scope.cancel()
 
     assert [await each.outcome() for each in asking] == 5 * [ActorStopped]
+
+
+# --- Tenants --------------------------------------------------------------------------------------
+
+
+async def test_images_are_kept_and_looked_for_on_behalf_of_who_asks(start, photo):
+    surveying = await start()
+    marked = Recipe((Output(operations=(Watermark(image="7a"),), format="png"),))
+
+    await surveying.ask(Keep(photo, tenant="acme"))
+    await surveying.ask(Foresee("5e", marked, tenant="zenith"))
+
+    assert [each.tenant for each in surveying.store.asked_for(KeepImage)] == ["acme"]
+    assert surveying.store.asked_for(FindImage) == [
+        FindImage("7a", tenant="zenith"),
+        FindImage("5e", tenant="zenith"),
+    ]

@@ -19,10 +19,10 @@ class Asker:
         self.outcome: object = None
         self.scope = trio.CancelScope()
 
-    async def ask(self, address, job_id):
+    async def ask(self, address, message):
         with self.scope:
             try:
-                self.outcome = await address.ask(Await(job_id))
+                self.outcome = await address.ask(message)
             except (ActorStopped, JobNotFound) as error:
                 self.outcome = error
 
@@ -32,11 +32,11 @@ def wait(nursery):
     """Have askers wait for a job."""
     address, mailbox = open_mailbox("store", 0)
 
-    async def wait_for(waiting: Waiting, job_id: str) -> Asker:
+    async def wait_for(waiting: Waiting, job_id: str, tenant: str = "") -> Asker:
         asker = Asker()
-        nursery.start_soon(asker.ask, address, job_id)
+        nursery.start_soon(asker.ask, address, Await(job_id, tenant=tenant))
         async for envelope in mailbox:
-            waiting.add(job_id, envelope)
+            waiting.add(job_id, envelope, tenant)
             break
         await trio.testing.wait_all_tasks_blocked()
         return asker
@@ -152,3 +152,29 @@ async def test_the_living_are_not_looked_through_again_at_each_new_one(wait):
         await wait(waiting, "1")
 
     assert waiting.sweeps == 3  # At 64, 128 and 256.
+
+
+async def test_who_names_the_job_of_another_tenant_never_hears_of_its_end(wait):
+    waiting = Waiting()
+    job = make_job(1, status="completed", tenant="acme")
+    own, other = await wait(waiting, job.id, "acme"), await wait(waiting, job.id, "zenith")
+
+    waiting.fail(job.id, JobNotFound(job.id), "zenith")
+    waiting.settle(job)
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert own.outcome == job
+    assert isinstance(other.outcome, JobNotFound)
+    assert len(waiting) == 0
+
+
+async def test_the_end_of_a_job_is_not_told_to_another_tenant(wait):
+    waiting = Waiting()
+    job = make_job(1, status="completed", tenant="acme")
+    other = await wait(waiting, job.id, "zenith")
+
+    waiting.settle(job)
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert other.outcome is None
+    waiting.fail(job.id, JobNotFound(job.id), "zenith")

@@ -259,6 +259,11 @@ def _as_made(wanted: Wanted, output: Output) -> dict[str, object]:
     }
 
 
+def time_text(seconds: float) -> str:
+    """Return this Unix time as RFC 3339."""
+    return _text(datetime.fromtimestamp(seconds, UTC))
+
+
 def _text(moment: datetime) -> str:
     """Return RFC 3339 in UTC, always with microseconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

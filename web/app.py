@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
-from quart import Blueprint
+from quart import Blueprint, g
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioRequest, TrioResponse
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from web.asgi import HTTPConnection
 from web.problems import Problem, problem_of
+from web.uploads import upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from web.gate import Gate
     from web.uploads import Uploads
 
 log = structlog.get_logger("calotype.web")
@@ -27,8 +29,14 @@ class App(QuartTrio):
     asgi_http_class = HTTPConnection
 
 
-def create_app(blueprints: Iterable[Blueprint], uploads: Uploads) -> App:
-    """Return the application that serves `blueprints`, with bodies taken in by `uploads`."""
+def create_app(blueprints: Iterable[Blueprint], uploads: Uploads, gate: Gate) -> App:
+    """Return the application that serves `blueprints` to whom `gate` admits.
+
+    Bodies are taken in by `uploads`, and only of requests that are admitted.
+
+    Raises:
+      LookupError: if the gate does not know whom to admit to a route.
+    """
 
     class Request(TrioRequest):
         body_class = staticmethod(uploads.open)  # type: ignore[assignment]  # only called
@@ -39,6 +47,17 @@ def create_app(blueprints: Iterable[Blueprint], uploads: Uploads) -> App:
     app.url_map.merge_slashes = False
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
+
+    gate.check(
+        f"{method} {rule.rule}"
+        for rule in app.url_map.iter_rules()
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+    )
+
+    @app.before_request
+    async def admit() -> None:
+        g.caller = await gate.admit()
+        upload().admitted.set()
 
     @app.errorhandler(Exception)
     async def answer_error(error: Exception) -> TrioResponse:

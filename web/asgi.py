@@ -84,8 +84,10 @@ class HTTPConnection(TrioASGIHTTPConnection):
     async def handle_messages(  # type: ignore[override]  # as the parent does
         self, nursery: trio.Nursery, request: Request, receive: ASGIReceiveCallable
     ) -> None:
-        """Take the body in within its bounds, then watch for the client to go."""
-        if await cast("Upload", request.body).fill(receive):
+        """Take the body in within its bounds once it may come, then watch for the client to go."""
+        upload = cast("Upload", request.body)
+        await upload.admitted.wait()
+        if await upload.fill(receive):
             while (await receive())["type"] != "http.disconnect":
                 pass
         nursery.cancel_scope.cancel()

@@ -11,10 +11,11 @@ from rich.table import Table
 
 from actors.storage.ports import StorageError
 from actors.supervision import TooManyCrashes
+from web.keys import keys
 from web.load import load
 from web.logs import configure_logs
 from web.presets import BadPresets
-from web.settings import Settings, read_settings
+from web.settings import OpenToAnybody, Settings, read_settings
 from web.submit import submit
 from web.verify import verify
 
@@ -28,6 +29,7 @@ def main() -> None:
 main.add_command(submit)
 main.add_command(load)
 main.add_command(verify)
+main.add_command(keys)
 
 
 @main.command()
@@ -44,6 +46,8 @@ def serve() -> None:
         _complain("the presets cannot be used", group)
     except* StorageError as group:
         _complain("the storage cannot be opened", group)
+    except* OpenToAnybody as group:
+        _complain("nobody would be kept out", group)
     except* OSError as group:
         _complain(f"cannot listen on {settings.host}:{settings.port}", group)
     except* TooManyCrashes as group:

@@ -118,7 +118,7 @@ class Picture:
 class Client:
     """The service at `url`. It owns its connections, for as long as its `async with` lasts.
 
-    Any number of tasks may use it at once.
+    Any number of tasks may use it at once. A service that has keys wants one of them as `key`.
 
     Every call is tried again, up to `ATTEMPTS` times in all, while no connection can be made, and
     when the service answers 503 with a `Retry-After` of at most `LONGEST_PAUSE` seconds: in both
@@ -130,10 +130,17 @@ class Client:
       httpx2.InvalidURL: from the constructor.
     """
 
-    def __init__(self, url: str, *, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
         # Proxies in the environment are left alone: only web/settings.py reads the environment.
         self._http = httpx2.AsyncClient(
             base_url=url,
+            headers={"Authorization": f"Bearer {key}"} if key else None,
             timeout=_patient(0),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),
             trust_env=False,

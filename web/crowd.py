@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 
@@ -32,13 +32,17 @@ WAITING: Final = ((b"prefer", b"wait=%d" % WAIT), (b"accept", b"image/*, applica
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to send what. `path` is what comes before `/jobs`, `query` what to make of a photo."""
+    """Where to send what. `path` is what comes before `/jobs`, `query` what to make of a photo.
+
+    `key` is the key to the service, if it has keys.
+    """
 
     host: str
     port: int
     tls: bool
     path: str
     query: str
+    key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ class Crowd:
         self._target = target
         self._photos = cycle(photos)
         self._start = 0.0
+        key = target.key
+        self._credentials = [(b"authorization", f"Bearer {key}".encode())] if key else []
 
     async def is_calotype(self) -> bool:
         """Whether the target answers as the service does."""
@@ -184,7 +190,7 @@ class Crowd:
         figures = self.figures
         begin = trio.current_time()
         with trio.fail_after(REQUEST_LIMIT + WAIT):
-            answer = await connection.request(method, path, headers, body)
+            answer = await connection.request(method, path, [*self._credentials, *headers], body)
         figures.requests += 1
         figures.bytes_sent += len(body or b"")
         figures.bytes_received += len(answer.body)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from actors.imaging.facts import Format
-    from actors.mailbox import Address
     from actors.storage.ports import ImageRecord, Job, Output
+    from web.envoy import Envoy
 
 PIECE = 256 * 1024
 _RANGE = re.compile(r"bytes=(?=-?[0-9])([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
@@ -54,7 +54,7 @@ class File:
 class Downloads:
     """Fetches files piece by piece, so that a slow client costs one piece of memory."""
 
-    dispatcher: Address
+    envoy: Envoy
     patience: float
 
     async def output(self, job_id: str, name: str | None) -> Response:
@@ -65,7 +65,7 @@ class Downloads:
           JobNotFound, OutputNotFound, BlobNotFound: as the Store says.
         """
         with trio.fail_after(self.patience):
-            fetched = await self.dispatcher.ask(Fetch(job_id, _wanted(), name))
+            fetched = await self.envoy.ask(Fetch(job_id, _wanted(), name))
         if fetched.output is None:
             raise _not_there(fetched.job)
         return self._answer(_file_of(fetched.job, fetched.output), fetched.data)
@@ -78,14 +78,14 @@ class Downloads:
           ImageNotFound, BlobNotFound: as the Store says.
         """
         with trio.fail_after(self.patience):
-            image = await self.dispatcher.ask(FindImage(image_id))
-            data = await self.dispatcher.ask(ReadImage(image.key, 0, _wanted()))
+            image = await self.envoy.ask(FindImage(image_id))
+            data = await self.envoy.ask(ReadImage(image.key, 0, _wanted()))
         return self._answer(_file_of_image(image), data)
 
     async def whole(self, job: Job, output: Output, headers: Mapping[str, str]) -> Response:
         """Answer with the whole output of a completed job, and some `headers` more."""
         with trio.fail_after(self.patience):
-            data = await self.dispatcher.ask(ReadOutput(output.key, 0, PIECE))
+            data = await self.envoy.ask(ReadOutput(output.key, 0, PIECE))
         file = _file_of(job, output)
         return self._sent(data, file, 0, file.size, 200, file.headers | dict(headers))
 
@@ -124,9 +124,7 @@ class Downloads:
         start += len(have)
         while start < stop:
             with trio.fail_after(self.patience):
-                piece = await self.dispatcher.ask(
-                    file.read(file.key, start, min(PIECE, stop - start))
-                )
+                piece = await self.envoy.ask(file.read(file.key, start, min(PIECE, stop - start)))
             if not piece:
                 raise EOFError(file.key)
             yield piece

@@ -14,9 +14,10 @@ from actors.storage.ports import ImageNotFound
 from web.uploads import upload
 
 if TYPE_CHECKING:
-    from actors.mailbox import Address, Request
+    from actors.mailbox import Request
     from web.answers import Answers
     from web.downloads import Downloads
+    from web.envoy import Envoy
     from web.kitchen import Kitchen
 
 R = TypeVar("R")
@@ -25,7 +26,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def images_blueprint(
-    dispatcher: Address,
+    envoy: Envoy,
     answers: Answers,
     downloads: Downloads,
     kitchen: Kitchen,
@@ -36,13 +37,13 @@ def images_blueprint(
 
     async def ask(message: Request[R]) -> R:
         with trio.fail_after(patience):
-            return await dispatcher.ask(message)
+            return await envoy.ask(message)
 
     @images.post("/images")
     async def keep() -> Response:
         message = Keep(await kitchen.picture())
         with trio.fail_after(patience):
-            image = await dispatcher.ask(message, upload().hand_over())
+            image = await envoy.ask(message, upload().hand_over())
         return Response(answers.image(image), 201, {**JSON, "Location": f"/images/{image.id}"})
 
     @images.get("/images/<image_id>")
@@ -66,7 +67,7 @@ def images_blueprint(
         message = Foresee(order.job.image, order.job.recipe)
         try:
             with trio.fail_after(patience):
-                foreseen = await dispatcher.ask(message, upload().hand_over())
+                foreseen = await envoy.ask(message, upload().hand_over())
         except ImageNotFound as error:
             raise order.without(str(error)) from error
         except Misfits as error:

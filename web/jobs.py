@@ -24,10 +24,11 @@ from web.problems import Fault, Problem, invalid
 from web.uploads import upload
 
 if TYPE_CHECKING:
-    from actors.mailbox import Address, Request
+    from actors.mailbox import Request
     from actors.storage.ports import Job
     from web.answers import Answers
     from web.downloads import Downloads
+    from web.envoy import Envoy
     from web.kitchen import Kitchen
 
 R = TypeVar("R")
@@ -60,9 +61,11 @@ class _ListWords(msgspec.Struct):
 
 
 class _DownloadWords(msgspec.Struct):
-    """The query of a download."""
+    """The query of a download; the last two are those of a link, which the gate has looked at."""
 
     output: Name | None = None
+    expires: str | None = None
+    signature: str | None = None
 
 
 class _WaitWords(msgspec.Struct):
@@ -72,7 +75,7 @@ class _WaitWords(msgspec.Struct):
 
 
 def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
-    dispatcher: Address,
+    envoy: Envoy,
     answers: Answers,
     downloads: Downloads,
     kitchen: Kitchen,
@@ -83,14 +86,14 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
 
     async def ask(message: Request[R]) -> R:
         with trio.fail_after(patience.ask):
-            return await dispatcher.ask(message)
+            return await envoy.ask(message)
 
     async def look_after(seconds: float, job_id: str) -> Job:
         """Return the job as it is when it ends, or after so many seconds, or when we must stop."""
         if seconds:
             with trio.move_on_after(min(seconds, patience.wait)):
                 try:
-                    return await dispatcher.ask(Await(job_id))
+                    return await envoy.ask(Await(job_id))
                 except Draining:
                     pass
         return await ask(Find(job_id))
@@ -100,7 +103,7 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
         order = await kitchen.order()
         try:
             with trio.fail_after(patience.ask):
-                job = await dispatcher.ask(order.job, upload().hand_over())
+                job = await envoy.ask(order.job, upload().hand_over())
         except ImageNotFound as error:
             raise order.without(str(error)) from error
         except (trio.TooSlowError, ActorStopped) as error:

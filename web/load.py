@@ -23,6 +23,7 @@ from actors.imaging.sample import photo as generated
 from web.crowd import Crowd, Mode, Plan, Target
 from web.figures import percentile, plot
 from web.interruption import INTERRUPTED, run_interruptibly
+from web.key_file import key_option
 
 if TYPE_CHECKING:
     from web.figures import Figures
@@ -123,6 +124,7 @@ class _Report:
     help="Draw the latency over time into this PNG.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print figures for programs.")
+@key_option
 @click.option("--allow-remote", is_flag=True, help="Press a machine other than this one.")
 def load(  # noqa: PLR0913 - one argument for each option
     *,
@@ -137,6 +139,7 @@ def load(  # noqa: PLR0913 - one argument for each option
     width: int,
     height: int,
     picture: Path | None,
+    key: str | None,
     as_json: bool,
     allow_remote: bool,
 ) -> None:
@@ -157,7 +160,7 @@ def load(  # noqa: PLR0913 - one argument for each option
         raise click.UsageError(f"There is no directory for {picture}.")
     tls = url.scheme == "https"
     query = urlencode({"operation": operation, "width": width, "height": height})
-    target = Target(host, url.port or (443 if tls else 80), tls, url.path.rstrip("/"), query)
+    target = Target(host, url.port or (443 if tls else 80), tls, url.path.rstrip("/"), query, key)
     bound = requests or (MOST_REQUESTS if seconds else REQUESTS)
     plan = Plan(mode, clients, bound, seconds or MOST_SECONDS)
     photos = [path.read_bytes() for path in paths] or [generated(*size, seed=1)]

@@ -46,6 +46,8 @@ class Kind(NamedTuple):
 
 KINDS: Mapping[str, Kind] = {
     "malformed": Kind(400, "Malformed request"),
+    "unauthenticated": Kind(401, "Unauthenticated"),
+    "forbidden": Kind(403, "Forbidden"),
     "not_found": Kind(404, "Not found"),
     "method_not_allowed": Kind(405, "Method not allowed"),
     "not_acceptable": Kind(406, "Not acceptable"),

@@ -15,7 +15,7 @@ import structlog
 import trio
 
 from actors.errors import AskFailed
-from actors.messages import Drain
+from actors.messages import CountKeys, Drain
 from actors.storage.opening import Places, open_storage
 from actors.store import StoreLimits
 from actors.system import Capacity, open_system
@@ -24,10 +24,14 @@ from web.answers import Answers
 from web.app import create_app
 from web.connections import ConnectionLimits, Server
 from web.downloads import Downloads
+from web.envoy import Envoy
+from web.gate import Gatekeeper
 from web.images import images_blueprint
 from web.jobs import Patience, jobs_blueprint
 from web.kitchen import Kitchen
+from web.links import Links, links_blueprint
 from web.presets import Presets
+from web.settings import OpenToAnybody
 from web.uploads import UploadLimits, Uploads
 from web.watch import Watch
 from web.wire import WireLimits
@@ -79,9 +83,12 @@ async def serve(settings: Settings) -> bool:
     Raises:
       BadPresets: if the presets cannot be used.
       StorageError: if the storage cannot be opened.
+      OpenToAnybody: if anybody from elsewhere could use it, and nobody has said that this is meant.
       OSError: if the address cannot be listened on.
       TooManyCrashes: if an actor kept crashing.
     """
+    if settings.needs_keys and not settings.db_path.exists():
+        raise OpenToAnybody(settings.host)  # Before anything is made.
     sys.setswitchinterval(SWITCH_INTERVAL)
     # A connection, and the file in which its body waits.
     _allow_files(2 * settings.max_connections + SPARE_FILES)
@@ -99,11 +106,20 @@ async def serve(settings: Settings) -> bool:
                 nursery.start_soon(stop)  # noqa: ASYNC111
                 if settings.presets:
                     await nursery.start(_reload_at_signal, presets)
+                await _check_keys(settings, system.front_door)
                 await _serve_web(settings, places, system, presets, health, stopping)
             nursery.cancel_scope.cancel()
     in_time = stopping.left() > 0
     log.info("stopped", in_time=in_time)
     return in_time
+
+
+async def _check_keys(settings: Settings, dispatcher: Address) -> None:
+    if settings.needs_keys:
+        with trio.fail_after(settings.ask_timeout):
+            keys = await dispatcher.ask(CountKeys())
+        if not keys:
+            raise OpenToAnybody(settings.host)
 
 
 async def _serve_web(
@@ -119,18 +135,20 @@ async def _serve_web(
     uploads = Uploads(_upload_limits(settings))
     server = Server(_connection_limits(settings))
     answers = Answers(places.locate_input, places.locate_output)
-    downloads = Downloads(dispatcher, patience)
+    envoy, links = Envoy(dispatcher), Links(dispatcher, patience)
+    downloads = Downloads(envoy, patience)
     kitchen = Kitchen(WireLimits(settings.max_upload_size, settings.max_json_size), presets)
     app = create_app(
         [
             jobs_blueprint(
-                dispatcher,
+                envoy,
                 answers,
                 downloads,
                 kitchen,
                 Patience(ask=patience, wait=settings.max_wait),
             ),
-            images_blueprint(dispatcher, answers, downloads, kitchen, patience),
+            links_blueprint(envoy, links, patience),
+            images_blueprint(envoy, answers, downloads, kitchen, patience),
             health_blueprint(health),
             problems_blueprint(),
             stats_blueprint(
@@ -140,6 +158,7 @@ async def _serve_web(
             ),
         ],
         uploads,
+        Gatekeeper(dispatcher, links, patience, allow_anonymous=settings.allow_anonymous),
     )
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(

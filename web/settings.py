@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 import click
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from actors.imaging.facts import Format, Limits
@@ -26,6 +26,16 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+class OpenToAnybody(Exception):
+    """The service can be reached from elsewhere, and has no keys. Its argument is the host."""
+
+    def __str__(self) -> str:
+        return (
+            f"HOST={self.args[0]} is reachable from elsewhere: make a key with `calotype keys "
+            "create`, or set ALLOW_ANONYMOUS=1 if anybody there may do anything"
+        )
+
+
 class Settings(BaseSettings):
     """Every setting has the name of its field in capitals as its environment variable."""
 
@@ -36,7 +46,7 @@ class Settings(BaseSettings):
         int, Field(ge=0, le=65535, description="Port to listen on; 0 is any free one.")
     ] = 8080
     allow_anonymous: Annotated[
-        bool, Field(description="Listen beyond loopback although anybody may then do anything.")
+        bool, Field(description="Let everybody do everything without a key, also from elsewhere.")
     ] = False
 
     db_path: Annotated[Path, Field(description="SQLite file of the catalogue.")] = Path(
@@ -159,15 +169,6 @@ class Settings(BaseSettings):
         return names
 
     @model_validator(mode="after")
-    def _stays_on_loopback(self) -> Self:
-        if not self.allow_anonymous and not _is_loopback(self.host):
-            raise ValueError(
-                f"HOST={self.host} is reachable from elsewhere, and anybody there could use the "
-                "service: set ALLOW_ANONYMOUS=1 if that is meant"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _places_differ(self) -> Self:
         if not self.db_path.name:
             raise ValueError("DB_PATH must name a file")
@@ -186,6 +187,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def needs_keys(self) -> bool:
+        """Whether the service can be reached from elsewhere, and not by everybody."""
+        return not self.allow_anonymous and not _is_loopback(self.host)
+
+    @property
     def image_limits(self) -> Limits:
         """The limits of an image."""
         return Limits(
@@ -199,6 +205,23 @@ class Settings(BaseSettings):
             max_data_chunks=self.max_data_chunks,
             max_seconds=self.max_render_seconds,
         )
+
+
+KEY_VARIABLE = "CALOTYPE_KEY"
+
+
+class _OwnKey(BaseSettings):
+    """What a client reads, and the service does not."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    calotype_key: SecretStr | None = None
+
+
+def read_own_key() -> str | None:
+    """Return the key in the environment of a client; None if there is none."""
+    key = _OwnKey().calotype_key
+    return (key.get_secret_value().strip() or None) if key else None
 
 
 def _formats(names: str) -> frozenset[Format]:

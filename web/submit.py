@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
@@ -15,6 +15,7 @@ from actors.imaging.facts import Format
 from web.client import Client, RequestFailed, Unreachable
 from web.errands import Errand, Outputs, errands_for
 from web.interruption import INTERRUPTED, run_interruptibly
+from web.key_file import key_option
 from web.progress import Board
 from web.recipes import OPERATIONS
 
@@ -36,6 +37,7 @@ class _Batch:
     """What a run of the command is to do."""
 
     url: str
+    key: str | None = field(repr=False)
     parameters: Parameters
     errands: list[Errand]
     outputs: Outputs
@@ -88,6 +90,7 @@ def _checked_settings(
 )
 @click.option("--quality", type=click.IntRange(1, 100), help="For formats that lose some.")
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, callback=_checked_url)
+@key_option
 @click.option(
     "-o",
     "out",
@@ -106,6 +109,7 @@ def submit(  # noqa: PLR0913 - one argument for each option
     output_format: str | None,
     quality: int | None,
     url: str,
+    key: str | None,
     out: Path | None,
     jobs: int,
 ) -> None:
@@ -144,7 +148,7 @@ def submit(  # noqa: PLR0913 - one argument for each option
     if twice := parameters.keys() & settings.keys():
         raise click.UsageError(f"{min(twice)} is given twice.")
     parameters |= settings
-    code = _run(_Batch(url, parameters, errands, outputs, jobs))
+    code = _run(_Batch(url, key, parameters, errands, outputs, jobs))
     click.get_current_context().exit(code)
 
 
@@ -174,7 +178,7 @@ def _first(group: BaseExceptionGroup[Unreachable]) -> str:
 
 async def _send_all(batch: _Batch, board: Board) -> None:
     errands = iter(batch.errands)
-    async with Client(batch.url) as client, trio.open_nursery() as nursery:
+    async with Client(batch.url, key=batch.key) as client, trio.open_nursery() as nursery:
         for _ in range(min(batch.jobs, len(batch.errands))):
             nursery.start_soon(_send_some, client, batch, errands, board)
 

@@ -79,7 +79,10 @@ class Uploads:
 
 
 class Upload:
-    """One body. One task fills it from the connection, another reads it; both once."""
+    """One body. One task fills it from the connection, another reads it; both once.
+
+    `admitted` is set when it is wanted: nothing is taken in before.
+    """
 
     def __init__(self, uploads: Uploads, declared: int | None) -> None:
         self._uploads = uploads
@@ -91,6 +94,7 @@ class Upload:
         self._spilled = 0
         self._has_turn = False
         self._handed_over = False
+        self.admitted = trio.Event()
         self._done = trio.Event()
         self._problem: Exception | None = None
 

@@ -8,6 +8,7 @@ import itertools
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from actors.storage.memory_keys import MemoryKeys
 from actors.storage.ports import (
     PRIORITIES,
     STATUSES,
@@ -54,6 +55,7 @@ class MemoryCatalogue:
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
         self._images: dict[str, _Kept] = {}
+        self.keys = MemoryKeys()
         self._numbers = 0
         self._positions = 0
 
@@ -62,16 +64,17 @@ class MemoryCatalogue:
         return [self._attempt(call) for call in calls]
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
-        before = copy.copy(self._entries), copy.copy(self._images)
+        before = copy.copy(self._entries), copy.copy(self._images), self.keys.copy()
         try:
             return call(self)
         except StorageError as error:
-            self._entries, self._images = before
+            self._entries, self._images, self.keys = before
             return error
 
     def add(self, new: NewJob, now: datetime) -> Job:
         """See `Catalogue.add`."""
-        taken = self.find_image(new.input) if isinstance(new.input, str) else new.input
+        tenant, sent = new.tenant, new.input
+        taken = self.find_image(sent, tenant) if isinstance(sent, str) else sent
         job = Job(
             id=new.id,
             status="pending",
@@ -83,7 +86,7 @@ class MemoryCatalogue:
             input_size=taken.size_bytes,
             input_sha256=taken.sha256,
             image_id=taken.id if isinstance(taken, ImageRecord) else None,
-            others={image_id: self.find_image(image_id).key for image_id in new.other_images},
+            others={each: self.find_image(each, tenant).key for each in new.other_images},
             outputs=(),
             receipt=None,
             error_code=None,
@@ -94,6 +97,7 @@ class MemoryCatalogue:
             created_at=now,
             started_at=None,
             updated_at=now,
+            tenant=tenant,
         )
         self._numbers += 1
         self._positions += 1
@@ -103,6 +107,13 @@ class MemoryCatalogue:
     def find(self, job_id: str) -> Job:
         """See `Catalogue.find`."""
         return self._entry(job_id).job
+
+    def find_own(self, job_id: str, tenant: str) -> Job:
+        """See `Catalogue.find_own`."""
+        job = self.find(job_id)
+        if job.tenant != tenant:
+            raise JobNotFound(job_id)
+        return job
 
     def claim(self, turns: Iterable[Sequence[Priority]], now: datetime) -> list[Job]:
         """See `Catalogue.claim`."""
@@ -212,7 +223,8 @@ class MemoryCatalogue:
         fitting = [
             entry
             for entry in reversed(self._entries.values())
-            if (query.status is None or entry.job.status == query.status)
+            if entry.job.tenant == query.tenant
+            and (query.status is None or entry.job.status == query.status)
             and (query.operation is None or entry.job.operation == query.operation)
             and (query.preset is None or entry.job.preset == query.preset)
             and (query.created_after is None or entry.job.created_at > query.created_after)
@@ -240,16 +252,16 @@ class MemoryCatalogue:
         self._images[image.id] = _Kept(image, deleted=False)
         return image
 
-    def find_image(self, image_id: str) -> ImageRecord:
+    def find_image(self, image_id: str, tenant: str = "") -> ImageRecord:
         """See `Catalogue.find_image`."""
         kept = self._images.get(image_id)
-        if kept is None or kept.deleted:
+        if kept is None or kept.deleted or kept.image.tenant != tenant:
             raise ImageNotFound(image_id)
         return kept.image
 
-    def delete_image(self, image_id: str) -> tuple[str, ...]:
+    def delete_image(self, image_id: str, tenant: str = "") -> tuple[str, ...]:
         """See `Catalogue.delete_image`."""
-        self._images[image_id] = _Kept(self.find_image(image_id), deleted=True)
+        self._images[image_id] = _Kept(self.find_image(image_id, tenant), deleted=True)
         return self._unneeded(image_id)
 
     def known(self, keys: Collection[str]) -> set[str]:

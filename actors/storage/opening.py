@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from actors.storage.ports import Catalogue
+
 MARK = ".calotype"
+
+
+class AlreadyOpen(StorageUnavailable):
+    """Another process has it open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ def open_storage(places: Places) -> Iterator[Storage]:
       StorageFull: if there is no room for what must be made.
     """
     with ExitStack() as stack:
-        stack.enter_context(_locked(places.catalogue.with_name(f"{places.catalogue.name}.lock")))
+        stack.enter_context(_locked(_lock_of(places.catalogue)))
         catalogue = SqliteCatalogue(places.catalogue)
         stack.callback(catalogue.close)
         for directory, role in ((places.inputs, "inputs"), (places.outputs, "outputs")):
@@ -67,13 +73,48 @@ def view_storage(places: Places) -> Iterator[Storage]:
     Raises:
       StorageUnavailable: if there is none, or one of another version.
     """
-    catalogue = SqliteCatalogue(places.catalogue, to_look=True)
-    try:
+    with view_catalogue(places.catalogue) as catalogue:
         yield Storage(
             catalogue, Files(places.inputs, to_look=True), Files(places.outputs, to_look=True)
         )
+
+
+@contextmanager
+def view_catalogue(path: Path) -> Iterator[Catalogue]:
+    """Open the catalogue alone, to look into it. Raises as `view_storage`."""
+    catalogue = SqliteCatalogue(path, "viewer")
+    try:
+        yield catalogue
     finally:
         catalogue.close()
+
+
+@contextmanager
+def open_beside(path: Path) -> Iterator[Catalogue]:
+    """Open the catalogue to change a little of it, beside the service that may have it open.
+
+    If nobody has, it is made or migrated if need be.
+
+    Raises:
+      StorageUnavailable: if it cannot be opened, or the service that has it open is of another
+        version.
+      StorageFull: if there is no room for what must be made.
+    """
+    try:
+        # For no longer than that takes, so that a service which starts just now finds it free.
+        with _locked(_lock_of(path)):
+            SqliteCatalogue(path).close()
+    except AlreadyOpen:
+        pass
+    catalogue = SqliteCatalogue(path, "guest")
+    try:
+        yield catalogue
+    finally:
+        catalogue.close()
+
+
+def _lock_of(catalogue: Path) -> Path:
+    return catalogue.with_name(f"{catalogue.name}.lock")
 
 
 @contextmanager
@@ -88,7 +129,7 @@ def _locked(path: Path) -> Iterator[IO[str]]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StorageUnavailable(f"another process has {path} open") from None
+            raise AlreadyOpen(f"another process has {path} open") from None
         yield file
 
 

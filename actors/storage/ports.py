@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+    from actors.storage.credentials import KeyRegister
+
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
 
@@ -35,11 +37,11 @@ class StorageFull(StorageError):
 
 
 class JobNotFound(StorageError):
-    """There is no job of that id."""
+    """There is no job of that id that the asker may know of."""
 
 
 class ImageNotFound(StorageError):
-    """There is no image of that id, or no more; nothing was changed."""
+    """There is no image of that id that the asker may know of, or no more; nothing was changed."""
 
 
 class BlobNotFound(StorageError):
@@ -67,6 +69,7 @@ class NewImage:
     """What is known of an image that was uploaded to be used in many jobs.
 
     `key` is made of `id` (`keys.key_of`). `facts` is JSON, and opaque here.
+    `tenant` is whose it is; nothing if it came from whoever has no key.
     """
 
     id: str
@@ -78,6 +81,7 @@ class NewImage:
     size_bytes: int
     sha256: str
     facts: str
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +109,7 @@ class NewJob:
     `recipe` is JSON, and opaque here. `operation` is its short name and `preset` the name it was
     asked for by, to list by.
     `max_attempts` is how often it may be begun before a crash is final.
+    `tenant` is whose it is, and whose its images must be; nothing for whoever has no key.
     """
 
     id: str
@@ -115,6 +120,7 @@ class NewJob:
     input: NewInput | str
     other_images: tuple[str, ...] = ()
     max_attempts: int
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +176,7 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     updated_at: datetime
+    tenant: str = ""
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -189,12 +196,13 @@ class Removed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Which jobs to list: those that fit every filter that is given, newest first.
+    """Which jobs to list: those of the tenant that fit every filter that is given, newest first.
 
     `cursor` is the `next` of the page before.
     """
 
     limit: int
+    tenant: str = ""
     status: Status | None = None
     operation: str | None = None
     preset: str | None = None
@@ -231,7 +239,13 @@ class Catalogue(Protocol):
 
     A job keeps the images that it needs: if a client deletes one, it is gone for all clients, and
     cannot be used in other jobs; but its file is needed until the last of its jobs is deleted.
+
+    Other kinds of records have registers of their own, which share its transactions.
     """
+
+    @property
+    def keys(self) -> KeyRegister:
+        """The register of keys."""
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
         """Run `calls` in order and make what they did durable together.
@@ -247,7 +261,10 @@ class Catalogue(Protocol):
         """Accept a job as pending, last in its priority. Raises: ImageNotFound."""
 
     def find(self, job_id: str) -> Job:
-        """Return a job. Raises: JobNotFound."""
+        """Return a job, whoever asks. Raises: JobNotFound."""
+
+    def find_own(self, job_id: str, tenant: str) -> Job:
+        """Return a job of this tenant. Raises: JobNotFound, also for another's."""
 
     def claim(self, turns: Iterable[Sequence[Priority]], now: datetime) -> list[Job]:
         """Begin the next attempt of at most one pending job for each turn.
@@ -313,11 +330,11 @@ class Catalogue(Protocol):
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """Accept an image."""
 
-    def find_image(self, image_id: str) -> ImageRecord:
-        """Return an image. Raises: ImageNotFound."""
+    def find_image(self, image_id: str, tenant: str = "") -> ImageRecord:
+        """Return an image of this tenant. Raises: ImageNotFound."""
 
-    def delete_image(self, image_id: str) -> tuple[str, ...]:
-        """Forget an image, as far as clients can see.
+    def delete_image(self, image_id: str, tenant: str = "") -> tuple[str, ...]:
+        """Forget an image of this tenant, as far as clients can see.
 
         Returns the keys of the files that nobody needs any more, which are the caller's to delete:
         none while a job needs it, and then it is the deletion of the last one that returns them.

@@ -2,16 +2,17 @@
 
 Write-ahead log and `synchronous=FULL`: a commit is one fsync, and survives a power cut
 (https://sqlite.org/pragma.html#pragma_synchronous).
-Times are RFC 3339 text in UTC with microseconds, so that they sort and a person can read them.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from sqlite_utils import Database
@@ -39,15 +40,18 @@ from actors.storage.ports import (
     Tally,
     WrongStatus,
 )
+from actors.storage.rows import Row, Value, json_text, rows, time_text
+from actors.storage.sqlite_keys import SqliteKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from actors.storage.ports import Catalogue
 
-Value = str | int | None
-Row = dict[str, object]
+Role = Literal["owner", "guest", "viewer"]
+MODES: Mapping[Role, str] = MappingProxyType({"owner": "rwc", "guest": "rw", "viewer": "ro"})
+PATIENCE = 5.0  # seconds for another process to end its transaction
 
 LAST = "(select coalesce(max(position), 0) + 1 from jobs)"
 FIRST_PENDING = (
@@ -61,32 +65,37 @@ class SqliteCatalogue:
     """One connection to one database file, made and migrated if need be.
 
     Used by one thread at a time, not always the same one.
-    With `to_look` the file stays as it is, and whoever has it open is not disturbed.
+    As an "owner" it makes or migrates the file if need be. As a "guest" it writes beside the
+    service that may have it open, and as a "viewer" it only reads: both take the file as it is.
     """
 
-    def __init__(self, path: Path, *, to_look: bool = False) -> None:
+    def __init__(self, path: Path, role: Role = "owner") -> None:
         with _named_errors():
-            if not to_look:
+            if role == "owner":
                 make_directory(path.parent)
-            address = f"{path.absolute().as_uri()}?mode={'ro' if to_look else 'rwc'}"
-            self._db = Database(sqlite3.connect(address, uri=True, check_same_thread=False))
+            address = f"{path.absolute().as_uri()}?mode={MODES[role]}"
+            connection = sqlite3.connect(
+                address, uri=True, check_same_thread=False, timeout=PATIENCE
+            )
+            self._db = Database(connection)
+            self.keys = SqliteKeys(self._db)
             try:
-                self._prepare(to_look=to_look)
+                self._prepare(role)
             except BaseException:
                 self._db.close()
                 raise
 
-    def _prepare(self, *, to_look: bool) -> None:
+    def _prepare(self, role: Role) -> None:
         applied = {step.name for step in migrations.applied(self._db)}
         if applied - STEPS.keys():
             raise StorageUnavailable("the catalogue was made by a newer version of Calotype")
-        if to_look:
-            if STEPS.keys() - applied:
-                raise StorageUnavailable("the catalogue was made by an older version of Calotype")
-            return
-        self._db.enable_wal()
-        self._db.execute("pragma synchronous = full")
-        migrations.apply(self._db)
+        if role != "owner" and STEPS.keys() - applied:
+            raise StorageUnavailable("the catalogue was made by an older version of Calotype")
+        if role != "viewer":
+            self._db.enable_wal()
+            self._db.execute("pragma synchronous = full")
+        if role == "owner":
+            migrations.apply(self._db)
 
     @property
     def identity(self) -> str:
@@ -97,8 +106,21 @@ class SqliteCatalogue:
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
         """See `Catalogue.batch`."""
-        with _named_errors(), self._db.atomic():
+        with _named_errors(), self._transaction():
             return [self._attempt(call) for call in calls]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        connection = self._db.conn
+        # With a plain "begin", a commit of another process between our first look and our first
+        # write would fail ours at once; this waits for its turn as long as `PATIENCE`.
+        connection.execute("begin immediate")
+        try:
+            yield
+            connection.execute("commit")
+        except BaseException:
+            connection.rollback()
+            raise
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
         try:
@@ -109,20 +131,22 @@ class SqliteCatalogue:
 
     def add(self, new: NewJob, now: datetime) -> Job:
         """See `Catalogue.add`."""
-        taken = self.find_image(new.input) if isinstance(new.input, str) else new.input
-        others = {image_id: self.find_image(image_id).key for image_id in new.other_images}
+        tenant, sent = new.tenant, new.input
+        taken = self.find_image(sent, tenant) if isinstance(sent, str) else sent
+        others = {each: self.find_image(each, tenant).key for each in new.other_images}
         job = self._one(
             f"""
             insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
                 input_size, input_sha256, image_id, others, attempts, attempts_allowed,
-                created_at, updated_at)
+                created_at, updated_at, tenant)
             values (:id, 'pending', :priority, {LAST}, :operation, :preset, :recipe, :input_key,
                 :input_size, :input_sha256, :image_id, :others, 0, :max_attempts,
-                :now, :now)
+                :now, :now, :tenant)
             returning *
             """,
             {
                 "id": new.id,
+                "tenant": tenant,
                 "priority": new.priority,
                 "operation": new.operation,
                 "preset": new.preset,
@@ -131,9 +155,9 @@ class SqliteCatalogue:
                 "input_size": taken.size_bytes,
                 "input_sha256": taken.sha256,
                 "image_id": taken.id if isinstance(taken, ImageRecord) else None,
-                "others": _json(others),
+                "others": json_text(others),
                 "max_attempts": new.max_attempts,
-                "now": _text(now),
+                "now": time_text(now),
             },
         )
         for image_id in job.images:
@@ -150,6 +174,13 @@ class SqliteCatalogue:
             raise JobNotFound(job_id)
         return jobs[0]
 
+    def find_own(self, job_id: str, tenant: str) -> Job:
+        """See `Catalogue.find_own`."""
+        job = self.find(job_id)
+        if job.tenant != tenant:
+            raise JobNotFound(job_id)
+        return job
+
     def claim(self, turns: Iterable[Sequence[Priority]], now: datetime) -> list[Job]:
         """See `Catalogue.claim`."""
         claimed = []
@@ -162,7 +193,7 @@ class SqliteCatalogue:
                     where number = ({FIRST_PENDING})
                     returning *
                     """,
-                    {"priority": priority, "now": _text(now)},
+                    {"priority": priority, "now": time_text(now)},
                 )
                 claimed += jobs
                 if jobs:
@@ -176,7 +207,7 @@ class SqliteCatalogue:
         self._db.execute(
             "update jobs set status = 'pending', attempts = attempts - 1, updated_at = :now "
             "where id = :id and status = 'processing' and attempts = :attempt",
-            {"id": job_id, "attempt": attempt, "now": _text(now)},
+            {"id": job_id, "attempt": attempt, "now": time_text(now)},
         )
 
     def release(
@@ -189,7 +220,7 @@ class SqliteCatalogue:
         return self._one(
             "update jobs set status = 'pending', attempts_allowed = attempts_allowed + :spare, "
             "spared = spared + :spare, updated_at = :now where id = :id returning *",
-            {"id": job_id, "spare": int(spare), "now": _text(now)},
+            {"id": job_id, "spare": int(spare), "now": time_text(now)},
         )
 
     def complete(
@@ -200,7 +231,12 @@ class SqliteCatalogue:
         return self._one(
             "update jobs set status = 'completed', outputs = :outputs, receipt = :receipt, "
             "updated_at = :now where id = :id returning *",
-            {"id": job_id, "outputs": _json(outputs), "receipt": receipt, "now": _text(now)},
+            {
+                "id": job_id,
+                "outputs": json_text(outputs),
+                "receipt": receipt,
+                "now": time_text(now),
+            },
         )
 
     def fail(self, job_id: str, attempt: int, code: str, error: str, now: datetime) -> Job:
@@ -209,7 +245,7 @@ class SqliteCatalogue:
         return self._one(
             "update jobs set status = 'failed', error_code = :code, error = :error, "
             "updated_at = :now where id = :id returning *",
-            {"id": job_id, "code": code, "error": error, "now": _text(now)},
+            {"id": job_id, "code": code, "error": error, "now": time_text(now)},
         )
 
     def cancel(self, job_id: str, now: datetime) -> Job:
@@ -221,7 +257,7 @@ class SqliteCatalogue:
             raise WrongStatus(job.status)
         return self._one(
             "update jobs set status = 'cancelled', updated_at = :now where id = :id returning *",
-            {"id": job_id, "now": _text(now)},
+            {"id": job_id, "now": time_text(now)},
         )
 
     def retry(self, job_id: str, max_attempts: int, now: datetime) -> Job:
@@ -236,7 +272,7 @@ class SqliteCatalogue:
                 updated_at = :now
             where id = :id returning *
             """,
-            {"id": job_id, "max_attempts": max_attempts, "now": _text(now)},
+            {"id": job_id, "max_attempts": max_attempts, "now": time_text(now)},
         )
 
     def delete(self, job_id: str) -> Removed:
@@ -254,8 +290,9 @@ class SqliteCatalogue:
 
     def page(self, query: Query) -> Page:
         """See `Catalogue.page`."""
-        after = None if query.created_after is None else _text(query.created_after)
+        after = None if query.created_after is None else time_text(query.created_after)
         filters = (
+            ("tenant = :tenant", query.tenant),
             ("status = :status", query.status),
             ("operation = :operation", query.operation),
             ("preset = :preset", query.preset),
@@ -266,9 +303,11 @@ class SqliteCatalogue:
             ("number >= (select min(number) from jobs where created_at > :after)", after),
         )
         where = " and ".join(each for each, value in filters if value is not None)
-        rows = self._rows(
-            f"select * from jobs where {where or 'true'} order by number desc limit :limit",
+        found = rows(
+            self._db,
+            f"select * from jobs where {where} order by number desc limit :limit",
             {
+                "tenant": query.tenant,
                 "status": query.status,
                 "operation": query.operation,
                 "preset": query.preset,
@@ -277,8 +316,8 @@ class SqliteCatalogue:
                 "limit": query.limit + 1,
             },
         )
-        shown = rows[: query.limit]
-        more = len(rows) > query.limit
+        shown = found[: query.limit]
+        more = len(found) > query.limit
         cursor = msgspec.convert(shown[-1]["number"], int) if more else None
         return Page(tuple(_job(row) for row in shown), cursor)
 
@@ -292,9 +331,9 @@ class SqliteCatalogue:
 
     def tally(self) -> Tally:
         """See `Catalogue.tally`."""
-        rows = self._db.execute("select status, priority, jobs from tallies").fetchall()
+        tallies = self._db.execute("select status, priority, jobs from tallies").fetchall()
         counts: dict[tuple[Status, Priority], int] = {
-            (status, priority): jobs for status, priority, jobs in rows
+            (status, priority): jobs for status, priority, jobs in tallies
         }
         (oldest,) = self._db.execute(
             "select min(created_at) from jobs where number in ("
@@ -311,23 +350,27 @@ class SqliteCatalogue:
         return self._image(
             """
             insert into images (id, key, format, width, height, frames, size_bytes, sha256,
-                facts, created_at)
+                facts, tenant, created_at)
             values (:id, :key, :format, :width, :height, :frames, :size_bytes, :sha256,
-                :facts, :now)
+                :facts, :tenant, :now)
             returning *
             """,
-            {**asdict(new), "now": _text(now)},
+            {**asdict(new), "now": time_text(now)},
         )
 
-    def find_image(self, image_id: str) -> ImageRecord:
+    def find_image(self, image_id: str, tenant: str = "") -> ImageRecord:
         """See `Catalogue.find_image`."""
-        return self._image("select * from images where id = :id and not deleted", {"id": image_id})
+        return self._image(
+            "select * from images where id = :id and tenant = :tenant and not deleted",
+            {"id": image_id, "tenant": tenant},
+        )
 
-    def delete_image(self, image_id: str) -> tuple[str, ...]:
+    def delete_image(self, image_id: str, tenant: str = "") -> tuple[str, ...]:
         """See `Catalogue.delete_image`."""
         self._image(
-            "update images set deleted = 1 where id = :id and not deleted returning *",
-            {"id": image_id},
+            "update images set deleted = 1 where id = :id and tenant = :tenant and not deleted "
+            "returning *",
+            {"id": image_id, "tenant": tenant},
         )
         return self._unneeded(image_id)
 
@@ -356,30 +399,26 @@ class SqliteCatalogue:
 
     def _unneeded(self, image_id: str) -> tuple[str, ...]:
         """Forget an image that is deleted and has no use left; return the key of its file."""
-        rows = self._rows(
+        gone = rows(
+            self._db,
             "delete from images where id = :id and deleted "
             "and not exists (select 1 from uses where image = :id) returning key",
             {"id": image_id},
         )
-        return tuple(str(row["key"]) for row in rows)
+        return tuple(str(row["key"]) for row in gone)
 
     def _image(self, sql: str, values: Mapping[str, Value]) -> ImageRecord:
-        rows = self._rows(sql, values)
-        if not rows:
+        found = rows(self._db, sql, values)
+        if not found:
             raise ImageNotFound(values["id"])
-        return msgspec.convert(rows[0], ImageRecord)
+        return msgspec.convert(found[0], ImageRecord)
 
     def _one(self, sql: str, values: Mapping[str, Value]) -> Job:
         (job,) = self._jobs(sql, values)
         return job
 
     def _jobs(self, sql: str, values: Mapping[str, Value]) -> list[Job]:
-        return [_job(row) for row in self._rows(sql, values)]
-
-    def _rows(self, sql: str, values: Mapping[str, Value]) -> list[Row]:
-        cursor = self._db.execute(sql, dict(values))
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor]
+        return [_job(row) for row in rows(self._db, sql, values)]
 
 
 def _job(row: Row) -> Job:
@@ -392,15 +431,6 @@ def _job(row: Row) -> Job:
         },
         Job,
     )
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _text(moment: datetime) -> str:
-    """Return `moment` as fixed-width RFC 3339 text in UTC."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 @contextmanager

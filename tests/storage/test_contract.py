@@ -91,6 +91,7 @@ def new_job(
     image=None,
     others=(),
     preset=None,
+    tenant="",
 ) -> NewJob:
     return NewJob(
         id=name,
@@ -101,10 +102,11 @@ def new_job(
         input=image or NewInput(key=f"ab/{name}.jpg", size_bytes=123, sha256="1a"),
         other_images=others,
         max_attempts=max_attempts,
+        tenant=tenant,
     )
 
 
-def new_image(name: str) -> NewImage:
+def new_image(name: str, tenant: str = "") -> NewImage:
     return NewImage(
         id=name,
         key=f"cd/{name}.gif",
@@ -115,6 +117,7 @@ def new_image(name: str) -> NewImage:
         size_bytes=456,
         sha256="2b",
         facts='{"colour":\t"größer 🖼"}',
+        tenant=tenant,
     )
 
 
@@ -794,6 +797,73 @@ def test_the_tally_tells_since_when_the_oldest_pending_job_waits(each, add):
     assert nobody is None
     assert all_three == minute(0)
     assert each.tally().oldest_pending == minute(1)
+
+
+# --- Tenants ------------------------------------------------------------------------------------
+
+
+def test_a_job_is_there_for_its_own_tenant_alone(each, add):
+    job = add("a", tenant="acme")
+
+    assert job.tenant == "acme"
+    assert each.find_own("a", "acme") == each.find("a") == job
+    for other in ("", "zenith", "acme2", "ACME"):
+        with pytest.raises(JobNotFound, match=r"^a$"):
+            each.find_own("a", other)
+
+
+def test_a_job_stays_with_its_tenant_whatever_becomes_of_it(each, add):
+    add("a", tenant="acme")
+
+    (begun,) = each.claim([ANY], minute(1))
+    failed = each.fail("a", 1, "code", "why", minute(2))
+    retried = each.retry("a", 3, minute(3))
+    cancelled = each.cancel("a", minute(4))
+    removed = each.delete("a")
+
+    jobs = [begun, failed, retried, cancelled, removed.job]
+    assert [job.tenant for job in jobs] == ["acme"] * 5
+
+
+def test_each_tenant_lists_its_own_jobs_and_pages_them_without_gaps(each, add):
+    for number in range(9):
+        add(f"{number}", tenant=("acme", "zenith", "")[number % 3], preset="card")
+
+    for number, tenant in enumerate(("acme", "zenith", "")):
+        expected = [str(each) for each in range(8, -1, -1) if each % 3 == number]
+        first = each.page(Query(limit=2, tenant=tenant))
+        rest = each.page(Query(limit=2, tenant=tenant, cursor=first.next))
+        assert names([*first.jobs, *rest.jobs]) == expected
+        assert rest.next is None
+        assert names(each.page(Query(limit=9, tenant=tenant, preset="card")).jobs) == expected
+        assert names(each.page(Query(limit=9, tenant=tenant, operation="x")).jobs) == []
+
+
+def test_an_image_is_there_for_its_own_tenant_alone(each):
+    image = each.add_image(new_image("i", "acme"), NOON)
+
+    assert image.tenant == "acme"
+    assert each.find_image("i", "acme") == image
+    for other in ("", "zenith"):
+        with pytest.raises(ImageNotFound, match=r"^i$"):
+            each.find_image("i", other)
+        with pytest.raises(ImageNotFound, match=r"^i$"):
+            each.delete_image("i", other)
+    assert each.find_image("i", "acme") == image
+    assert each.delete_image("i", "acme") == ("cd/i.gif",)
+
+
+def test_a_job_cannot_have_the_images_of_another_tenant(each, add):
+    each.add_image(new_image("own", "acme"), NOON)
+    each.add_image(new_image("other", "zenith"), NOON)
+
+    for wanted in ({"image": "other"}, {"others": ("own", "other")}):
+        with pytest.raises(ImageNotFound, match=r"^other$"):
+            add("a", tenant="acme", **wanted)
+    job = add("a", tenant="acme", image="own", others=("own",))
+
+    assert job.images == ("own",)
+    assert each.delete_image("other", "zenith") == ("cd/other.gif",)
 
 
 # --- Images ---------------------------------------------------------------------------------------

@@ -1,16 +1,22 @@
 """A storage belongs to one process at a time."""
 
+import fcntl
 import os
+import sqlite3
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
-from actors.storage.opening import open_storage
-from actors.storage.ports import StorageUnavailable
+from actors.storage.migrations import migrations
+from actors.storage.opening import open_beside, open_storage
+from actors.storage.ports import Job, Query, StorageUnavailable
 from tests.conftest import NOON, places_in
 from tests.storage.test_contract import Each, new_job
 
@@ -194,3 +200,107 @@ def test_swapped_directories_are_refused(tmp_path):
 
     with pytest.raises(StorageUnavailable, match="are the outputs of"), open_storage(swapped):
         pass
+
+
+# --- Beside the service ---------------------------------------------------------------------------
+
+
+def add_beside(path: Path, name: str) -> None:
+    with open_beside(path) as catalogue:
+        Each(catalogue).add(new_job(name), NOON)
+
+
+def test_what_is_not_there_yet_is_made_and_left_to_the_service(tmp_path):
+    places = places_in(tmp_path / "new" / "place")
+
+    add_beside(places.catalogue, "a")
+
+    with open_storage(places) as storage:
+        assert Each(storage.catalogue).find("a").status == "pending"
+
+
+def test_the_service_and_who_writes_beside_it_see_what_the_other_did(tmp_path):
+    places = places_in(tmp_path)
+    with open_storage(places) as storage:
+        each = Each(storage.catalogue)
+        each.add(new_job("a"), NOON)
+
+        with open_beside(places.catalogue) as beside:
+            found = Each(beside).find("a")
+            each.add(new_job("b"), NOON)
+            Each(beside).add(new_job("c"), NOON)
+
+        assert found.id == "a"
+        assert {job.id for job in each.page(Query(limit=9)).jobs} == {"a", "b", "c"}
+        each.add(new_job("d"), NOON)
+
+
+def test_who_is_open_beside_does_not_keep_the_service_from_starting(tmp_path):
+    places = places_in(tmp_path)
+
+    with open_beside(places.catalogue) as beside, open_storage(places) as storage:
+        Each(beside).add(new_job("a"), NOON)
+        assert Each(storage.catalogue).find("a").id == "a"
+
+
+def test_a_catalogue_of_an_older_version_is_migrated_only_if_nobody_has_it_open(tmp_path):
+    places = places_in(tmp_path)
+    database = Database(sqlite3.connect(places.catalogue))
+    migrations.apply(database, stop_before="0005_keys")
+    database.close()
+    lock = places.catalogue.with_name("calotype.db.lock")
+
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with (
+            pytest.raises(StorageUnavailable, match="older version"),
+            open_beside(places.catalogue),
+        ):
+            pass
+
+    add_beside(places.catalogue, "a")
+
+
+def test_a_batch_waits_for_another_process_to_end_its_transaction(tmp_path):
+    """Also if the other commits between our first look and our first write."""
+    places = places_in(tmp_path)
+    with (
+        open_storage(places) as storage,
+        open_beside(places.catalogue) as beside,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        writing = []
+
+        def slowly(it):
+            it.pending()
+            writing.append(thread.submit(beside.batch, [lambda it: it.add(new_job("b"), NOON)]))
+            time.sleep(0.1)
+            return it.add(new_job("a"), NOON)
+
+        (job,) = storage.catalogue.batch([slowly])
+        writing[0].result()
+
+        assert isinstance(job, Job)
+        assert Each(storage.catalogue).pending() == 2
+
+
+def test_many_writes_from_both_sides_all_come_through(tmp_path):
+    places = places_in(tmp_path)
+    with (
+        open_storage(places) as storage,
+        open_beside(places.catalogue) as beside,
+        ThreadPoolExecutor(2) as threads,
+    ):
+
+        def add_many(catalogue, name):
+            def look_and_add(number):
+                return lambda it: (it.pending(), it.add(new_job(f"{name}{number}"), NOON))
+
+            return [catalogue.batch([look_and_add(number)]) for number in range(50)]
+
+        ours = threads.submit(add_many, storage.catalogue, "a")
+        theirs = threads.submit(add_many, beside, "b")
+
+        results = [*ours.result(), *theirs.result()]
+        assert all(isinstance(result, tuple) for (result,) in results)
+        assert Each(storage.catalogue).pending() == 100

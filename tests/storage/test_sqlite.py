@@ -202,30 +202,54 @@ def test_the_steps_of_the_schema_are_recorded_and_taken_once(path, catalogue, lo
     SqliteCatalogue(path).close()
 
     assert [row[1] for row in applied] == [
-        *("0001_jobs", "0002_spared", "0003_outputs", "0004_images")
+        *("0001_jobs", "0002_spared", "0003_outputs", "0004_images", "0005_keys")
     ]
     assert look("select migration_set, name, applied_at from _sqlite_migrations") == applied
 
 
-def test_a_list_by_status_and_operation_is_read_through_an_index(catalogue, look):
-    plan = look(
-        "explain query plan select * from jobs where status = 'failed' and operation = 'resize' "
-        "order by number desc limit 20"
-    )
+def plans_of(catalogue, call) -> dict[str, list[str]]:
+    """How SQLite does what `call` has it do, by statement."""
+    connection = catalogue._db.conn
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+    call(Each(catalogue))
+    connection.set_trace_callback(None)
+    # Beside them there are the transactions, and what triggers do, which is shown as a comment.
+    return {
+        statement: [row[3] for row in connection.execute(f"explain query plan {statement}")]
+        for statement in map(str.strip, statements)
+        if statement.startswith(("select", "insert", "update", "delete"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ({}, "tenant_number (tenant=?)"),
+        ({"status": "failed"}, "tenant_status_number (tenant=? AND status=?)"),
+        ({"operation": "resize"}, "tenant_operation_number (tenant=? AND operation=?)"),
+        ({"preset": "card"}, "tenant_preset_number (tenant=? AND preset=?)"),
+        (
+            {"status": "failed", "operation": "resize"},
+            "tenant_status_operation_number (tenant=? AND status=? AND operation=?)",
+        ),
+        ({"cursor": 9}, "tenant_number (tenant=? AND number<?)"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_the_list_of_a_tenant_is_read_through_an_index(catalogue, filters, index):
+    (plan,) = plans_of(
+        catalogue, lambda each: each.page(Query(limit=20, tenant="acme", **filters))
+    ).values()
 
     # And not sorted: that would be a second line.
-    assert [row[3] for row in plan] == [
-        "SEARCH jobs USING INDEX idx_jobs_status_operation_number (status=? AND operation=?)"
-    ]
+    assert plan == [f"SEARCH jobs USING INDEX idx_jobs_{index}"]
 
 
-def test_a_list_by_preset_is_read_through_an_index(catalogue, look):
-    plan = look(
-        "explain query plan select * from jobs where preset = 'card' order by number desc limit 20"
-    )
+def test_what_is_processing_is_found_through_an_index(catalogue):
+    (plan,) = plans_of(catalogue, lambda each: each.processing()).values()
 
-    # And not sorted: that would be a second line.
-    assert [row[3] for row in plan] == ["SEARCH jobs USING INDEX idx_jobs_preset_number (preset=?)"]
+    assert plan == ["SCAN jobs USING INDEX idx_jobs_processing"]
 
 
 @pytest.mark.parametrize(
@@ -245,19 +269,9 @@ def test_no_table_is_read_from_end_to_end(catalogue, call):
     each.add_image(new_image(some_id(9)), NOON)
     job = each.add(new_job(some_id(1), image=some_id(8), others=(some_id(9),)), NOON).id
     each.add(new_job(some_id(3)), NOON)
-    connection = catalogue._db.conn
-    statements: list[str] = []
 
-    connection.set_trace_callback(statements.append)
-    call(each, job)
-    connection.set_trace_callback(None)
+    plans = plans_of(catalogue, lambda each: call(each, job))
 
-    # Beside them there are the transactions, and what triggers do, which is shown as a comment.
-    plans = {
-        statement: [row[3] for row in connection.execute(f"explain query plan {statement}")]
-        for statement in map(str.strip, statements)
-        if statement.startswith(("select", "insert", "update", "delete"))
-    }
     assert plans
     assert [step for plan in plans.values() for step in plan if "SCAN" in step] == []
 

@@ -8,6 +8,7 @@ from quart_trio.wrappers import TrioResponse as Response
 
 from actors.errors import HandlerCrashed
 from actors.storage.ports import StorageFull
+from tests.web.inside import OPEN_GATE
 from web.about import Health, health_blueprint, problems_blueprint
 from web.app import create_app
 from web.problems import KINDS, Problem
@@ -44,7 +45,7 @@ def client(tmp_path):
 
     uploads = Uploads(UploadLimits(1000, 100, 1, tmp_path, 1, 60, 10))
     blueprints = [trouble, health_blueprint(Health()), problems_blueprint()]
-    return create_app(blueprints, uploads).test_client()
+    return create_app(blueprints, uploads, OPEN_GATE).test_client()
 
 
 async def told(response) -> dict[str, object]:

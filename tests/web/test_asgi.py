@@ -12,6 +12,7 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from quart_trio.wrappers import TrioResponse as Response
 
 from tests.conftest import PATIENCE
+from tests.web.inside import OPEN_GATE
 from tests.web.raw import head
 from web import asgi
 from web.app import create_app
@@ -40,7 +41,7 @@ def routes():
 @pytest.fixture
 def ours(routes, tmp_path):
     uploads = Uploads(UploadLimits(1000, 1000, 1, tmp_path, 1, 60, 10))
-    return create_app([routes], uploads)
+    return create_app([routes], uploads, OPEN_GATE)
 
 
 @pytest.fixture

@@ -17,11 +17,12 @@ from actors.storage.ports import (
     Output,
 )
 from tests.conftest import NOON, PATIENCE, make_job
-from tests.web.inside import ask
+from tests.web.inside import OPEN_GATE, ask
 from tests.web.raw import Answer
 from web.answers import Answers
 from web.app import create_app
 from web.downloads import PIECE, Downloads
+from web.envoy import Envoy
 from web.images import images_blueprint
 from web.jobs import Patience, jobs_blueprint
 from web.kitchen import Kitchen
@@ -116,16 +117,17 @@ async def archive(nursery):
 
 @pytest.fixture
 def app(archive, tmp_path):
+    envoy = Envoy(archive.address)
     parts = (
-        archive.address,
+        envoy,
         Answers(str, str),
-        Downloads(archive.address, PATIENCE),
+        Downloads(envoy, PATIENCE),
         Kitchen(WireLimits(1000, 1000), Presets(None)),
     )
     jobs = jobs_blueprint(*parts, Patience(PATIENCE, PATIENCE))
     images = images_blueprint(*parts, PATIENCE)
     uploads = Uploads(UploadLimits(1000, 1000, 1, tmp_path, 1, 60, 10))
-    return create_app([jobs, images], uploads)
+    return create_app([jobs, images], uploads, OPEN_GATE)
 
 
 @pytest.fixture

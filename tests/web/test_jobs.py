@@ -18,6 +18,7 @@ from web.about import MAX_POOL_BODY
 from web.answers import Answers
 from web.app import create_app
 from web.downloads import Downloads
+from web.envoy import Envoy
 from web.jobs import Patience, jobs_blueprint
 from web.kitchen import Kitchen
 from web.members import MAX_MEMBERS, MAX_NAME
@@ -123,13 +124,14 @@ def test_a_query_is_bounded(server, path):
 
 async def test_a_picture_is_accounted_for_until_no_actor_has_it(tmp_path, nursery):
     dispatcher, mailbox = open_mailbox("dispatcher", 1)
+    envoy = Envoy(dispatcher)
     limits = {"max_size": 100, "memory": 100, "spilled": 1, "spool": tmp_path}
     uploads = Uploads(UploadLimits(**limits, min_rate=1, period=PATIENCE, patience=PATIENCE))
     routes = jobs_blueprint(
-        *(dispatcher, Answers(str, str), Downloads(dispatcher, PATIENCE), KITCHEN),
+        *(envoy, Answers(str, str), Downloads(envoy, PATIENCE), KITCHEN),
         Patience(ask=PATIENCE, wait=PATIENCE),
     )
-    app = create_app([routes], uploads)
+    app = create_app([routes], uploads, inside.OPEN_GATE)
     client = trio.CancelScope()
 
     async def submit():
@@ -169,11 +171,13 @@ PENDING = make_job(status="pending")
 def submit(nursery, tmp_path):
     """Submit to a service whose actors give these answers; an ask without one comes to nothing."""
     dispatcher, mailbox = open_mailbox("dispatcher", 1)
+    envoy = Envoy(dispatcher)
     routes = jobs_blueprint(
-        *(dispatcher, Answers(str, str), Downloads(dispatcher, PATIENCE), KITCHEN),
+        *(envoy, Answers(str, str), Downloads(envoy, PATIENCE), KITCHEN),
         Patience(ask=PATIENCE, wait=PATIENCE),
     )
-    app = create_app([routes], Uploads(UploadLimits(100, 100, 1, tmp_path, 1, PATIENCE, PATIENCE)))
+    uploads = Uploads(UploadLimits(100, 100, 1, tmp_path, 1, PATIENCE, PATIENCE))
+    app = create_app([routes], uploads, inside.OPEN_GATE)
 
     async def answer(answers):
         async for envelope in mailbox:

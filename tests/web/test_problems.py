@@ -19,6 +19,8 @@ from web.problems import KINDS, MAX_FAULTS, RETRY_AFTER, Fault, Problem, invalid
 # As the HTTP contract lists them, without those of parts that are not there yet.
 CONTRACT = {
     400: {"malformed"},
+    401: {"unauthenticated"},
+    403: {"forbidden"},
     404: {"not_found"},
     405: {"method_not_allowed"},
     406: {"not_acceptable"},

@@ -1,0 +1,210 @@
+"""Who asks, and what they may: decided for each request before anything of its body is taken in."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol, cast
+
+import structlog
+import trio
+from quart import g, request
+
+from actors.messages import CountKeys, FindKey, FindTenant
+from actors.storage.credentials import SCOPES, Key, KeyNotFound, Scope
+from web.problems import Problem
+from web.recent import Recent
+from web.tokens import Token, read_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from actors.mailbox import Address
+    from web.links import Links
+
+OPEN: frozenset[Scope] = frozenset()
+READ: frozenset[Scope] = frozenset({"jobs:read"})
+WRITE: frozenset[Scope] = frozenset({"jobs:write"})
+ADMIN: frozenset[Scope] = frozenset({"admin"})
+
+DOWNLOAD = "GET /jobs/<job_id>/download"
+
+# What each route needs, all of it. A route without a line here ends the start.
+NEEDED: Mapping[str, frozenset[Scope]] = MappingProxyType(
+    {
+        "POST /jobs": WRITE,
+        "GET /jobs": READ,
+        "GET /jobs/<job_id>": READ,
+        DOWNLOAD: READ,
+        "POST /jobs/<job_id>/cancel": WRITE,
+        "POST /jobs/<job_id>/retry": WRITE,
+        "DELETE /jobs/<job_id>": WRITE,
+        # It hands on the right to read, which whoever does so must have, and outlives a key.
+        "POST /jobs/<job_id>/links": READ | WRITE,
+        "POST /images": WRITE,
+        "GET /images/<image_id>": READ,
+        "GET /images/<image_id>/content": READ,
+        "DELETE /images/<image_id>": WRITE,
+        "POST /plan": WRITE,
+        "PATCH /pool": ADMIN,
+        "GET /stats": ADMIN,
+        "GET /metrics": ADMIN,
+        "GET /health": OPEN,
+        "GET /health/live": OPEN,
+        "GET /health/ready": OPEN,
+        "GET /problems/<code>": OPEN,
+    }
+)
+AGE = 1.0  # seconds until a change of a key is noticed, at most
+REMEMBERED = 10_000  # keys
+NO_DIGEST = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever asks: whose jobs and images they see, what they may do, and by which key."""
+
+    tenant: str
+    scopes: frozenset[Scope]
+    key_id: str | None = None
+
+
+ANONYMOUS = Caller("", frozenset(SCOPES))
+
+
+def caller() -> Caller:
+    """Return who asks in the present request."""
+    return cast("Caller", g.caller)
+
+
+class Gate(Protocol):
+    """What stands before the routes."""
+
+    def check(self, routes: Iterable[str]) -> None:
+        """Make sure that it knows what each of them needs. Raises: LookupError."""
+
+    async def admit(self) -> Caller:
+        """Return who asks in the present request, if they may. Raises: Problem, and others."""
+
+
+class Gatekeeper:
+    """The gate of the running service. What it knows of a key is at most `AGE` seconds old.
+
+    While there are no keys at all, everybody may do everything. With `allow_anonymous` that holds
+    for all who bring no key.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Address,
+        links: Links,
+        patience: float,
+        *,
+        allow_anonymous: bool,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._links = links
+        self._patience = patience
+        self._allow_anonymous = allow_anonymous
+        self._now = clock
+        self._keys = Recent(self._find_key, age=AGE, size=REMEMBERED)
+        self._count = Recent(self._count_keys, age=AGE, size=1)
+
+    def check(self, routes: Iterable[str]) -> None:
+        """See `Gate.check`."""
+        unknown = [route for route in routes if route not in NEEDED]
+        if unknown:
+            raise LookupError(f"web/gate.py does not say who may use {', '.join(unknown)}")
+
+    async def admit(self) -> Caller:
+        """See `Gate.admit`.
+
+        Raises:
+          Problem: `unauthenticated`, `forbidden`.
+          JobNotFound: if a link is right, and its job deleted.
+          trio.TooSlowError, AskFailed, StorageError: if nobody can say.
+        """
+        route = route_of_request()
+        if route is None or not (needed := NEEDED[route]):
+            return Caller("", OPEN)
+        if route == DOWNLOAD and "signature" in request.args:
+            return await self._bearer_of_link()
+        with trio.fail_after(self._patience):
+            found = await self._bearer_of_key()
+        if found.key_id:
+            structlog.contextvars.bind_contextvars(tenant=found.tenant, key_id=found.key_id)
+        for scope in SCOPES:
+            if scope in needed - found.scopes:
+                raise _forbidden(scope)
+        return found
+
+    async def _bearer_of_key(self) -> Caller:
+        fields = request.headers.getlist("Authorization")
+        brought = [text.strip() for text in map(_bearer_text, fields) if text is not None]
+        token = read_token(brought[0]) if len(fields) == len(brought) == 1 else None
+        if token and (key := await self._good_key(token)):
+            return Caller(key.tenant, frozenset(key.scopes), key.id)
+        if not await self._count.get(None) or (self._allow_anonymous and not brought):
+            return ANONYMOUS
+        if brought:
+            raise _unauthenticated(
+                "The key is unknown, revoked or expired.", ' error="invalid_token"'
+            )
+        raise _unauthenticated("This needs a key: Authorization: Bearer ck_…")
+
+    async def _good_key(self, token: Token) -> Key | None:
+        key = await self._keys.get(token.key_id)
+        # With the same effort whether there is such a key or not.
+        is_right = hmac.compare_digest(key.digest if key else NO_DIGEST, token.digest)
+        return key if key and is_right and key.is_good(self._now()) else None
+
+    async def _bearer_of_link(self) -> Caller:
+        job_id = str((request.view_args or {})["job_id"])
+        said = request.args
+        if not await self._links.is_good(
+            job_id, said.get("output"), said.get("expires", ""), said["signature"]
+        ):
+            raise Problem("forbidden", "The link is wrong, or has expired.")
+        with trio.fail_after(self._patience):
+            tenant = await self._dispatcher.ask(FindTenant(job_id))
+        return Caller(tenant, READ)
+
+    async def _find_key(self, key_id: str) -> Key | None:
+        try:
+            return await self._dispatcher.ask(FindKey(key_id))
+        except KeyNotFound:
+            return None
+
+    async def _count_keys(self, _: None) -> int:
+        return await self._dispatcher.ask(CountKeys())
+
+
+def route_of_request() -> str | None:
+    """Return the route that the present request goes to; None if to none, or to OPTIONS."""
+    method = "GET" if request.method == "HEAD" else request.method
+    if request.url_rule is None or method == "OPTIONS":
+        return None
+    return f"{method} {request.url_rule.rule}"
+
+
+def _bearer_text(field: str) -> str | None:
+    scheme, _, text = field.partition(" ")
+    return text if scheme.lower() == "bearer" else None
+
+
+def _unauthenticated(detail: str, error: str = "") -> Problem:
+    return Problem("unauthenticated", detail, headers={"WWW-Authenticate": f"Bearer{error}"})
+
+
+def _forbidden(scope: Scope) -> Problem:
+    # RFC 6750, 3.1.
+    challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+    return Problem(
+        "forbidden",
+        f"This needs a key with the scope {scope}.",
+        headers={"WWW-Authenticate": challenge},
+    )

@@ -1,0 +1,263 @@
+"""The commands `calotype keys …`: who may use the service.
+
+They change the catalogue itself, beside the service if that is running; it notices at once.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import click
+import msgspec
+import structlog
+from rich.console import Console
+from rich.table import Table
+
+from actors.storage.credentials import SCOPES, TENANT, Key, KeyNotFound, NewKey, Scope
+from actors.storage.opening import open_beside, view_catalogue
+from actors.storage.ports import StorageError
+from web.logs import configure_logs
+from web.settings import read_settings
+from web.tokens import ID_BYTES, Token, make_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from actors.storage.ports import Catalogue
+
+T = TypeVar("T")
+
+log = structlog.get_logger("calotype.keys")
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}  # in seconds
+LONGEST = 10 * 366 * UNITS["d"]
+LONGEST_NAME = 100
+
+
+class Duration(click.ParamType[timedelta]):
+    """A span of time such as 45s, 15m, 1h, 30d or 2w."""
+
+    name = "duration"
+
+    def convert(
+        self,
+        value: str | timedelta,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> timedelta:
+        """Return the span that `value` names."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch("([0-9]{1,9})([smhdw])", value)
+        seconds = int(found[1]) * UNITS[found[2]] if found else math.inf
+        if seconds > LONGEST:
+            self.fail(
+                f"{value!r} is no span of up to ten years, such as 15m, 1h or 30d.", param, ctx
+            )
+        return timedelta(seconds=seconds)
+
+
+def _tenant(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(TENANT, value):
+        raise click.BadParameter(
+            f"{value!r} is no name of up to 32 of a-z, 0-9, - and _, with none of the last two in "
+            "front."
+        )
+    return value
+
+
+def _name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not value.isprintable() or len(value) > LONGEST_NAME:
+        raise click.BadParameter(f"Use up to {LONGEST_NAME} characters that can be printed.")
+    return value
+
+
+def _lifetime(
+    _context: click.Context, _parameter: click.Parameter, value: timedelta | None
+) -> timedelta | None:
+    if value is not None and not value:
+        raise click.BadParameter("A key that has expired already is of no use.")
+    return value
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke the keys to the service.
+
+    They are in the catalogue that the settings name. A running service notices within a second.
+    """
+
+
+@keys.command()
+@click.option("--tenant", metavar="NAME", callback=_tenant, help="Whose jobs it opens.")
+@click.option("--no-tenant", is_flag=True, help="It opens the jobs that were made without a key.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice(SCOPES),
+    help="What it may be used for. Can be repeated.",
+)
+@click.option("--name", default="", callback=_name, help="To tell it from others.")
+@click.option("--expires", type=Duration(), callback=_lifetime, help="After 30d, for example.")
+def create(
+    *,
+    tenant: str | None,
+    no_tenant: bool,
+    scopes: tuple[str, ...],
+    name: str,
+    expires: timedelta | None,
+) -> None:
+    """Make a key, and print it. It is shown this once: nobody can find it again."""
+    if (tenant is None) != no_tenant:
+        raise click.UsageError("Name a --tenant, or say --no-tenant.")
+    now, token = datetime.now(UTC), make_token()
+    chosen = [scope for scope in SCOPES if scope in scopes]
+    ends_at = None if expires is None else now + expires
+    new = _new(token, tenant or "", tuple(chosen), name, ends_at)
+    key = _change(lambda catalogue: catalogue.keys.add(new, now))
+    click.echo(token)
+    log.info("key_created", **_told(key))
+
+
+@keys.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print them for programs.")
+def list_keys(*, as_json: bool) -> None:
+    """List every key there ever was, with what is known of it; never the key itself."""
+    now = datetime.now(UTC)
+    with _complaining(), view_catalogue(read_settings().db_path) as catalogue:
+        found = catalogue.keys.list_all()
+    if as_json:
+        click.echo(msgspec.json.encode([_told(key) | {"state": _state(key, now)} for key in found]))
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("id", no_wrap=True, min_width=2 * ID_BYTES)
+    for heading in ("tenant", "scopes", "name", "created", "expires", ""):
+        table.add_column(heading)
+    for key in found:
+        created, expires = _minute(key.created_at), _minute(key.expires_at)
+        scopes = " ".join(key.scopes)
+        table.add_row(key.id, key.tenant, scopes, key.name, created, expires, _state(key, now))
+    Console(soft_wrap=True, markup=False).print(table)
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+def revoke(key_id: str) -> None:
+    """Have a key open nothing any more."""
+    now = datetime.now(UTC)
+    key = _change(lambda catalogue: catalogue.keys.revoke(key_id, now))
+    log.info("key_revoked", **_told(key))
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@click.option(
+    "--grace",
+    type=Duration(),
+    default="1h",
+    show_default=True,
+    help="For how long the old key is good.",
+)
+@click.option(
+    "--expires",
+    type=Duration(),
+    callback=_lifetime,
+    help="When the new key expires.  [default: after as long as the old one was made for]",
+)
+def rotate(*, key_id: str, grace: timedelta, expires: timedelta | None) -> None:
+    """Make a new key in the place of another, and print it. It opens the same."""
+    now, token = datetime.now(UTC), make_token()
+
+    def rotate_it(catalogue: Catalogue) -> Key:
+        old = catalogue.keys.find(key_id)
+        if not old.is_good(now):
+            raise click.ClickException(f"Key {key_id} is {_state(old, now)}; make another.")
+        ends_at = None if old.expires_at is None else now + (old.expires_at - old.created_at)
+        if expires is not None:
+            ends_at = now + expires
+        new = _new(token, old.tenant, old.scopes, old.name, ends_at, old.limits)
+        catalogue.keys.expire(key_id, now + grace)
+        return catalogue.keys.add(new, now)
+
+    key = _change(rotate_it)
+    click.echo(token)
+    log.info("key_rotated", replaced=key_id, grace=str(grace), **_told(key))
+
+
+@keys.command("revoke-links")
+def revoke_links() -> None:
+    """Have no signed link work that was made so far. Keys are not touched."""
+    _change(lambda catalogue: catalogue.keys.forget_link_secret())
+    log.info("links_revoked")
+
+
+def _new(
+    token: Token,
+    tenant: str,
+    scopes: tuple[Scope, ...],
+    name: str,
+    ends_at: datetime | None,
+    limits: str | None = None,
+) -> NewKey:
+    return NewKey(
+        id=token.key_id,
+        digest=token.digest,
+        tenant=tenant,
+        scopes=scopes,
+        name=name,
+        expires_at=ends_at,
+        limits=limits,
+    )
+
+
+def _change(call: Callable[[Catalogue], T]) -> T:
+    """Change the catalogue, in one transaction; or say why not, and end with 1."""
+    settings = read_settings()
+    configure_logs(settings.log_format, settings.log_level)
+    with _complaining(), open_beside(settings.db_path) as catalogue:
+        (result,) = catalogue.batch([call])
+        if isinstance(result, StorageError):
+            raise result
+        return cast("T", result)
+
+
+@contextmanager
+def _complaining() -> Iterator[None]:
+    try:
+        yield
+    except KeyNotFound as error:
+        click.echo(f"calotype: there is no key {error}", err=True)
+        sys.exit(1)
+    except StorageError as error:
+        click.echo(f"calotype: the catalogue cannot be opened: {error}", err=True)
+        sys.exit(1)
+
+
+def _told(key: Key) -> dict[str, object]:
+    """Return what may be known of a key: neither it nor its digest."""
+    return {
+        "key_id": key.id,
+        "tenant": key.tenant,
+        "scopes": list(key.scopes),
+        "name": key.name,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    }
+
+
+def _minute(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}Z" if moment else ""
+
+
+def _state(key: Key, now: datetime) -> str:
+    if key.revoked_at:
+        return "revoked"
+    return "good" if key.is_good(now) else "expired"
