@@ -13,6 +13,7 @@ import actors.surveyor
 import actors.worker
 from actors.dispatcher import Dispatcher
 from actors.errors import ActorStopped, Draining, HandlerCrashed
+from actors.fetcher import Fetching
 from actors.imaging.facts import Limits
 from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.operations.watermark import Watermark
@@ -54,6 +55,7 @@ def capacity(workers=2, attempts=3, max_crashes=5):
         mail=64,
         store=StoreLimits(backlog=1_000, asks=16, attempts=attempts),
         images=Limits(),
+        fetching=Fetching(max_bytes=10**7),
         intensity=Intensity(max_crashes),
     )
 

@@ -15,7 +15,7 @@ from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Output, Recipe, encode_recipe
 from actors.mailbox import open_mailbox
-from actors.messages import Complete, Count, Fail, Load, Run
+from actors.messages import Complete, Count, Download, Fail, KeepInput, Load, Run
 from actors.storage.ports import (
     BlobNotFound,
     JobNotFound,
@@ -32,11 +32,13 @@ class Working:
     """A Worker with a fake Store, and a way to give it jobs."""
 
     def __init__(self, image, limits):
-        self.store = FakeStore({Load: [image], Complete: [None], Fail: [None]})
+        self.store = FakeStore({Load: [image], KeepInput: [None], Complete: [None], Fail: [None]})
+        self.fetcher = FakeStore({Download: [image]})
         self.address, self.mailbox = open_mailbox("worker", 0)
         self.activity = Activity("worker", self.mailbox)
         self.worker = Worker(
-            *(self.mailbox, self.store.address, trio.CapacityLimiter(1), limits, self.activity)
+            *(self.mailbox, self.store.address, self.fetcher.address),
+            *(trio.CapacityLimiter(1), limits, self.activity),
         )
         self.ended = trio.Event()
 
@@ -54,6 +56,7 @@ def start(nursery, photo):
     async def start_one(image=photo, limits=None):
         working = Working(image, limits or Limits())
         nursery.start_soon(working.store.run)
+        nursery.start_soon(working.fetcher.run)
         await nursery.start(working.run)
         return working
 
@@ -289,6 +292,7 @@ async def test_no_more_renders_at_once_than_the_limiter_allows(nursery, photo):
     for working in (first, second):
         working.worker._cpu = cpu
         nursery.start_soon(working.store.run)
+        nursery.start_soon(working.fetcher.run)
         await nursery.start(working.run)
 
     async with cpu, trio.open_nursery() as asking:

@@ -85,9 +85,9 @@ class MemoryCatalogue:
             operation=new.operation,
             preset=new.preset,
             recipe=new.recipe,
-            input_key=there and there.key,
-            input_size=there and there.size_bytes,
-            input_sha256=there and there.sha256,
+            input_key=there.key if there else None,
+            input_size=there.size_bytes if there else None,
+            input_sha256=there.sha256 if there else None,
             image_id=taken.id if isinstance(taken, ImageRecord) else None,
             others={each: self.find_image(each, tenant).key for each in new.other_images},
             outputs=(),
@@ -288,7 +288,7 @@ class MemoryCatalogue:
         needed: set[str | None] = {kept.image.key for kept in self._images.values()}
         for entry in self._entries.values():
             needed |= {entry.job.input_key, *(output.key for output in entry.job.outputs)}
-        return needed & set(keys)
+        return {key for key in keys if key in needed}
 
     def close(self) -> None:
         """See `Catalogue.close`."""
