@@ -1412,7 +1412,7 @@ class SameOnBoth(RuleBasedStateMachine):
                 needed.add(each.find_image(image).key)
         return needed
 
-    def prepare(self, name, *chosen):
+    def prepare(self, name, *chosen):  # noqa: C901, PLR0912 (a case for each call)
         now = self.now
         arguments: tuple[object, ...]
         named: dict[str, object] = {}
