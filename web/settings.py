@@ -108,15 +108,16 @@ class Settings(BaseSettings):
     ] = 30.0
 
     fetch_allow: Annotated[
-        str,
+        str | None,
         Field(
             description="Hosts, host:port and networks that are fetched from although they are "
             "inside, with commas between."
         ),
-    ] = ""
+    ] = None
     fetch_deny: Annotated[
-        str, Field(description="The same of what is never fetched from; it beats FETCH_ALLOW.")
-    ] = ""
+        str | None,
+        Field(description="The same of what is never fetched from; it beats FETCH_ALLOW."),
+    ] = None
     fetch_ports: Annotated[
         str, Field(description="Ports that are fetched from, with commas between.")
     ] = "80,443"
@@ -191,8 +192,8 @@ class Settings(BaseSettings):
 
     @field_validator("fetch_allow", "fetch_deny")
     @classmethod
-    def _places_are_such(cls, places: str) -> str:
-        parse_allowance(places)
+    def _places_are_such(cls, places: str | None) -> str | None:
+        parse_allowance(places or "")
         return places
 
     @field_validator("fetch_ports")
@@ -227,7 +228,9 @@ class Settings(BaseSettings):
     @property
     def allowance(self) -> Allowance:
         """Whom the service may ask for what clients have named."""
-        return parse_allowance(self.fetch_allow, self.fetch_deny, _ports(self.fetch_ports))
+        return parse_allowance(
+            self.fetch_allow or "", self.fetch_deny or "", _ports(self.fetch_ports)
+        )
 
     @property
     def image_limits(self) -> Limits:
