@@ -143,23 +143,24 @@ class Gatekeeper:
         return found
 
     async def _bearer_of_key(self) -> Caller:
-        if not await self._count.get(None):
-            return ANONYMOUS
         fields = request.headers.getlist("Authorization")
-        schemes = [field.partition(" ")[0].lower() for field in fields]
-        if "bearer" not in schemes:
-            if self._allow_anonymous:
-                return ANONYMOUS
-            raise _unauthenticated("This needs a key: Authorization: Bearer ck_…")
-        token = read_token(fields[0].partition(" ")[2].strip()) if len(fields) == 1 else None
-        key = await self._keys.get(token.key_id) if token else None
-        # With the same effort whether there is such a key or not.
-        is_right = hmac.compare_digest(key.digest if key else NO_DIGEST, _digest(token))
-        if key is None or not is_right or not key.is_good(self._now()):
+        brought = [text.strip() for text in map(_bearer_text, fields) if text is not None]
+        token = read_token(brought[0]) if len(fields) == len(brought) == 1 else None
+        if token and (key := await self._good_key(token)):
+            return Caller(key.tenant, frozenset(key.scopes), key.id)
+        if not await self._count.get(None) or (self._allow_anonymous and not brought):
+            return ANONYMOUS
+        if brought:
             raise _unauthenticated(
                 "The key is unknown, revoked or expired.", ' error="invalid_token"'
             )
-        return Caller(key.tenant, frozenset(key.scopes), key.id)
+        raise _unauthenticated("This needs a key: Authorization: Bearer ck_…")
+
+    async def _good_key(self, token: Token) -> Key | None:
+        key = await self._keys.get(token.key_id)
+        # With the same effort whether there is such a key or not.
+        is_right = hmac.compare_digest(key.digest if key else NO_DIGEST, token.digest)
+        return key if key and is_right and key.is_good(self._now()) else None
 
     async def _bearer_of_link(self) -> Caller:
         job_id = str((request.view_args or {})["job_id"])
@@ -190,8 +191,9 @@ def route_of_request() -> str | None:
     return f"{method} {request.url_rule.rule}"
 
 
-def _digest(token: Token | None) -> str:
-    return (token or Token("", "")).digest
+def _bearer_text(field: str) -> str | None:
+    scheme, _, text = field.partition(" ")
+    return text if scheme.lower() == "bearer" else None
 
 
 def _unauthenticated(detail: str, error: str = "") -> Problem:

@@ -88,6 +88,8 @@ async def serve(settings: Settings) -> bool:
       OSError: if the address cannot be listened on.
       TooManyCrashes: if an actor kept crashing.
     """
+    if settings.needs_keys and not settings.db_path.exists():
+        raise OpenToAnybody(settings.host)  # Before anything is made.
     sys.setswitchinterval(SWITCH_INTERVAL)
     # A connection, and the file in which its body waits.
     _allow_files(2 * settings.max_connections + SPARE_FILES)
@@ -105,7 +107,7 @@ async def serve(settings: Settings) -> bool:
                 nursery.start_soon(stop)  # noqa: ASYNC111
                 if settings.presets:
                     await nursery.start(_reload_at_signal, presets)
-                await _check_host(settings, system.front_door)
+                await _check_keys(settings, system.front_door)
                 await _serve_web(settings, places, system, presets, health, stopping)
             nursery.cancel_scope.cancel()
     in_time = stopping.left() > 0
@@ -113,8 +115,8 @@ async def serve(settings: Settings) -> bool:
     return in_time
 
 
-async def _check_host(settings: Settings, dispatcher: Address) -> None:
-    if settings.is_reachable and not settings.allow_anonymous:
+async def _check_keys(settings: Settings, dispatcher: Address) -> None:
+    if settings.needs_keys:
         with trio.fail_after(settings.ask_timeout):
             keys = await dispatcher.ask(CountKeys())
         if not keys:

@@ -221,9 +221,9 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def is_reachable(self) -> bool:
-        """Whether the service can be reached from other machines."""
-        return not _is_loopback(self.host)
+    def needs_keys(self) -> bool:
+        """Whether the service can be reached from elsewhere, and not by everybody."""
+        return not self.allow_anonymous and not _is_loopback(self.host)
 
     @property
     def allowance(self) -> Allowance:

@@ -7,6 +7,7 @@ import prometheus_client
 
 from actors import metrics as inner_metrics
 from web import metrics as outer_metrics
+from web.gate import NEEDED
 from web.problems import KINDS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,6 +30,16 @@ def test_every_problem_is_described():
     ]
 
     assert described == [(code, kind.status, kind.retry) for code, kind in KINDS.items()]
+
+
+def test_what_each_route_needs_is_described():
+    described = {
+        re.sub(r"\{(\w+)\}", "{}", request.strip("`")): set(re.findall("`([a-z:]+)`", needed))
+        for request, needed in rows("api.md", "Keys")[2:]
+    }
+
+    needed = {re.sub(r"<\w+>", "{}", route): set(scopes) for route, scopes in NEEDED.items()}
+    assert described == needed
 
 
 def test_every_metric_is_described():

@@ -197,10 +197,11 @@ class Stats:
 
 
 @asynccontextmanager
-async def open_api(server: Server) -> AsyncIterator[Api]:
+async def open_api(server: Server, key: str | None = None) -> AsyncIterator[Api]:
     """Open a client of `server` that may have many connections."""
     async with httpx2.AsyncClient(
         base_url=server.url,
+        headers={"Authorization": f"Bearer {key}"} if key else None,
         timeout=PATIENCE,
         limits=httpx2.Limits(max_connections=None),
         trust_env=False,

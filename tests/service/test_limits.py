@@ -455,7 +455,6 @@ def test_a_file_that_is_no_catalogue_is_left_alone(tmp_path):
         ("MAX_UPLOAD_SIZE", "-1"),
         ("SHUTDOWN_GRACE", "soon"),
         ("LOG_LEVEL", "loud"),
-        ("HOST", "0.0.0.0"),  # noqa: S104 - it is refused
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(tmp_path, setting, value):

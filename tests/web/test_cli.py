@@ -56,6 +56,27 @@ def test_it_does_not_listen_beyond_loopback_for_anybody_by_mistake(tmp_path):
     assert "calotype keys create" in ended.stderr
     assert "ALLOW_ANONYMOUS=1" in ended.stderr
     assert ended.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_catalogue_without_keys_makes_no_difference_to_that(tmp_path):
+    server = Server(tmp_path / "server")
+    try:
+        server.start()
+        server.stop()
+    finally:
+        server.kill()
+
+    ended = serve(
+        server.dir,
+        PORT=0,
+        HOST="0.0.0.0",  # noqa: S104 - nothing listens
+        DB_PATH=server.dir / "data" / "jobs.db",
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("calotype: nobody would be kept out: ")
+    assert ended.stderr.count("\n") == 1
 
 
 TWO_FAULTS = """

@@ -40,15 +40,17 @@ class Scripted:
         self._answers = iter(answers)
         self.asked: list[tuple[str, str, bytes]] = []
         self.queries: list[str] = []
+        self.credentials: list[str | None] = []
 
-    def client(self) -> Client:
-        return Client("http://scripted", transport=httpx2.MockTransport(self._answer))
+    def client(self, key: str | None = None) -> Client:
+        return Client("http://scripted", key=key, transport=httpx2.MockTransport(self._answer))
 
     async def _answer(self, request: httpx2.Request) -> httpx2.Response:
         assert isinstance(request.stream, httpx2.AsyncByteStream)
         body = b"".join([part async for part in request.stream])
         self.asked.append((request.method, request.url.path, body))
         self.queries.append(request.url.query.decode())
+        self.credentials.append(request.headers.get("Authorization"))
         answer = next(self._answers)
         if isinstance(answer, httpx2.TransportError):
             raise answer
@@ -323,3 +325,15 @@ async def test_an_upload_can_be_cancelled_midway(server, tmp_path):
             await client.get_job(JOB_ID)
 
     assert scope.cancelled_caught
+
+
+@pytest.mark.parametrize(("key", "header"), [(None, None), ("ck_a_b", "Bearer ck_a_b")])
+async def test_a_key_goes_with_every_request(photo, key, header):
+    service = Scripted(ACCEPTED, job("completed"), httpx2.Response(200, content=b"picture"))
+
+    async with service.client(key) as client:
+        submitted = await client.submit(photo, THUMBNAIL)
+        await client.get_job(submitted.id)
+        await client.download(submitted.id)
+
+    assert service.credentials == [header] * 3

@@ -34,7 +34,7 @@ class Actors:
     def __init__(self):
         self.address, self.mailbox = open_mailbox("dispatcher", 64)
         self.keys: dict[str, Key] = {}
-        self.link_secret = "one"
+        self.signing = "one"
         self.asked = []
         self.broken = None
 
@@ -58,7 +58,7 @@ class Actors:
                     raise KeyNotFound(key_id)
                 return self.keys[key_id]
             case LearnLinkSecret():
-                return self.link_secret
+                return self.signing
             case FindTenant(JOB.id):
                 return JOB.tenant
             case Find(JOB.id, tenant=JOB.tenant):
@@ -148,6 +148,15 @@ async def test_without_any_keys_everybody_may_do_everything(service, header):
     answer = await service.ask("GET /jobs", header)
 
     assert json.loads(answer.body) == ["", sorted(SCOPES)]
+
+
+async def test_the_first_key_is_known_from_its_first_request_on(service, actors):
+    await service.ask("GET /jobs")
+    header = actors.add_key("jobs:read", tenant="acme")
+
+    answer = await service.ask("GET /jobs", header)
+
+    assert json.loads(answer.body) == ["acme", ["jobs:read"]]
 
 
 async def test_a_key_tells_whose_jobs_are_meant_and_what_it_may(service, actors):
@@ -476,7 +485,7 @@ async def test_with_another_secret_every_link_is_wrong_within_a_second(
     service, actors, link, autojump_clock
 ):
     made = await link()
-    actors.link_secret = "another"
+    actors.signing = "another"
     await trio.sleep(1)
 
     assert (await service.ask(f"GET {made['url']}")).status == 403

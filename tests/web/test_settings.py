@@ -108,10 +108,10 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(monkeypatch, name, text)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_loopback_cannot_be_reached_from_elsewhere(monkeypatch, host):
+def test_loopback_needs_no_keys(monkeypatch, host):
     monkeypatch.setenv("HOST", host)
 
-    assert not Settings().is_reachable
+    assert not Settings().needs_keys
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,12 @@ def test_loopback_cannot_be_reached_from_elsewhere(monkeypatch, host):
         "127.0.0.1.example.org",
     ],
 )
-def test_whatever_is_not_loopback_can_be_reached(monkeypatch, host):
+def test_listening_beyond_loopback_needs_keys_or_must_be_meant(monkeypatch, host):
     monkeypatch.setenv("HOST", host)
+    assert Settings().needs_keys
 
-    assert Settings().is_reachable
+    monkeypatch.setenv("ALLOW_ANONYMOUS", "1")
+    assert not Settings().needs_keys
 
 
 def test_settings_do_not_change():
