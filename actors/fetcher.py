@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from actors.mailbox import Envelope, Mailbox
+    from actors.orders import Orders
     from actors.outside.targets import Target
     from actors.supervision import Activity
 
@@ -72,12 +73,14 @@ class Fetcher:
         mailbox: Mailbox,
         limits: Fetching,
         places: trio.CapacityLimiter,
+        orders: Orders,
         activity: Activity,
         backoff: Backoff = BACKOFF,
     ) -> None:
         self._mailbox = mailbox
         self._limits = limits
         self._places = places
+        self._orders = orders
         self._activity = activity
         self._backoff = backoff
         self._breakers = Breakers(limits.rules)
@@ -94,14 +97,25 @@ class Fetcher:
         )
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Work until the mailbox ends, then finish what is in hand."""
-        async with trio.open_nursery() as work:
-            task_status.started()
-            self._activity.doing = "serving"
-            async for envelope in self._mailbox:
-                self._activity.handled += 1
-                work.start_soon(self._handle, envelope)
-            self._activity.doing = "finishing"
+        """Work until the mailbox ends, then finish what is in hand.
+
+        When the service is draining it leaves at once: a stop waits for no source, and the jobs
+        are begun again at the next start.
+        """
+        async with trio.open_nursery() as background:
+            background.start_soon(self._leave_when_draining, background.cancel_scope)
+            async with trio.open_nursery() as work:
+                task_status.started()
+                self._activity.doing = "serving"
+                async for envelope in self._mailbox:
+                    self._activity.handled += 1
+                    work.start_soon(self._handle, envelope)
+                self._activity.doing = "finishing"
+            background.cancel_scope.cancel()
+
+    async def _leave_when_draining(self, scope: trio.CancelScope) -> None:
+        await self._orders.draining.wait()
+        scope.cancel()
 
     async def _handle(self, envelope: Envelope) -> None:
         with envelope, envelope.while_wanted():

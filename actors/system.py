@@ -120,7 +120,7 @@ class System:
         )
 
     def _make_fetcher(self, mailbox: Mailbox, activity: Activity) -> Actor:
-        return Fetcher(mailbox, self._capacity.fetching, self.fetches, activity)
+        return Fetcher(mailbox, self._capacity.fetching, self.fetches, self._orders, activity)
 
     def _make_dispatcher(self, mailbox: Mailbox, activity: Activity) -> Actor:
         # Clones, because an actor closes what it holds when it crashes, and its successor

@@ -14,6 +14,7 @@ from actors.errors import ActorStopped, HandlerCrashed
 from actors.fetcher import Fetcher, Fetching
 from actors.mailbox import open_mailbox
 from actors.messages import Count, Download
+from actors.orders import Orders
 from actors.outside.allowance import parse_allowance
 from actors.outside.backoff import Backoff
 from actors.outside.breaker import HostResting, Rules
@@ -33,13 +34,17 @@ class Fetched:
     def __init__(self, limits, backoff):
         self._limits = limits
         self._backoff = backoff
+        self.orders = Orders(workers=1)
         self.places = trio.CapacityLimiter(limits.places)
         self.address, self.mailbox = open_mailbox("fetcher", 64)
         self.activity = Activity("fetcher", self.mailbox)
         self.ended = trio.Event()
 
     def make(self):
-        return Fetcher(self.mailbox, self._limits, self.places, self.activity, self._backoff)
+        return Fetcher(
+            *(self.mailbox, self._limits, self.places, self.orders),
+            *(self.activity, self._backoff),
+        )
 
     async def run(self, *, task_status):
         await supervise(self.make, self.activity, Intensity(), task_status=task_status)
@@ -377,6 +382,29 @@ async def test_when_its_mail_ends_it_finishes_what_it_has(nursery, serve, start)
 
     assert finishing == "finishing"
     assert crowd.came == [PICTURE]
+
+
+async def test_when_the_service_is_draining_it_leaves_at_once(nursery, serve, start):
+    server = await serve(hang)
+    fetched = await start(server)
+    heard = []
+
+    async def ask():
+        with pytest.raises(ActorStopped):
+            await fetched.get(url_of(server))
+        heard.append(True)
+
+    nursery.start_soon(ask)
+    while not server.asked:  # noqa: ASYNC110 (it is asked through the network)
+        await trio.sleep(0.01)
+
+    fetched.orders.draining.set()
+    await fetched.ended.wait()
+    await server.ended.wait()
+    await ask()
+
+    assert heard == [True, True]
+    assert fetched.activity.doing == "stopped"
 
 
 async def test_a_message_that_is_none_of_its_own_is_a_bug_and_it_goes_on(serve, start):

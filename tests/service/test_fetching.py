@@ -271,18 +271,24 @@ async def test_a_job_that_was_being_fetched_when_the_process_died_is_fetched_aga
     assert len(kept) == 1
 
 
-async def test_a_stop_does_not_wait_for_a_source_beyond_its_grace(start_server, serve):
-    source = await serve(hang)
-    with start_server(**allowing(source), FETCH_TIMEOUT=60, SHUTDOWN_GRACE=2) as server:
+async def test_a_stop_waits_for_no_source_and_the_next_start_asks_it_again(
+    start_server, serve, rocket
+):
+    source = await serve(hang, answer(200, rocket))
+    with start_server(**allowing(source), FETCH_TIMEOUT=60, MAX_ATTEMPTS=1) as server:
         async with open_api(server) as api:
-            await submit(api, url_of(source))
+            job_id = await submit(api, url_of(source))
             await until_true(lambda: source.asked != [])
         begun = time.monotonic()
         server.process.terminate()
         code = await end_of(server.process)
+        seconds = time.monotonic() - begun
+        server.start()
+        async with open_api(server) as api:
+            job = await api.ended(job_id)
 
-    assert code in {0, 1}
-    assert time.monotonic() - begun < 8
+    assert (code, job["status"]) == (0, "completed")
+    assert seconds < 10
 
 
 async def test_only_a_job_may_have_an_address(api):
