@@ -9,7 +9,7 @@ Every ask ends: with an answer, with an error the asker can name, or with the as
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -19,7 +19,7 @@ import trio
 from actors.errors import ActorStopped, HandlerCrashed, MailboxFull
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
 R = TypeVar("R")
@@ -43,22 +43,36 @@ class Envelope:
     leaving without an answer reads as `ActorStopped` to the asker, unless it was forwarded.
     """
 
-    __slots__ = ("_concluded", "_reply", "message")
+    __slots__ = ("_concluded", "_reply", "_scopes", "message")
 
     def __init__(
         self,
         message: Request[Any],
         reply: trio.MemorySendChannel[Any],
         concluded: Callable[[], None],
+        scopes: set[trio.CancelScope],
     ) -> None:
         self.message = message
         self._reply = reply
         self._concluded = concluded
+        self._scopes = scopes
 
     @property
     def abandoned(self) -> bool:
         """Whether the asker has stopped waiting. Safe to read from any thread."""
         return self._reply.statistics().open_receive_channels == 0
+
+    @contextmanager
+    def while_wanted(self) -> Iterator[None]:
+        """Cancel the block as soon as the asker has stopped waiting, or has been answered."""
+        with trio.CancelScope() as scope:
+            self._scopes.add(scope)
+            try:
+                if self.abandoned:
+                    scope.cancel()
+                yield
+            finally:
+                self._scopes.remove(scope)
 
     def answer(self, value: object) -> bool:
         """Answer with `value`; never waits. Return False if nobody heard it."""
@@ -84,7 +98,7 @@ class Envelope:
             self._concluded()
 
     def _pass_on(self) -> Envelope:
-        return Envelope(self.message, self._reply.clone(), self._concluded)
+        return Envelope(self.message, self._reply.clone(), self._concluded, self._scopes)
 
     def __enter__(self) -> Self:
         return self
@@ -132,8 +146,8 @@ class Address:
           Exception: whatever the message's contract names.
         """
         reply, answer = trio.open_memory_channel[outcome.Outcome[R]](1)
-        with answer:
-            envelope = Envelope(request, reply, concluded)
+        with answer, _cancelled_at_the_end() as scopes:
+            envelope = Envelope(request, reply, concluded, scopes)
             try:
                 await self._send.send(envelope)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -231,6 +245,17 @@ class Mailbox:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def _cancelled_at_the_end() -> Iterator[set[trio.CancelScope]]:
+    """Yield an empty set; cancel what is in it when the block ends."""
+    scopes: set[trio.CancelScope] = set()
+    try:
+        yield scopes
+    finally:
+        for scope in scopes:
+            scope.cancel()
 
 
 def open_mailbox(name: str, capacity: int) -> tuple[Address, Mailbox]:

@@ -17,7 +17,16 @@ from actors.imaging.plan import Plan
 from actors.imaging.recipe import Recipe
 from actors.mailbox import Request
 from actors.storage.credentials import Key
-from actors.storage.ports import ImageRecord, Job, Output, Page, Priority, Query, Tally
+from actors.storage.ports import (
+    Elsewhere,
+    ImageRecord,
+    Job,
+    Output,
+    Page,
+    Priority,
+    Query,
+    Tally,
+)
 
 R = TypeVar("R")
 
@@ -74,12 +83,12 @@ class Drain(Request[None]):
 class Submit(OfTenant[Job]):
     """Accept a job. Once answered, it is on the disk, and will end.
 
-    `image` is the bytes, or the id of an image. `operation` is the name of the recipe's only
-    operation, or nothing; `preset` that of the preset which it is.
+    `image` is the bytes, where to fetch them, or the id of an image. `operation` is the name of the
+    recipe's only operation, or nothing; `preset` that of the preset which it is.
     Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`, `ImageNotFound`.
     """
 
-    image: bytes | str
+    image: bytes | Elsewhere | str
     operation: str
     recipe: Recipe
     priority: Priority
@@ -263,6 +272,18 @@ class Load(Request[bytes]):
 
 
 @dataclass(frozen=True, slots=True)
+class KeepInput(Request[None]):
+    """Keep what was fetched for a job in this attempt, as if it had been sent.
+
+    Errors: `StaleClaim`, `JobNotFound`, `StorageFull`.
+    """
+
+    job_id: str
+    attempt: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Complete(Request[None]):
     """Keep the results of this attempt and end the job. Errors: `StaleClaim`, `StorageFull`.
 
@@ -319,6 +340,21 @@ class Foresee(OfTenant[Plan]):
 
     image: bytes | str
     recipe: Recipe
+
+
+# --- The Fetcher ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Download(Request[bytes]):
+    """The answer is what is at `url`. Abandoning it ends the connection at once.
+
+    What can pass is tried again within the Fetcher's own deadline. `job_id` is for the log.
+    Errors: `OutsideError`.
+    """
+
+    url: str = field(repr=False)
+    job_id: str
 
 
 # --- A Worker -------------------------------------------------------------------------------------

@@ -13,6 +13,13 @@ QUEUE_WAIT = Histogram(
     buckets=SECONDS,
 )
 RENDER = Histogram("calotype_render_seconds", "Time of a render in its thread.", buckets=SECONDS)
+FETCHES = Counter("calotype_fetches", "Fetches that ended, by how they ended.", ["outcome"])
+FETCHED = Counter("calotype_fetched_bytes", "Bytes of the images that were fetched.")
+FETCH = Histogram(
+    "calotype_fetch_seconds",
+    "Time of a fetch, with all that was tried again and the wait for a place.",
+    buckets=SECONDS,
+)
 INPUT_SIZE = Histogram("calotype_input_bytes", "Size of the images that came in.", buckets=BYTES)
 OUTPUT_SIZE = Histogram(
     "calotype_output_bytes", "Size of the images that were made.", buckets=BYTES

@@ -37,6 +37,7 @@ from actors.messages import (
     FindKey,
     FindTenant,
     KeepImage,
+    KeepInput,
     LearnLinkSecret,
     ListJobs,
     Load,
@@ -50,6 +51,7 @@ from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
 from actors.storage.keys import key_of
 from actors.storage.ports import (
+    Elsewhere,
     ImageRecord,
     JobNotFound,
     NewImage,
@@ -157,6 +159,7 @@ class Store:
             Drain: self._drain,
             Reclaim: self._reclaim,
             Load: self._load,
+            KeepInput: self._keep_input,
             Complete: self._complete,
             Fail: self._fail,
         }
@@ -246,18 +249,18 @@ class Store:
     async def _submit(self, message: Submit) -> Job:
         job_id = str(uuid.uuid4())
         with self._room():
-            if isinstance(message.image, str):
+            if isinstance(message.image, str | Elsewhere):
                 job = await self._add(job_id, message, message.image)
             else:
                 key = key_of(job_id, _suffix(message.image))
                 async with self._inputs.kept(key, message.image) as sha256:
                     sent = NewInput(key=key, size_bytes=len(message.image), sha256=sha256)
                     job = await self._add(job_id, message, sent)
-                metrics.INPUT_SIZE.observe(job.input_size)
+                metrics.INPUT_SIZE.observe(sent.size_bytes)
         log.info("job_accepted", job_id=job.id, operation=job.operation, size=job.input_size)
         return job
 
-    async def _add(self, job_id: str, message: Submit, image: NewInput | str) -> Job:
+    async def _add(self, job_id: str, message: Submit, image: NewInput | Elsewhere | str) -> Job:
         new = NewJob(
             id=job_id,
             priority=message.priority,
@@ -429,6 +432,15 @@ class Store:
 
     async def _load(self, message: Load) -> bytes:
         return await self._inputs.get(message.key)
+
+    async def _keep_input(self, message: KeepInput) -> None:
+        job_id, attempt, size = message.job_id, message.attempt, len(message.data)
+        # Of each attempt its own, so that one which comes late cannot take the file of another.
+        key = key_of(job_id, _suffix(message.data), attempt)
+        async with self._inputs.kept(key, message.data) as sha256:
+            file, now = NewInput(key=key, size_bytes=size, sha256=sha256), self._now()
+            await self._catalogue.commit(lambda records: records.supply(job_id, attempt, file, now))
+        metrics.INPUT_SIZE.observe(size)
 
     async def _complete(self, message: Complete) -> None:
         job_id, attempt = message.job_id, message.attempt

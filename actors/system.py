@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.dispatcher import Dispatcher
+from actors.fetcher import Fetcher
 from actors.imaging.render import keep_memory
 from actors.mailbox import Address, open_mailbox
 from actors.orders import Orders
@@ -21,6 +22,7 @@ from actors.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from actors.fetcher import Fetching
     from actors.imaging.facts import Limits
     from actors.mailbox import Mailbox
     from actors.store import OpenStorage
@@ -40,13 +42,15 @@ class Capacity:
     mail: int
     store: StoreLimits
     images: Limits
+    fetching: Fetching
     intensity: Intensity = field(default_factory=Intensity)
 
 
 class System:
     """The running actors. `front_door` is the Dispatcher's address.
 
-    `cpu` and `storage` are the limiters of renders and of storage calls, to look at.
+    `cpu`, `storage` and `fetches` are the limiters of renders, of storage calls and of images that
+    come in from elsewhere, to look at.
     """
 
     def __init__(
@@ -61,7 +65,9 @@ class System:
         keep_memory(capacity.renders)
         self.cpu = trio.CapacityLimiter(capacity.renders)
         self.storage = trio.CapacityLimiter(capacity.storage_calls)
+        self.fetches = trio.CapacityLimiter(capacity.fetching.places)
         self._store_door, self._store_mail = open_mailbox("store", capacity.mail)
+        self._fetcher_door, self._fetcher_mail = open_mailbox("fetcher", capacity.mail)
         self._surveyor_door, self._surveyor_mail = open_mailbox("surveyor", capacity.mail)
         self.front_door, self._mail = open_mailbox("dispatcher", capacity.mail)
 
@@ -72,10 +78,12 @@ class System:
     async def start(self) -> None:
         """Start the actors from the bottom up; return when each has opened what it owns."""
         await self._start("store", self._store_mail, self._make_store)
+        await self._start("fetcher", self._fetcher_mail, self._make_fetcher)
         door = self._store_door.clone()
         await self._start("surveyor", self._surveyor_mail, partial(self._make_surveyor, door), door)
         await self._start(
-            "dispatcher", self._mail, self._make_dispatcher, self._store_door, self._surveyor_door
+            *("dispatcher", self._mail, self._make_dispatcher),
+            *(self._store_door, self._fetcher_door, self._surveyor_door),
         )
 
     async def _start(
@@ -111,6 +119,9 @@ class System:
             *(self._orders, activity),
         )
 
+    def _make_fetcher(self, mailbox: Mailbox, activity: Activity) -> Actor:
+        return Fetcher(mailbox, self._capacity.fetching, self.fetches, self._orders, activity)
+
     def _make_dispatcher(self, mailbox: Mailbox, activity: Activity) -> Actor:
         # Clones, because an actor closes what it holds when it crashes, and its successor
         # needs the door as well.
@@ -122,15 +133,20 @@ class System:
     def _make_surveyor(self, door: Address, mailbox: Mailbox, activity: Activity) -> Actor:
         return Surveyor(mailbox, door.clone(), self.cpu, self._capacity.images, activity)
 
-    def _make_worker(self, door: Address, mailbox: Mailbox, activity: Activity) -> Actor:
-        return Worker(mailbox, door.clone(), self.cpu, self._capacity.images, activity)
+    def _make_worker(
+        self, store: Address, fetcher: Address, mailbox: Mailbox, activity: Activity
+    ) -> Actor:
+        return Worker(
+            *(mailbox, store.clone(), fetcher.clone()),
+            *(self.cpu, self._capacity.images, activity),
+        )
 
     async def _hire(self) -> Address:
         self._hired += 1
         name = f"worker-{self._hired}"
         address, mailbox = open_mailbox(name, 0)
-        door = self._store_door.clone()
-        await self._start(name, mailbox, partial(self._make_worker, door), door)
+        doors = self._store_door.clone(), self._fetcher_door.clone()
+        await self._start(name, mailbox, partial(self._make_worker, *doors), *doors)
         return address
 
 

@@ -61,6 +61,8 @@ def verify(storage: Storage, job_id: str, limits: Limits) -> Verification:
     job = _find(storage.catalogue, job_id)
     if job.status != "completed":
         raise WrongStatus(job.status)
+    if job.input_key is None:
+        raise BlobNotFound(job_id)
     original = storage.inputs.get(job.input_key)
     others = {name: storage.inputs.get(key) for name, key in job.others.items()}
     made = render(original, decode_recipe(job.recipe), limits, others=others)

@@ -15,7 +15,8 @@ from actors.imaging.errors import ImageError, ImagingCrashed, RenderStopped, con
 from actors.imaging.plan import foresee
 from actors.imaging.recipe import decode_recipe
 from actors.imaging.render import render
-from actors.messages import Complete, Fail, Load, Run
+from actors.messages import Complete, Download, Fail, KeepInput, Load, Run
+from actors.outside.errors import OutsideError, SourceForbidden, SourceTooLarge
 from actors.priority import give_way
 from actors.storage.ports import (
     BlobNotFound,
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("calotype.worker")
 
+# Why a job fails whose image could not be fetched; the first that fits counts.
+CODES: tuple[tuple[type[OutsideError], str], ...] = (
+    (SourceForbidden, "source_forbidden"),
+    (SourceTooLarge, "image_too_large"),
+    (OutsideError, "source_unreachable"),
+)
+
 
 class Worker:
     """Owns the job in its hand, from the moment it is handed over until it has ended."""
@@ -44,19 +52,21 @@ class Worker:
         self,
         mailbox: Mailbox,
         store: Address,
+        fetcher: Address,
         cpu: trio.CapacityLimiter,
         limits: Limits,
         activity: Activity,
     ) -> None:
         self._mailbox = mailbox
         self._store = store
+        self._fetcher = fetcher
         self._cpu = cpu
         self._limits = limits
         self._activity = activity
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Work on one job after another until the mailbox ends."""
-        with self._store:
+        with self._store, self._fetcher:
             task_status.started()
             self._activity.doing = "idle"
             async for envelope in self._mailbox:
@@ -75,7 +85,7 @@ class Worker:
         if job.attempts == 1 and job.started_at:
             metrics.QUEUE_WAIT.observe((job.started_at - job.created_at).total_seconds())
         try:
-            await self._end(job, lambda: envelope.abandoned)
+            await self._end(job, envelope)
         except (AskFailed, StorageUnavailable, StorageFull, RenderStopped) as error:
             log.warning("job_interrupted", job_id=job.id, why=repr(error))
             envelope.fail(JobInterrupted(job.id))
@@ -86,14 +96,21 @@ class Worker:
         else:
             envelope.answer(None)
 
-    async def _end(self, job: Job, abandoned: Callable[[], bool]) -> None:
+    async def _end(self, job: Job, envelope: Envelope) -> None:
         """Complete the job or fail it."""
         try:
-            original = await self._store.ask(Load(job.input_key))
+            original = await self._original(job, envelope)
             others = {name: await self._store.ask(Load(key)) for name, key in job.others.items()}
         except BlobNotFound:
             await self._store.ask(Fail(job.id, job.attempts, "crashed", "The image is gone."))
             return
+        if isinstance(original, _Failure):
+            await self._store.ask(Fail(job.id, job.attempts, original.code, original.error))
+            return
+
+        def abandoned() -> bool:
+            return envelope.abandoned
+
         made = await trio.to_thread.run_sync(
             _render, job, original, self._limits, abandoned, others, limiter=self._cpu
         )
@@ -106,6 +123,25 @@ class Worker:
         except StorageFull:
             no_room = "There was no room to keep the result."
             await self._store.ask(Fail(job.id, job.attempts, "out_of_space", no_room))
+
+    async def _original(self, job: Job, envelope: Envelope) -> bytes | _Failure:
+        """Return the image that the job is made of; of one that is elsewhere, fetch and keep it."""
+        if job.input_key is not None:
+            return await self._store.ask(Load(job.input_key))
+        data = None
+        with envelope.while_wanted():
+            try:
+                data = await self._fetcher.ask(Download(job.image_url or "", job.id))
+            except OutsideError as error:
+                code = next(code for kind, code in CODES if isinstance(error, kind))
+                return _Failure(code, f"The image could not be fetched. {error}")
+        if data is None:
+            raise RenderStopped
+        try:
+            await self._store.ask(KeepInput(job.id, job.attempts, data))
+        except StorageFull:
+            return _Failure("out_of_space", "There was no room to keep the image.")
+        return data
 
 
 class _Failure(NamedTuple):

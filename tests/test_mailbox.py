@@ -54,6 +54,11 @@ async def send(nursery: trio.Nursery, address: Address, number: int = 1) -> Hear
     return heard
 
 
+async def for_ever() -> None:
+    """Sleep, so that mypy does not take what follows a cancelled block for unreachable."""
+    await trio.sleep_forever()
+
+
 def number_in(envelope: Envelope) -> int:
     assert isinstance(envelope.message, Double)
     return envelope.message.number
@@ -259,6 +264,71 @@ async def test_a_deadline_of_the_asker_abandons_the_envelope(autojump_clock):
 
     assert trio.current_time() == pytest.approx(5)
     assert (await receive(mailbox)).abandoned
+
+
+async def test_work_that_nobody_waits_for_any_more_is_cancelled(nursery):
+    address, mailbox = open_mailbox("actor", 2)
+    ended = []
+
+    async def work():
+        with await receive(mailbox) as envelope:
+            with envelope.while_wanted():
+                await for_ever()
+            ended.append(envelope.abandoned)
+
+    nursery.start_soon(work)
+    stays, leaves = [await send(nursery, address, number) for number in (1, 2)]
+    nursery.start_soon(work)
+    await trio.testing.wait_all_tasks_blocked()
+    nothing_yet = list(ended)
+
+    leaves.scope.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert (nothing_yet, ended) == ([], [True])
+    stays.scope.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+    assert ended == [True, True]
+
+
+async def test_work_is_not_begun_for_an_asker_who_has_gone(nursery):
+    address, mailbox = open_mailbox("actor", 1)
+    (await send(nursery, address)).scope.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+    reached = False
+
+    with await receive(mailbox) as envelope, envelope.while_wanted():
+        await trio.lowlevel.checkpoint()
+        reached = True
+
+    assert not reached
+
+
+async def test_work_for_a_forwarded_envelope_is_cancelled_with_its_asker(nursery):
+    address, mailbox = open_mailbox("front", 1)
+    back, back_mail = open_mailbox("back", 1)
+    heard = await send(nursery, address)
+    with await receive(mailbox) as envelope:
+        back.forward(envelope)
+    forwarded = await receive(back_mail)
+
+    with trio.fail_after(PATIENCE), forwarded, forwarded.while_wanted():
+        nursery.start_soon(trio.lowlevel.checkpoint)
+        heard.scope.cancel()
+        await for_ever()
+
+    assert forwarded.abandoned
+
+
+async def test_an_answer_ends_what_is_done_for_it(nursery):
+    address, mailbox = open_mailbox("actor", 1)
+    heard = await send(nursery, address)
+
+    with trio.fail_after(PATIENCE), await receive(mailbox) as envelope, envelope.while_wanted():
+        envelope.answer(2)
+        await for_ever()
+
+    assert heard.answer == 2
 
 
 async def test_whether_an_envelope_is_abandoned_can_be_asked_in_any_thread(nursery):

@@ -41,6 +41,7 @@ from actors.messages import (
     FindKey,
     FindTenant,
     KeepImage,
+    KeepInput,
     LearnLinkSecret,
     ListJobs,
     Load,
@@ -57,6 +58,7 @@ from actors.storage.opening import open_storage
 from actors.storage.ports import (
     ENDED,
     BlobNotFound,
+    Elsewhere,
     ImageNotFound,
     JobNotFound,
     Query,
@@ -203,6 +205,76 @@ async def test_the_file_of_a_job_is_named_for_a_person_to_find(store, photo):
 
     assert jpeg.input_key == f"{jpeg.id[:2]}/{jpeg.id}.jpg"
     assert song.input_key == f"{song.id[:2]}/{song.id}.bin"
+
+
+@pytest.fixture
+async def distant(store):
+    """A job whose image is elsewhere, in its first attempt."""
+    await store.submit(Elsewhere("http://example.org/a.png?token=secret"))
+    (job,) = await store.claim()
+    return job
+
+
+async def test_an_image_that_is_elsewhere_is_accepted_by_its_address_alone(store, storage):
+    with capture_logs() as logs:
+        job = await store.submit(Elsewhere("http://example.org/a.png?token=secret"))
+
+    assert (job.status, job.input_key, job.input_size) == ("pending", None, None)
+    assert job.image_url == "http://example.org/a.png?token=secret"
+    assert storage.inputs.keys == set()
+    assert "secret" not in repr(logs)
+
+
+async def test_what_was_fetched_for_a_job_is_kept_as_its_input(store, distant, photo):
+    await store.ask(KeepInput(distant.id, 1, photo))
+
+    job = await store.find(distant)
+    assert (job.input_size, job.input_sha256) == (len(photo), hashlib.sha256(photo).hexdigest())
+    assert job.input_key.startswith(f"{job.id[:2]}/{job.id}-1-")
+    assert job.input_key.endswith(".jpg")
+    assert await store.ask(Load(job.input_key)) == photo
+
+
+async def test_what_was_fetched_too_late_leaves_no_file(store, storage, distant):
+    await store.ask(Cancel(distant.id))
+    with pytest.raises(StaleClaim):
+        await store.ask(KeepInput(distant.id, 1, b"photo"))
+    await store.ask(Delete(distant.id))
+    with pytest.raises(JobNotFound):
+        await store.ask(KeepInput(distant.id, 1, b"photo"))
+
+    assert storage.inputs.keys == set()
+
+
+async def test_what_was_fetched_twice_takes_no_place_of_what_is_there(store, storage, distant):
+    await store.ask(KeepInput(distant.id, 1, b"first"))
+    with pytest.raises(StaleClaim):
+        await store.ask(KeepInput(distant.id, 1, b"second"))
+
+    job = await store.find(distant)
+    assert storage.inputs.keys == {job.input_key}
+    assert await store.ask(Load(job.input_key)) == b"first"
+
+
+async def test_what_was_fetched_goes_with_its_job(store, storage, distant):
+    await store.ask(KeepInput(distant.id, 1, b"photo"))
+    await store.ask(Delete(distant.id))
+
+    assert storage.inputs.keys == set()
+
+
+async def test_a_file_that_was_fetched_but_never_noted_is_swept(nursery, store, storage, distant):
+    left = f"{distant.id[:2]}/{distant.id}-1-0a0b0c0d.png"
+    await store.ask(KeepInput(distant.id, 1, b"photo"))
+    storage.inputs.put(left, b"photo")
+    kept = (await store.find(distant)).input_key
+
+    await store.crash()
+    with trio.fail_after(PATIENCE):
+        while left in storage.inputs.keys:
+            await trio.testing.wait_all_tasks_blocked(0.005)
+
+    assert storage.inputs.keys == {kept}
 
 
 async def test_a_job_is_found_by_the_preset_it_was_asked_for_by(store):

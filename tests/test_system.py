@@ -13,6 +13,7 @@ import actors.surveyor
 import actors.worker
 from actors.dispatcher import Dispatcher
 from actors.errors import ActorStopped, Draining, HandlerCrashed
+from actors.fetcher import Fetching
 from actors.imaging.facts import Limits
 from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.operations.watermark import Watermark
@@ -54,6 +55,7 @@ def capacity(workers=2, attempts=3, max_crashes=5):
         mail=64,
         store=StoreLimits(backlog=1_000, asks=16, attempts=attempts),
         images=Limits(),
+        fetching=Fetching(max_bytes=10**7),
         intensity=Intensity(max_crashes),
     )
 
@@ -301,7 +303,7 @@ async def test_the_pool_grows_and_shrinks_while_it_works(opening, photo):
         names = [each.name for each in system.statistics()]
 
     assert {(job.status, job.attempts) for job in ended} == {("completed", 1)}
-    assert len(names) == 5
+    assert len(names) == 6
 
 
 async def test_statistics_show_every_actor(opening, photo):
@@ -311,7 +313,7 @@ async def test_statistics_show_every_actor(opening, photo):
         await client.ask(Keep(photo))
         figures = {each.name: each for each in system.statistics()}
 
-    assert set(figures) == {"store", "surveyor", "dispatcher", "worker-1", "worker-2"}
+    assert set(figures) == {*("store", "fetcher", "surveyor", "dispatcher", "worker-1", "worker-2")}
     assert figures["dispatcher"].handled == 3
     assert figures["surveyor"].handled == 1
     assert figures["store"].handled > 3

@@ -17,7 +17,9 @@ from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Output, Recipe, encode_recipe
 from actors.mailbox import open_mailbox
-from actors.messages import Complete, Count, Fail, Load, Run
+from actors.messages import Complete, Count, Download, Fail, KeepInput, Load, Run
+from actors.outside.breaker import HostResting
+from actors.outside.errors import SourceForbidden, SourceTooLarge, SourceUnreachable
 from actors.storage.ports import (
     BlobNotFound,
     JobNotFound,
@@ -30,15 +32,22 @@ from actors.worker import Worker
 from tests.conftest import PATIENCE, FakeStore, draw, is_picture, make_job, nothing_left_of
 
 
+async def for_ever() -> None:
+    """Sleep, so that mypy does not take what follows a cancelled block for unreachable."""
+    await trio.sleep_forever()
+
+
 class Working:
     """A Worker with a fake Store, and a way to give it jobs."""
 
     def __init__(self, image, limits):
-        self.store = FakeStore({Load: [image], Complete: [None], Fail: [None]})
+        self.store = FakeStore({Load: [image], KeepInput: [None], Complete: [None], Fail: [None]})
+        self.fetcher = FakeStore({Download: [image]})
         self.address, self.mailbox = open_mailbox("worker", 0)
         self.activity = Activity("worker", self.mailbox)
         self.worker = Worker(
-            *(self.mailbox, self.store.address, trio.CapacityLimiter(1), limits, self.activity)
+            *(self.mailbox, self.store.address, self.fetcher.address),
+            *(trio.CapacityLimiter(1), limits, self.activity),
         )
         self.ended = trio.Event()
 
@@ -56,6 +65,7 @@ def start(nursery, photo):
     async def start_one(image=photo, limits=None):
         working = Working(image, limits or Limits())
         nursery.start_soon(working.store.run)
+        nursery.start_soon(working.fetcher.run)
         await nursery.start(working.run)
         return working
 
@@ -69,7 +79,7 @@ async def test_a_job_is_rendered_and_completed(start, photo):
     await working.work(job)
 
     load, complete = working.store.asked
-    assert load == Load(job.input_key)
+    assert load == Load(job.input_key or "")
     assert (complete.job_id, complete.attempt) == (job.id, 2)
     (made,) = complete.made
     assert (made.name, made.format, made.width, made.height) == ("output", "png", 16, 12)
@@ -93,6 +103,7 @@ async def test_all_outputs_of_a_job_are_made_of_one_original(start):
     assert all(is_picture(made.data, (made.width, made.height)) for made in complete.made)
 
 
+KEY = make_job(1).input_key or ""
 MARKED = encode_recipe(Recipe((Output(operations=(Watermark(image="mark"),), format="png"),)))
 
 
@@ -102,10 +113,128 @@ async def test_the_other_images_of_a_job_are_loaded_as_well(start, photo):
 
     await working.work(make_job(1, recipe=MARKED, others={"mark": "5e/mark.png"}))
 
-    assert working.store.asked_for(Load) == [Load(make_job(1).input_key), Load("5e/mark.png")]
+    assert working.store.asked_for(Load) == [Load(KEY), Load("5e/mark.png")]
     ((made,),) = [complete.made for complete in working.store.asked_for(Complete)]
     with Image.open(io.BytesIO(made.data)) as picture:
         assert picture.getpixel((32, 24)) == (255, 0, 0)
+
+
+URL = "http://example.org/a.png?token=secret"
+
+
+def make_distant_job(**changes):
+    nothing = {"input_key": None, "input_size": None, "input_sha256": None}
+    return make_job(1, **nothing, image_url=URL, **changes)
+
+
+async def test_an_image_that_is_elsewhere_is_fetched_and_kept_before_it_is_rendered(start, photo):
+    working = await start()
+    job = make_distant_job(attempts=2)
+
+    await working.work(job)
+
+    keep, complete = working.store.asked
+    assert working.fetcher.asked == [Download(URL, job.id)]
+    assert keep == KeepInput(job.id, 2, photo)
+    assert (complete.job_id, complete.attempt) == (job.id, 2)
+    assert is_picture(complete.made[0].data, (16, 12))
+
+
+async def test_what_was_fetched_once_is_not_fetched_again(start):
+    working = await start()
+
+    await working.work(make_job(1, image_url=URL, attempts=2))
+
+    assert working.fetcher.asked == []
+    assert working.store.asked_for(Load) != []
+    assert working.store.asked_for(Complete) != []
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SourceForbidden("This address leads inside."), "source_forbidden"),
+        (SourceTooLarge(1000), "image_too_large"),
+        (SourceUnreachable("It answered 404.", may_pass=False), "source_unreachable"),
+        (SourceUnreachable("It answered 503."), "source_unreachable"),
+        (HostResting(5), "source_unreachable"),
+    ],
+)
+async def test_a_job_whose_image_cannot_be_fetched_fails(start, error, code):
+    working = await start()
+    working.fetcher.answers[Download] = [error]
+
+    await working.work(make_distant_job())
+
+    (failed,) = working.store.asked
+    assert isinstance(failed, Fail)
+    assert (failed.code, failed.attempt) == (code, 1)
+    assert failed.error == f"The image could not be fetched. {error}"
+
+
+async def test_what_was_fetched_and_is_no_image_is_kept_and_its_job_fails(start):
+    working = await start(b"<!doctype html>")
+
+    await working.work(make_distant_job())
+
+    assert [type(each) for each in working.store.asked] == [KeepInput, Fail]
+    assert working.store.asked[1].code == "not_an_image"
+
+
+async def test_a_job_fails_if_there_is_no_room_for_what_was_fetched(start):
+    working = await start()
+    working.store.answers[KeepInput] = [StorageFull("no room")]
+
+    await working.work(make_distant_job())
+
+    assert [failed.code for failed in working.store.asked_for(Fail)] == ["out_of_space"]
+
+
+@pytest.mark.parametrize("error", [StaleClaim("1"), JobNotFound("1")])
+async def test_what_was_fetched_too_late_is_not_rendered(start, error):
+    working = await start()
+    working.store.answers[KeepInput] = [error]
+
+    await working.work(make_distant_job())
+
+    assert [type(each) for each in working.store.asked] == [KeepInput]
+
+
+@pytest.mark.parametrize("error", [ActorStopped, HandlerCrashed("Download")])
+async def test_a_job_is_given_up_if_the_fetcher_crashes(start, error):
+    working = await start()
+    working.fetcher.answers[Download] = [error]
+
+    with pytest.raises(JobInterrupted):
+        await working.work(make_distant_job())
+
+    assert working.store.asked == []
+
+
+async def test_a_fetch_for_a_job_that_is_cancelled_ends_at_once(nursery, start):
+    working = await start()
+    abandoned = trio.Event()
+
+    async def hang():
+        async for envelope in working.fetcher.mailbox:
+            with envelope, envelope.while_wanted():
+                await for_ever()
+            abandoned.set()
+
+    working.fetcher.reading.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+    address, working.fetcher.mailbox = open_mailbox("fetcher", 1)
+    working.worker._fetcher = address
+    nursery.start_soon(hang)
+
+    with trio.move_on_after(0.1):
+        await working.address.ask(Run(make_distant_job()))
+    with trio.fail_after(PATIENCE):
+        await abandoned.wait()
+        await working.work(make_job(2))
+
+    assert [each.job_id for each in working.store.asked_for(Complete)] == [make_job(2).id]
+    address.close()
 
 
 async def test_a_job_that_lacks_one_of_its_other_images_ends(start, photo):
@@ -313,6 +442,7 @@ async def test_no_more_renders_at_once_than_the_limiter_allows(nursery, photo):
     for working in (first, second):
         working.worker._cpu = cpu
         nursery.start_soon(working.store.run)
+        nursery.start_soon(working.fetcher.run)
         await nursery.start(working.run)
 
     async with cpu, trio.open_nursery() as asking:

@@ -65,7 +65,7 @@ class _MadeWith(msgspec.Struct):
 class _Job(msgspec.Struct, omit_defaults=True):
     id: str
     status: str
-    input_path: str
+    input_path: str | None
     output_path: str | None
     priority: str
     attempts: int
@@ -76,6 +76,7 @@ class _Job(msgspec.Struct, omit_defaults=True):
     height: int | None = None
     preset: str | None = None
     image_id: str | None = None
+    image_url: str | None = None
     started_at: str | None = None
     error: str | None = None
     error_code: str | None = None
@@ -179,7 +180,7 @@ class Answers:
         return _Job(
             id=job.id,
             status=job.status,
-            input_path=self.locate_input(job.input_key),
+            input_path=self.locate_input(job.input_key) if job.input_key else None,
             output_path=outputs[0].path if outputs else None,
             priority=job.priority,
             attempts=job.attempts,
@@ -190,6 +191,7 @@ class Answers:
             height=height,
             preset=job.preset,
             image_id=job.image_id,
+            image_url=job.image_url,
             started_at=_text(job.started_at) if job.started_at else None,
             error=job.error,
             error_code=job.error_code,

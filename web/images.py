@@ -11,6 +11,7 @@ from quart_trio.wrappers import TrioResponse as Response
 from actors.imaging.errors import Misfits
 from actors.messages import DeleteImage, FindImage, Foresee, Keep
 from actors.storage.ports import ImageNotFound
+from web import wire
 from web.uploads import upload
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def images_blueprint(
     @images.post("/plan")
     async def plan() -> Response:
         order = await kitchen.order()
-        message = Foresee(order.job.image, order.job.recipe)
+        message = Foresee(wire.known(order.job.image), order.job.recipe)
         try:
             with trio.fail_after(patience):
                 foreseen = await envoy.ask(message, upload().hand_over())

@@ -15,6 +15,7 @@ import structlog
 import trio
 
 from actors.errors import AskFailed
+from actors.fetcher import Fetching
 from actors.messages import CountKeys, Drain
 from actors.storage.opening import Places, open_storage
 from actors.store import StoreLimits
@@ -137,7 +138,7 @@ async def _serve_web(
     answers = Answers(places.locate_input, places.locate_output)
     envoy, links = Envoy(dispatcher), Links(dispatcher, patience)
     downloads = Downloads(envoy, patience)
-    kitchen = Kitchen(WireLimits(settings.max_upload_size, settings.max_json_size), presets)
+    kitchen = Kitchen(_wire_limits(settings), presets)
     app = create_app(
         [
             jobs_blueprint(
@@ -241,7 +242,18 @@ def _capacity(settings: Settings) -> Capacity:
             attempts=settings.max_attempts,
         ),
         images=settings.image_limits,
+        fetching=Fetching(
+            max_bytes=settings.max_upload_size,
+            timeout=settings.fetch_timeout,
+            places=settings.max_fetches,
+            max_redirects=settings.max_redirects,
+            allowance=settings.allowance,
+        ),
     )
+
+
+def _wire_limits(settings: Settings) -> WireLimits:
+    return WireLimits(settings.max_upload_size, settings.max_json_size, settings.allowance)
 
 
 def _upload_limits(settings: Settings) -> UploadLimits:

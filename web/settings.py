@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from actors.imaging.facts import Format, Limits
+from actors.outside.allowance import Allowance, parse_allowance
 
 MIB = 1024 * 1024
 
@@ -106,6 +107,30 @@ class Settings(BaseSettings):
         Seconds, Field(description="Seconds over which that speed is measured.")
     ] = 30.0
 
+    fetch_allow: Annotated[
+        str | None,
+        Field(
+            description="Hosts, host:port and networks that are fetched from although they are "
+            "inside, with commas between."
+        ),
+    ] = None
+    fetch_deny: Annotated[
+        str | None,
+        Field(description="The same of what is never fetched from; it beats FETCH_ALLOW."),
+    ] = None
+    fetch_ports: Annotated[
+        str, Field(description="Ports that are fetched from, with commas between.")
+    ] = "80,443"
+    fetch_timeout: Annotated[
+        Seconds, Field(description="Seconds for an image at an `image_url`, over all attempts.")
+    ] = 30.0
+    max_fetches: Annotated[
+        int, Field(ge=1, le=1024, description="Images fetched at the same moment.")
+    ] = 8
+    max_redirects: Annotated[
+        int, Field(ge=0, le=20, description="Redirects that are followed for one image.")
+    ] = 5
+
     max_connections: Annotated[Count, Field(description="Connections; beyond, 503.")] = 1000
     max_header_size: Annotated[
         int, Field(ge=1024, le=MIB, description="Bytes of a request's head.")
@@ -168,6 +193,18 @@ class Settings(BaseSettings):
         _formats(names)
         return names
 
+    @field_validator("fetch_allow", "fetch_deny")
+    @classmethod
+    def _places_are_such(cls, places: str | None) -> str | None:
+        parse_allowance(places or "")
+        return places
+
+    @field_validator("fetch_ports")
+    @classmethod
+    def _ports_are_such(cls, ports: str) -> str:
+        _ports(ports)
+        return ports
+
     @model_validator(mode="after")
     def _places_differ(self) -> Self:
         if not self.db_path.name:
@@ -190,6 +227,13 @@ class Settings(BaseSettings):
     def needs_keys(self) -> bool:
         """Whether the service can be reached from elsewhere, and not by everybody."""
         return not self.allow_anonymous and not _is_loopback(self.host)
+
+    @property
+    def allowance(self) -> Allowance:
+        """Whom the service may ask for what clients have named."""
+        return parse_allowance(
+            self.fetch_allow or "", self.fetch_deny or "", _ports(self.fetch_ports)
+        )
 
     @property
     def image_limits(self) -> Limits:
@@ -230,6 +274,13 @@ def _formats(names: str) -> frozenset[Format]:
     if not known.keys() >= set(wanted):
         raise ValueError(f"name some of {', '.join(known)}")
     return frozenset(known[name] for name in wanted)
+
+
+def _ports(names: str) -> frozenset[int]:
+    wanted = [name.strip() for name in names.split(",")]
+    if not all(name.isascii() and name.isdigit() and 1 <= int(name) <= 65535 for name in wanted):
+        raise ValueError("name ports from 1 to 65535, with commas between")
+    return frozenset(map(int, wanted))
 
 
 def _is_loopback(host: str) -> bool:

@@ -84,6 +84,7 @@ class Watch:
             limiters={
                 "cpu": _limiter(self.system.cpu),
                 "storage": _limiter(self.system.storage),
+                "fetches": _limiter(self.system.fetches),
             },
             bodies=_Bodies(
                 self.uploads.in_memory, self.uploads.on_disk, self.uploads.limits.memory

@@ -27,7 +27,10 @@ from werkzeug.sansio.multipart import (
 )
 
 from actors.messages import Submit
-from actors.storage.ports import Priority
+from actors.outside.allowance import Allowance
+from actors.outside.errors import SourceForbidden
+from actors.outside.targets import parse_target
+from actors.storage.ports import Elsewhere, Priority
 from web.members import MAX_NAME, Members, check_names, from_json, pointer
 from web.problems import Fault, Problem, invalid
 from web.recipes import Named, take_recipe
@@ -40,24 +43,30 @@ if TYPE_CHECKING:
     from actors.imaging.recipe import Recipe
     from web.recipes import Form
 
+NOT_FETCHED = "is for POST /jobs alone: send the image itself"
 MAX_PARTS = 32
 MAX_PART_HEAD = 4096  # bytes; Werkzeug takes a second for a megabyte of parameters
 
 
 @dataclass(frozen=True, slots=True)
 class WireLimits:
-    """`image`: bytes of an image. `json`: bytes of a JSON body besides the image."""
+    """`image`: bytes of an image. `json`: bytes of a JSON body besides the image.
+
+    `sources`: whom an image may be fetched from.
+    """
 
     image: int
     json: int
+    sources: Allowance = field(default_factory=Allowance)
 
 
 @dataclass(slots=True)
 class _Said:
-    """What a request says, before it is checked."""
+    """What a request says, before it is checked. `is_bare`: its body is the image, if any."""
 
     members: Members
     images: dict[str, bytes] = field(default_factory=dict)
+    is_bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +132,18 @@ def picture(body: Body, limits: WireLimits) -> bytes:
     said = _said(body, limits)
     image = _image(said, limits)
     said.members.refuse_rest("is no parameter here")
-    if said.members.faults or isinstance(image, str):
-        raise invalid(said.members.faults or [Fault("/image_id", "is no image of its own")])
+    if said.members.faults:
+        raise invalid(said.members.faults)
+    here = known(image)
+    if isinstance(here, str):
+        raise invalid([Fault("/image_id", "is no image of its own")])
+    return here
+
+
+def known(image: bytes | Elsewhere | str) -> bytes | str:
+    """Return the image, if nothing has to be fetched to look at it."""
+    if isinstance(image, Elsewhere):
+        raise invalid([Fault("/image_url", NOT_FETCHED)])
     return image
 
 
@@ -136,7 +155,11 @@ def _said(body: Body, limits: WireLimits) -> _Said:
     if kind == "multipart/form-data":
         return _from_form(body.data, options.get("boundary", ""), limits)
     if kind.startswith("image/") or kind == "application/octet-stream":
-        return _Said(Members.of_query(body.query), {"image": body.data})
+        return _Said(Members.of_query(body.query), {"image": body.data}, is_bare=True)
+    if not kind and not body.data:
+        members = Members.of_query(body.query)
+        if members.values.keys() & {"image_id", "image_url"}:
+            return _Said(members)
     raise Problem(
         "unsupported_media_type",
         "Send application/json, multipart/form-data, or the image itself as image/*.",
@@ -263,23 +286,26 @@ class _JobWords(msgspec.Struct):
 
 class _ImageWords(msgspec.Struct):
     image_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)] | None = None
+    image_url: str | None = None
 
 
 def _recipe(said: _Said, offer: Offer) -> Named | None:
     return take_recipe(said.members, offer.presets, offer.accepts)
 
 
-def _image(said: _Said, limits: WireLimits) -> bytes | str:
+def _image(said: _Said, limits: WireLimits) -> bytes | Elsewhere | str:
     members, faults = said.members, said.members.faults
-    if members.values.pop("image_url", None) is not None:
-        members.blame("image_url", "is not supported by this version")
-    words = members.take(_ImageWords)
-    ids = [words.image_id] if words and words.image_id else []
-    names = [*said.images, *("image_id" for _ in ids)]
+    words = members.take(_ImageWords) or _ImageWords()
+    named = [name for name in ("image_id", "image_url") if getattr(words, name) is not None]
+    if named and said.is_bare and said.images == {"image": b""}:
+        said.images.clear()  # There is no body.
+    names = [*said.images, *named]
     if len(names) > 1:
         faults.append(Fault("", f"must have one image, not {' and '.join(names)}"))
-    if ids:
-        return ids[0]
+    if words.image_url is not None:
+        return _elsewhere(words.image_url, members, limits)
+    if words.image_id is not None:
+        return words.image_id
     if not said.images:
         if not faults:
             members.blame("image" if members.are_words else "image_data", "is missing")
@@ -290,3 +316,12 @@ def _image(said: _Said, limits: WireLimits) -> bytes | str:
     if len(data) > limits.image:
         raise Problem("too_large", f"The image has more than {limits.image} bytes.")
     return data
+
+
+def _elsewhere(url: str, members: Members, limits: WireLimits) -> Elsewhere:
+    try:
+        parse_target(url, limits.sources)
+    except SourceForbidden as error:
+        # As a clause among others, and after the pointer.
+        members.blame("image_url", f"cannot be fetched: {error}")
+    return Elsewhere(url)

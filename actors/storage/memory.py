@@ -13,11 +13,13 @@ from actors.storage.ports import (
     PRIORITIES,
     STATUSES,
     BlobNotFound,
+    Elsewhere,
     ImageNotFound,
     ImageRecord,
     Job,
     JobNotFound,
     NewImage,
+    NewInput,
     NewJob,
     Output,
     Page,
@@ -75,6 +77,7 @@ class MemoryCatalogue:
         """See `Catalogue.add`."""
         tenant, sent = new.tenant, new.input
         taken = self.find_image(sent, tenant) if isinstance(sent, str) else sent
+        there = None if isinstance(taken, Elsewhere) else taken
         job = Job(
             id=new.id,
             status="pending",
@@ -82,9 +85,9 @@ class MemoryCatalogue:
             operation=new.operation,
             preset=new.preset,
             recipe=new.recipe,
-            input_key=taken.key,
-            input_size=taken.size_bytes,
-            input_sha256=taken.sha256,
+            input_key=there.key if there else None,
+            input_size=there.size_bytes if there else None,
+            input_sha256=there.sha256 if there else None,
             image_id=taken.id if isinstance(taken, ImageRecord) else None,
             others={each: self.find_image(each, tenant).key for each in new.other_images},
             outputs=(),
@@ -98,6 +101,7 @@ class MemoryCatalogue:
             started_at=None,
             updated_at=now,
             tenant=tenant,
+            image_url=taken.url if isinstance(taken, Elsewhere) else None,
         )
         self._numbers += 1
         self._positions += 1
@@ -158,6 +162,21 @@ class MemoryCatalogue:
             )
         )
 
+    def supply(self, job_id: str, attempt: int, file: NewInput, now: datetime) -> Job:
+        """See `Catalogue.supply`."""
+        job = self._claimed(job_id, attempt)
+        if job.input_key is not None:
+            raise StaleClaim(job_id)
+        return self._put(
+            replace(
+                job,
+                input_key=file.key,
+                input_size=file.size_bytes,
+                input_sha256=file.sha256,
+                updated_at=now,
+            )
+        )
+
     def complete(
         self, job_id: str, attempt: int, outputs: Sequence[Output], receipt: str, now: datetime
     ) -> Job:
@@ -209,7 +228,7 @@ class MemoryCatalogue:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
         del self._entries[job_id]
-        inputs = [] if job.image_id else [job.input_key]
+        inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
         return Removed(job, tuple(inputs), tuple(output.key for output in job.outputs))
@@ -266,10 +285,10 @@ class MemoryCatalogue:
 
     def known(self, keys: Collection[str]) -> set[str]:
         """See `Catalogue.known`."""
-        needed = {kept.image.key for kept in self._images.values()}
+        needed: set[str | None] = {kept.image.key for kept in self._images.values()}
         for entry in self._entries.values():
             needed |= {entry.job.input_key, *(output.key for output in entry.job.outputs)}
-        return needed.intersection(keys)
+        return {key for key in keys if key in needed}
 
     def close(self) -> None:
         """See `Catalogue.close`."""

@@ -199,12 +199,25 @@ def keep_keys(db: Database) -> None:
     )
 
 
+def keep_addresses(db: Database) -> None:
+    """Let a job have the address of its input, and no input until that has been fetched."""
+    jobs = db.table("jobs")
+    jobs.add_column("image_url", str)
+    # SQLite takes no "not null" back from a column, so each is replaced.
+    for column, kind in {"input_key": str, "input_size": int}.items():
+        db.execute(f"alter table jobs rename column {column} to old_{column}")
+        jobs.add_column(column, kind)
+        db.execute(f"update jobs set {column} = old_{column}")
+        db.execute(f"alter table jobs drop column old_{column}")
+
+
 STEPS = {
     "0001_jobs": make_jobs,
     "0002_spared": count_spared,
     "0003_outputs": keep_outputs,
     "0004_images": keep_images,
     "0005_keys": keep_keys,
+    "0006_addresses": keep_addresses,
 }
 
 for name, step in STEPS.items():

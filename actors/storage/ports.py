@@ -7,7 +7,7 @@ Both block, and neither is called by two threads at the same moment unless it sa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -93,18 +93,28 @@ class ImageRecord(NewImage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewInput:
-    """The file that was sent with a job, and is its alone. `key` is made of the job's id."""
+    """The file that was sent with a job or fetched for it, and is its alone.
+
+    `key` is made of the job's id.
+    """
 
     key: str
     size_bytes: int
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """An image that is to be fetched from `url`, which may be a secret, when its job is begun."""
+
+    url: str = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
     """What is known of a job when it is accepted.
 
-    `input` is the file that was sent with it, or the id of an image.
+    `input` is the file that was sent with it, where to fetch one, or the id of an image.
     `other_images` are the ids of what its recipe needs besides, such as a watermark.
     `recipe` is JSON, and opaque here. `operation` is its short name and `preset` the name it was
     asked for by, to list by.
@@ -117,7 +127,7 @@ class NewJob:
     operation: str
     preset: str | None = None
     recipe: str
-    input: NewInput | str
+    input: NewInput | Elsewhere | str
     other_images: tuple[str, ...] = ()
     max_attempts: int
     tenant: str = ""
@@ -144,7 +154,9 @@ class Output:
 class Job:
     """The record of a job.
 
-    `image_id` is the image that it was made of; None if its input was sent with it.
+    `image_id` is the image that it was made of; None if its input is its own.
+    `image_url` is where its input is fetched from; until that is done the three of `input` are
+    None, and from then on it is as if it had been sent.
     `others` are the keys of the other images that its recipe needs, by their ids.
     `outputs` and `receipt` are there when it is completed; the receipt is JSON, and opaque here:
     what the outputs were made with. Jobs of older versions have neither receipt nor `input_sha256`.
@@ -161,8 +173,8 @@ class Job:
     operation: str
     preset: str | None
     recipe: str
-    input_key: str
-    input_size: int
+    input_key: str | None
+    input_size: int | None
     input_sha256: str | None
     image_id: str | None
     others: Mapping[str, str]
@@ -177,6 +189,7 @@ class Job:
     started_at: datetime | None
     updated_at: datetime
     tenant: str = ""
+    image_url: str | None = field(default=None, repr=False)
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -287,6 +300,12 @@ class Catalogue(Protocol):
         failed with the code `crashed` and `error`.
 
         Raises: JobNotFound, StaleClaim.
+        """
+
+    def supply(self, job_id: str, attempt: int, file: NewInput, now: datetime) -> Job:
+        """Give a job the file that was fetched for it.
+
+        Raises: JobNotFound, StaleClaim; the latter also if it has a file.
         """
 
     def complete(

@@ -21,11 +21,13 @@ from actors.storage.directories import make_directory
 from actors.storage.keys import owner_of
 from actors.storage.migrations import STEPS, migrations
 from actors.storage.ports import (
+    Elsewhere,
     ImageNotFound,
     ImageRecord,
     Job,
     JobNotFound,
     NewImage,
+    NewInput,
     NewJob,
     Output,
     Page,
@@ -133,15 +135,16 @@ class SqliteCatalogue:
         """See `Catalogue.add`."""
         tenant, sent = new.tenant, new.input
         taken = self.find_image(sent, tenant) if isinstance(sent, str) else sent
+        there = None if isinstance(taken, Elsewhere) else taken
         others = {each: self.find_image(each, tenant).key for each in new.other_images}
         job = self._one(
             f"""
             insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
-                input_size, input_sha256, image_id, others, attempts, attempts_allowed,
-                created_at, updated_at, tenant)
+                input_size, input_sha256, image_id, image_url, others, attempts,
+                attempts_allowed, created_at, updated_at, tenant)
             values (:id, 'pending', :priority, {LAST}, :operation, :preset, :recipe, :input_key,
-                :input_size, :input_sha256, :image_id, :others, 0, :max_attempts,
-                :now, :now, :tenant)
+                :input_size, :input_sha256, :image_id, :image_url, :others, 0,
+                :max_attempts, :now, :now, :tenant)
             returning *
             """,
             {
@@ -151,10 +154,11 @@ class SqliteCatalogue:
                 "operation": new.operation,
                 "preset": new.preset,
                 "recipe": new.recipe,
-                "input_key": taken.key,
-                "input_size": taken.size_bytes,
-                "input_sha256": taken.sha256,
+                "input_key": there.key if there else None,
+                "input_size": there.size_bytes if there else None,
+                "input_sha256": there.sha256 if there else None,
                 "image_id": taken.id if isinstance(taken, ImageRecord) else None,
+                "image_url": taken.url if isinstance(taken, Elsewhere) else None,
                 "others": json_text(others),
                 "max_attempts": new.max_attempts,
                 "now": time_text(now),
@@ -223,6 +227,22 @@ class SqliteCatalogue:
             {"id": job_id, "spare": int(spare), "now": time_text(now)},
         )
 
+    def supply(self, job_id: str, attempt: int, file: NewInput, now: datetime) -> Job:
+        """See `Catalogue.supply`."""
+        if self._claimed(job_id, attempt).input_key is not None:
+            raise StaleClaim(job_id)
+        return self._one(
+            "update jobs set input_key = :key, input_size = :size, input_sha256 = :sha256, "
+            "updated_at = :now where id = :id returning *",
+            {
+                "id": job_id,
+                "key": file.key,
+                "size": file.size_bytes,
+                "sha256": file.sha256,
+                "now": time_text(now),
+            },
+        )
+
     def complete(
         self, job_id: str, attempt: int, outputs: Sequence[Output], receipt: str, now: datetime
     ) -> Job:
@@ -279,7 +299,7 @@ class SqliteCatalogue:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
         self._db.execute("delete from jobs where id = :id", {"id": job_id})
-        inputs = [] if job.image_id else [job.input_key]
+        inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
         return Removed(job, tuple(inputs), tuple(output.key for output in job.outputs))

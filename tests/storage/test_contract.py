@@ -25,6 +25,7 @@ from actors.storage.ports import (
     BlobNotFound,
     Blobs,
     Catalogue,
+    Elsewhere,
     ImageNotFound,
     ImageRecord,
     Job,
@@ -61,6 +62,8 @@ OUTPUT = Output(
     sha256="5f",
 )
 RECEIPT = '{"pillow": "13.0"}'
+URL = "https://example.org/größer.png?token=🖼"
+FETCHED = NewInput(key="ab/a-1.png", size_bytes=2**40, sha256="3c")
 
 
 class Each:
@@ -213,13 +216,14 @@ def test_text_and_times_come_back_as_they_went_in(each):
     [
         lambda it: it.find("x"),
         lambda it: it.release("x", 1, "", NOON),
+        lambda it: it.supply("x", 1, FETCHED, NOON),
         lambda it: it.complete("x", 1, [OUTPUT], RECEIPT, NOON),
         lambda it: it.fail("x", 1, "code", "", NOON),
         lambda it: it.cancel("x", NOON),
         lambda it: it.retry("x", 3, NOON),
         lambda it: it.delete("x"),
     ],
-    ids=["find", "release", "complete", "fail", "cancel", "retry", "delete"],
+    ids=["find", "release", "supply", "complete", "fail", "cancel", "retry", "delete"],
 )
 def test_what_is_asked_of_an_unknown_job_names_it(each, add, call):
     add("a")
@@ -1056,6 +1060,84 @@ def test_a_failing_call_takes_back_what_it_did_to_images(catalogue, each, add_im
         each.find_image("j")
 
 
+# --- Images that are elsewhere --------------------------------------------------------------------
+
+
+@pytest.fixture
+def begun(each):
+    """A job with nothing but an address, in its first attempt."""
+    each.add(new_job("a", image=Elsewhere(URL)), NOON)
+    (job,) = each.claim([ANY], minute(1))
+    return job
+
+
+def test_a_job_may_be_accepted_with_nothing_but_an_address(each, begun):
+    assert begun.image_url == URL
+    assert (begun.input_key, begun.input_size, begun.input_sha256) == (None, None, None)
+    assert (begun.image_id, begun.images) == (None, ())
+    assert each.find("a") == begun
+
+
+def test_the_address_of_a_job_is_in_no_representation_of_it(begun):
+    assert "example" not in repr((begun, new_job("a", image=Elsewhere(URL))))
+
+
+def test_what_was_fetched_for_a_job_is_its_input_from_then_on(each, begun):
+    job = each.supply("a", 1, FETCHED, minute(2))
+
+    assert job == each.find("a")
+    assert job == replace(
+        begun, input_key="ab/a-1.png", input_size=2**40, input_sha256="3c", updated_at=minute(2)
+    )
+
+
+def test_what_was_fetched_outlives_a_retry_and_goes_with_its_job(each, begun):
+    each.supply("a", 1, FETCHED, minute(2))
+    each.fail("a", 1, "code", "why", minute(3))
+    each.retry("a", 3, minute(4))
+    (again,) = each.claim([ANY], minute(5))
+
+    assert (again.input_key, again.image_url) == ("ab/a-1.png", URL)
+    assert each.delete("a").inputs == ("ab/a-1.png",)
+
+
+def test_a_job_that_was_never_fetched_leaves_no_file(each, begun):
+    assert each.delete("a").inputs == ()
+
+
+@pytest.mark.parametrize(
+    ("attempt", "before"),
+    [
+        (0, lambda _: None),
+        (2, lambda _: None),
+        (1, lambda it: it.cancel("a", minute(2))),
+        (1, lambda it: it.release("a", 1, "", minute(2))),
+        (1, lambda it: it.supply("a", 1, replace(FETCHED, key="ab/first.png"), minute(2))),
+    ],
+    ids=["older", "newer", "cancelled", "released", "twice"],
+)
+def test_what_was_fetched_for_another_attempt_is_refused(each, begun, attempt, before):
+    before(each)
+    job = each.find("a")
+
+    with pytest.raises(StaleClaim):
+        each.supply("a", attempt, FETCHED, minute(3))
+
+    assert each.find("a") == job
+
+
+def test_the_file_that_was_fetched_is_known_and_before_it_there_is_none(each):
+    job_id = some_id(1)
+    key = f"00/{job_id}-1-0a0b0c0d.png"
+    each.add(new_job(job_id, image=Elsewhere(URL)), NOON)
+    each.claim([ANY], minute(1))
+    before = each.known({key})
+
+    each.supply(job_id, 1, replace(FETCHED, key=key), minute(2))
+
+    assert (before, each.known({key})) == (set(), {key})
+
+
 # --- Keys -----------------------------------------------------------------------------------------
 
 
@@ -1214,7 +1296,7 @@ ADD = st.tuples(
     st.sampled_from(PRIORITIES),
     st.sampled_from(("resize", "crop")),
     st.integers(1, 2),
-    st.none() | IMAGES,
+    st.none() | IMAGES | st.just("elsewhere"),
     st.lists(IMAGES, max_size=2),
     st.sampled_from((None, "card")),
 )
@@ -1228,6 +1310,7 @@ CALLS = st.one_of(
     st.tuples(st.just("retry"), JOBS, st.integers(1, 2)),
     st.tuples(st.sampled_from(("unclaim", "fail")), JOBS, ATTEMPTS),
     st.tuples(st.just("complete"), JOBS, ATTEMPTS, st.integers(1, 3)),
+    st.tuples(st.just("supply"), JOBS, ATTEMPTS),
     st.tuples(st.just("release"), JOBS, ATTEMPTS, st.booleans()),
     DELETE,
     ADD_IMAGE,
@@ -1257,7 +1340,8 @@ def files_of(result: object) -> set[str]:
     match result:
         case Job():
             outputs = (output.key for output in result.outputs)
-            return {result.input_key, *result.others.values(), *outputs}
+            own = () if result.input_key is None else (result.input_key,)
+            return {*own, *result.others.values(), *outputs}
         case ImageRecord():
             return {result.key}
     return set()
@@ -1328,13 +1412,16 @@ class SameOnBoth(RuleBasedStateMachine):
                 needed.add(each.find_image(image).key)
         return needed
 
-    def prepare(self, name, *chosen):
+    def prepare(self, name, *chosen):  # noqa: C901, PLR0912 (a case for each call)
         now = self.now
         arguments: tuple[object, ...]
         named: dict[str, object] = {}
         match name, chosen:
             case "add", (priority, operation, max_attempts, image, others, preset):
-                image = None if image is None else latest(self.images, image)
+                if image == "elsewhere":
+                    image = Elsewhere(URL)
+                elif image is not None:
+                    image = latest(self.images, image)
                 others = tuple(latest(self.images, other) for other in others)
                 job = self.new_id(self.jobs)
                 new = new_job(job, priority, operation, max_attempts, image, others, preset)
@@ -1354,6 +1441,10 @@ class SameOnBoth(RuleBasedStateMachine):
                 job_id = latest(self.jobs, job)
                 outputs = [output_of(job_id, attempt, next(self.numbers)) for _ in range(count)]
                 arguments = job_id, attempt, outputs, RECEIPT, now
+            case "supply", (job, attempt):
+                job_id = latest(self.jobs, job)
+                key = f"ab/{job_id}-{attempt}-{next(self.numbers):08x}.png"
+                arguments = job_id, attempt, replace(FETCHED, key=key), now
             case "fail", (job, attempt):
                 arguments = latest(self.jobs, job), attempt, "code", "why", now
             case "add_image", ():

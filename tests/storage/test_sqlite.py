@@ -202,7 +202,8 @@ def test_the_steps_of_the_schema_are_recorded_and_taken_once(path, catalogue, lo
     SqliteCatalogue(path).close()
 
     assert [row[1] for row in applied] == [
-        *("0001_jobs", "0002_spared", "0003_outputs", "0004_images", "0005_keys")
+        *("0001_jobs", "0002_spared", "0003_outputs", "0004_images", "0005_keys"),
+        "0006_addresses",
     ]
     assert look("select migration_set, name, applied_at from _sqlite_migrations") == applied
 
@@ -498,6 +499,21 @@ def test_a_job_of_an_older_version_keeps_its_output(old, migrated):
         ),
     )
     assert (job.status, job.receipt, job.input_key) == ("completed", None, "ab/a.jpg")
+
+
+def test_a_job_of_an_older_version_keeps_its_input_and_has_no_address(old, migrated, look):
+    old("a")
+    old("b", input_size=2**40)
+
+    catalogue = migrated()
+
+    jobs = [catalogue.find(name) for name in "ab"]
+    assert [(job.input_key, job.input_size, job.image_url) for job in jobs] == [
+        ("ab/a.jpg", 123, None),
+        ("ab/b.jpg", 2**40, None),
+    ]
+    assert look("select sum(jobs) from tallies") == [(2,)]
+    assert not [row for row in look("pragma table_info(jobs)") if row[1].startswith("old_")]
 
 
 def test_a_job_of_an_older_version_has_no_output_if_it_had_none(old, migrated, look):

@@ -13,6 +13,7 @@ POSITIVE = [
     name
     for name in Settings.model_fields
     if name not in {"host", "port", "allow_anonymous", "input_formats", "log_format", "log_level"}
+    and name not in {"fetch_allow", "fetch_deny", "fetch_ports", "max_redirects"}
     and not name.endswith(("_path", "_dir", "presets"))
 ]
 
@@ -85,6 +86,16 @@ def test_a_number_that_makes_no_sense_is_refused_by_name(monkeypatch, name, text
         ("input_formats", "jpeg,bmp"),
         ("worker_pool_size", "2.5"),
         ("keep_alive", "nan"),
+        ("fetch_allow", "10.0.0.0/99"),
+        ("fetch_deny", "a b"),
+        ("fetch_ports", ""),
+        ("fetch_ports", "80,"),
+        ("fetch_ports", "0"),
+        ("fetch_ports", "65536"),
+        ("fetch_ports", "http"),
+        ("fetch_ports", "\u0661"),
+        ("max_redirects", "-1"),
+        ("max_redirects", "21"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_name(monkeypatch, name, text):

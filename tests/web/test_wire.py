@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from actors.imaging.operations.scaling import Resize, Thumbnail
 from actors.imaging.recipe import Output, Recipe, decode_recipe, encode_recipe
 from actors.messages import Submit
+from actors.storage.ports import Elsewhere
 from web.members import MAX_DEPTH, MAX_MEMBERS, MAX_NAME
 from web.problems import MAX_FAULTS, Problem
 from web.wire import MAX_PART_HEAD, MAX_PARTS, Body, Offer, WireLimits, order, picture
 
-LIMITS = WireLimits(image=1000, json=2000)
+LIMITS = WireLimits(image=1000, json=3000)
 IMAGE = b"any bytes: \0\r\n\xff"
 WORDS = {"operation": "resize", "width": "30", "height": "20"}
 VALUES = {"operation": "resize", "width": 30, "height": 20}
@@ -238,7 +239,7 @@ def test_a_number_that_json_does_not_have_is_malformed(value):
         ("enlarge", 1),
         ("factor", 2),
         ("unknown", 1),
-        ("image_url", "http://example.org/a.png"),
+        ("image_url", 1),
         ("image_id", 1),
         ("image_id", ""),
         ("image_id", "a" * (MAX_NAME + 1)),
@@ -285,11 +286,72 @@ def test_an_image_may_be_named_that_is_there_already():
     assert as_json == as_form == Submit("a-b_C", *WANTED_OF_IMAGE)
 
 
+URL = "https://example.org/a.png?token=1&b=%20#c"
+ADDRESSES_INSIDE = [
+    "",
+    "a.png",
+    "//example.org/a.png",
+    "ftp://example.org/a.png",
+    "file:///etc/passwd",
+    "data:image/png;base64,AAAA",
+    "http://example.org:8080/a.png",
+    "http://user:secret@example.org/a.png",
+    "http://localhost/",
+    "http://127.0.0.1/",
+    "http://127.1/",
+    "http://2130706433/",
+    "http://0x7f.1/",
+    "http://[::ffff:127.0.0.1]/",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://example.org/ a.png",
+    "http://example.org/" + "a" * 2048,
+]
+
+
+def test_an_image_may_be_named_by_its_address():
+    query = [("image_url", URL), *WORDS.items()]
+    forms = [
+        from_json({**VALUES, "image_url": URL}),
+        from_form(form(*fields(**WORDS, image_url=URL))),
+        from_form(form(part("request", json.dumps({**VALUES, "image_url": URL}).encode()))),
+        submission("application/octet-stream", b"", query),
+        submission("", b"", query),
+    ]
+
+    assert forms == 5 * [Submit(Elsewhere(URL), *WANTED_OF_IMAGE)]
+
+
+def test_a_body_without_a_type_is_only_none_if_the_query_names_an_image():
+    assert problem_of(submission, "", b"", WORDS.items()).code == "unsupported_media_type"
+    assert problem_of(submission, "", IMAGE, [("image_url", URL)]).code == "unsupported_media_type"
+
+
+@pytest.mark.parametrize("url", ADDRESSES_INSIDE)
+def test_an_address_that_is_seen_to_be_forbidden_is_pointed_at(url):
+    problem = problem_of(from_json, {**VALUES, "image_url": url})
+
+    assert (problem.kind.status, pointers(problem)) == (422, ["/image_url"])
+
+
 @pytest.mark.parametrize("other", ["image_url", "image_id"])
 def test_more_than_one_image_is_a_422(other):
     problem = problem_of(from_json, {**VALUES, "image_data": "AAAA", other: "a"})
 
     assert problem.code == "invalid"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: from_json({**VALUES, "image_data": "AAAA", "image_url": URL}),
+        lambda: from_json({**VALUES, "image_id": "a", "image_url": URL}),
+        lambda: from_form(form(IMAGE_PART, *fields(**WORDS, image_url=URL))),
+        lambda: submission("image/png", IMAGE, [("image_url", URL), *WORDS.items()]),
+        lambda: submission("image/png", b"", [("image_url", URL), ("image_id", "a")]),
+    ],
+)
+def test_an_address_and_another_image_are_two(ask):
+    assert "" in pointers(problem_of(ask))
 
 
 def test_a_file_and_an_image_in_the_json_part_are_two():
@@ -613,7 +675,7 @@ NAMES = st.sampled_from(
 LIKELY = st.sampled_from(
     [
         *("AAAA", "resize", "thumbnail", 1, 300, 300.0, True, "high", "jpg", "data:;base64,AAAA"),
-        *("1e2", "25%", "crop", "9" * 5000),
+        *("1e2", "25%", "crop", "9" * 5000, "http://example.org/a", "http://127.1/"),
     ]
 )
 LIKELY_OBJECTS = st.recursive(

@@ -1,0 +1,1 @@
+"""The way out: what clients name is checked and then asked, and it never leads inside."""
