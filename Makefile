@@ -14,9 +14,9 @@ STARTABLE := run,_run,supervise,serve,_reload_at_signal,hold_back
 # Quart takes a handler that is not async to a thread, so those that never wait are async as well.
 HANDLERS := *.get,*.post,*.errorhandler
 # It takes files only. ASYNC9 (a checkpoint on every path) is for libraries, and ASYNC128 does not
-# see that a status may be handed on to the one who starts.
+# see that a status may be handed on to the one who starts. It takes two minutes of one core.
 FLAKE8_ASYNC = $(BIN)/flake8-async --disable=ASYNC9,ASYNC128 --startable-in-context-manager=$(STARTABLE) \
-	--no-checkpoint-warning-decorators='$(HANDLERS)' $(shell find $(CODE) -name '*.py')
+	--no-checkpoint-warning-decorators='$(HANDLERS)'
 
 .DEFAULT_GOAL := help
 # `check` runs its steps in order, so that the tests have the last word.
@@ -39,7 +39,7 @@ format-check: .venv/.test  ## Is the code formatted?
 
 lint: .venv/.test  ## Lint, and look for mistakes in async code
 	@$(BIN)/ruff check --quiet $(CODE)
-	@$(FLAKE8_ASYNC)
+	@find $(CODE) -name '*.py' -print0 | xargs -0 -n 30 -P 2 $(FLAKE8_ASYNC)
 
 types: .venv/.test  ## Check the types
 	@$(BIN)/mypy --no-error-summary $(CODE)

@@ -293,7 +293,7 @@ async def test_to_another_tenant_a_job_and_an_image_are_as_if_they_were_not_ther
         assert (await acme.ended(marked))["status"] == "completed"
 
 
-async def test_every_route_with_an_id_is_among_those(rocket):
+def test_every_route_with_an_id_is_among_those(rocket):
     """So that a new one is tried as well."""
     asked = {
         (method, path.partition("?")[0]) for method, path, _ in requests_about("J", "I", rocket)
