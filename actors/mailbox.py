@@ -9,7 +9,7 @@ Every ask ends: with an answer, with an error the asker can name, or with the as
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -73,6 +73,13 @@ class Envelope:
                 yield
             finally:
                 self._scopes.remove(scope)
+
+    async def take_place(self, places: trio.Semaphore) -> None:
+        """Wait for one of `places`; who is cancelled meanwhile leaves no asker waiting."""
+        with ExitStack() as held:
+            held.enter_context(self)
+            await places.acquire()
+            held.pop_all()
 
     def answer(self, value: object) -> bool:
         """Answer with `value`; never waits. Return False if nobody heard it."""

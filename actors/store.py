@@ -202,18 +202,12 @@ class Store:
                     case Await() as message:
                         work.start_soon(self._await, message, envelope)
                     case _:
-                        await self._wait_for_place(envelope)
+                        # Safe in this loop: those who hold a place wait for threads only.
+                        await envelope.take_place(self._asks)
                         work.start_soon(self._handle, envelope)
             self._activity.doing = "finishing"
         # The last jobs may have been claimed for somebody who has left: have them undone.
         self._catalogue.nudge()
-
-    async def _wait_for_place(self, envelope: Envelope) -> None:
-        # Safe in the receive loop: those who hold a place wait for threads only.
-        with ExitStack() as held:
-            held.enter_context(envelope)  # Its asker must hear of it if we are cancelled here.
-            await self._asks.acquire()
-            held.pop_all()
 
     async def _handle(self, envelope: Envelope) -> None:
         try:

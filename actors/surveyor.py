@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import structlog
@@ -57,17 +56,11 @@ class Surveyor:
                 self._activity.doing = "serving"
                 async for envelope in self._mailbox:
                     self._activity.handled += 1
-                    await self._wait_for_place(envelope)
+                    await envelope.take_place(self._places)
                     work.start_soon(self._handle, envelope)
                     # The next may be long in coming, and this one holds an image.
                     del envelope
                 self._activity.doing = "finishing"
-
-    async def _wait_for_place(self, envelope: Envelope) -> None:
-        with ExitStack() as held:
-            held.enter_context(envelope)  # Its asker must hear of it if we are cancelled here.
-            await self._places.acquire()
-            held.pop_all()
 
     async def _handle(self, envelope: Envelope) -> None:
         try:

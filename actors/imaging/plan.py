@@ -75,8 +75,9 @@ def foresee(data: bytes, recipe: Recipe, limits: Limits) -> Plan:
     misfits: list[Misfit] = []
     for number, output in enumerate(recipe.outputs):
         try:
-            foreseen.append(_foreseen(output, told_apart(output, recipe), facts, limits))
-            works.append(_work(output, facts, limits))
+            seen, work = _foreseen(output, told_apart(output, recipe), facts, limits)
+            foreseen.append(seen)
+            works.append(work)
         except ImpossibleRecipe as error:
             misfits.append(Misfit(number, error.step, str(error)))
     if misfits:
@@ -90,13 +91,15 @@ def foresee(data: bytes, recipe: Recipe, limits: Limits) -> Plan:
     return Plan(facts=facts, outputs=tuple(foreseen), cost=cost)
 
 
-def _foreseen(output: Output, name: str | None, facts: Facts, limits: Limits) -> Foreseen:
+def _foreseen(
+    output: Output, name: str | None, facts: Facts, limits: Limits
+) -> tuple[Foreseen, Work]:
     course = Course(output.operations, facts.size_as_shown, limits, EMPTY, name)
     ahead = course.foresee()
     width, height = ahead.size if ahead.is_sized else (None, None)
     with naming(output):
         _check(output, facts, limits, ahead.size if ahead.is_sized else None)
-    return Foreseen(
+    foreseen = Foreseen(
         name=output.name,
         format=output.format or facts.format,
         width=width,
@@ -104,6 +107,12 @@ def _foreseen(output: Output, name: str | None, facts: Facts, limits: Limits) ->
         frames=facts.frames if moves(output, facts) else 1,
         operations=tuple(course.resolved),
     )
+    if output.format == "json":
+        # What is worked on is a small copy, which is nobody's wish.
+        course = Course(steps_of(output), facts.size_as_shown, limits, EMPTY)
+        ahead = course.foresee()
+    kinds = _kinds(output, facts)
+    return foreseen, Work(output, kinds, course.window, ahead, moves(output, facts))
 
 
 def _check(output: Output, facts: Facts, limits: Limits, size: Size | None) -> None:
@@ -116,12 +125,6 @@ def _check(output: Output, facts: Facts, limits: Limits, size: Size | None) -> N
         return
     for kind in _kinds(output, facts):
         check_writable(kind, output, size)
-
-
-def _work(output: Output, facts: Facts, limits: Limits) -> Work:
-    course = Course(steps_of(output), facts.size_as_shown, limits, EMPTY)
-    ahead = course.foresee()
-    return Work(output, _kinds(output, facts), course.window, ahead, moves(output, facts))
 
 
 def _draft(works: Sequence[Work], facts: Facts) -> int:
