@@ -271,7 +271,8 @@ class MemoryCatalogue:
         for entry in self._entries.values():
             counts[entry.job.status, entry.job.priority] += 1
         heads = [self._first_pending([priority]) for priority in PRIORITIES]
-        return Tally(counts, min((job.created_at for job in heads if job), default=None))
+        since = min((job.created_at for job in heads if job), default=None)
+        return Tally(counts, since, self.retention.stored())
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""

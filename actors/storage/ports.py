@@ -241,10 +241,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many jobs there are of each status and priority, and since when the oldest one waits."""
+    """How many jobs there are of each status and priority, and since when the oldest one waits.
+
+    `stored_bytes` are those of all files that are kept.
+    """
 
     counts: Mapping[tuple[Status, Priority], int]
     oldest_pending: datetime | None
+    stored_bytes: int = 0
 
     def count(self, status: Status) -> int:
         """Return the number of jobs of `status` in all priorities."""

@@ -369,7 +369,8 @@ class SqliteCatalogue:
             )
             + ")"
         ).fetchone()
-        return Tally(counts, None if oldest is None else datetime.fromisoformat(oldest))
+        since = None if oldest is None else datetime.fromisoformat(oldest)
+        return Tally(counts, since, self.retention.stored())
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""

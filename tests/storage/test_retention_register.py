@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from actors.storage.memory import MemoryCatalogue
-from actors.storage.ports import BlobNotFound, ImageNotFound, JobNotFound, Query, StorageError
+from actors.storage.ports import (
+    BlobNotFound,
+    Elsewhere,
+    ImageNotFound,
+    JobNotFound,
+    Query,
+    StorageError,
+)
 from actors.storage.retention import Rules, Unneeded
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
@@ -25,7 +32,6 @@ from tests.storage.test_contract import (
     RECEIPT,
     URL,
     Each,
-    Elsewhere,
     minute,
     new_image,
     new_job,
