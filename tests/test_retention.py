@@ -40,21 +40,16 @@ async def completed(store, retain=None, image=b"photo"):
     return await store.find(job)
 
 
-async def until(condition):
+async def until_empty(storage):
     with trio.fail_after(PATIENCE):
-        while not await condition():  # noqa: ASYNC110  (the Store tells nobody)
+        while files(storage):  # noqa: ASYNC110  (the Store tells nobody)
             await trio.sleep(0.001)
 
 
 async def until_raises(error, store, message):
-    async def raised():
-        try:
+    with pytest.raises(error), trio.fail_after(PATIENCE):
+        while True:
             await store.ask(message)
-        except error:
-            return True
-        return False
-
-    await until(raised)
 
 
 def files(storage):
@@ -68,10 +63,7 @@ async def test_the_files_of_a_job_go_and_its_record_stays(start, storage):
 
     await until_raises(BlobNotFound, store, Fetch(job.id, 100))
 
-    async def is_empty():
-        return not files(storage)
-
-    await until(is_empty)
+    await until_empty(storage)
     found = await store.find(job)
     assert (found.status, found.gone_at is not None) == ("completed", True)
 
@@ -103,10 +95,7 @@ async def test_in_the_end_nothing_is_left(start, storage):
     await until_raises(JobNotFound, store, Find(job.id))
     await until_raises(ImageNotFound, store, FindImage(image.id))
 
-    async def is_empty():
-        return not files(storage)
-
-    await until(is_empty)
+    await until_empty(storage)
 
 
 async def test_an_image_that_a_pending_job_needs_stays(start):
