@@ -23,7 +23,9 @@ from actors.messages import Await, Cancel, Claim, Delete, Drain
 from actors.retention import Retention
 from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
+from actors.storage.audit import AUDIT
 from actors.storage.ports import StorageError
+from actors.storage.repeats import REPEATS
 from actors.storage.retention import Rules
 from actors.waiting import Waiting
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from actors.handlers.stock import Handlers
     from actors.mailbox import Envelope, Mailbox
     from actors.orders import Orders
+    from actors.storage.bounds import Bounds
     from actors.storage.ports import Catalogue, Job, Storage
     from actors.supervision import Activity
 
@@ -51,6 +54,7 @@ class StoreLimits:
     `backlog`: pending jobs; beyond it a submit is refused.
     `asks`: messages being worked on at once; the rest wait in the mailbox.
     `attempts`: how often a job may be begun before a crash is final.
+    `repeats`: how many answers a tenant may ask for again. `audit`: how much of it is kept.
     `retention`: how long things are kept; it is looked to every `sweep_period` seconds, and files
     that nobody can ask for any more are deleted `grace` later.
     """
@@ -58,6 +62,8 @@ class StoreLimits:
     backlog: int
     asks: int
     attempts: int
+    repeats: Bounds = REPEATS
+    audit: Bounds = AUDIT
     retention: Rules = field(default_factory=Rules)
     sweep_period: float = 60.0
     grace: timedelta = timedelta(minutes=5)
@@ -99,7 +105,15 @@ class Store:
             storage = await trio.to_thread.run_sync(stack.enter_context, self._open_storage())
             inputs = Shelf(storage.inputs, self._threads)
             outputs = Shelf(storage.outputs, self._threads)
-            stock = Stock(self._catalogue, inputs, outputs, self._waiting, self._now)
+            stock = Stock(
+                self._catalogue,
+                inputs,
+                outputs,
+                self._waiting,
+                self._now,
+                self._limits.repeats,
+                self._limits.audit,
+            )
             self._backlog.pending = await trio.to_thread.run_sync(
                 storage.catalogue.pending, limiter=self._threads
             )

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
-from quart import Blueprint, g
+from quart import Blueprint, g, request
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioRequest, TrioResponse
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from web.asgi import HTTPConnection
+from web.browsers import Cors, preflight_fields
 from web.problems import Problem, problem_of
+from web.repeats import begin_repeatable, tell_replay
+from web.replies import no_content
 from web.uploads import upload
 
 if TYPE_CHECKING:
@@ -29,10 +32,13 @@ class App(QuartTrio):
     asgi_http_class = HTTPConnection
 
 
-def create_app(blueprints: Iterable[Blueprint], uploads: Uploads, gate: Gate) -> App:
+def create_app(
+    blueprints: Iterable[Blueprint], uploads: Uploads, gate: Gate, cors: Cors | None = None
+) -> App:
     """Return the application that serves `blueprints` to whom `gate` admits.
 
-    Bodies are taken in by `uploads`, and only of requests that are admitted.
+    Bodies are taken in by `uploads`, and only of requests that are admitted. Pages from elsewhere
+    may read answers as `cors` says; by default none may.
 
     Raises:
       LookupError: if the gate does not know whom to admit to a route.
@@ -41,8 +47,14 @@ def create_app(blueprints: Iterable[Blueprint], uploads: Uploads, gate: Gate) ->
     class Request(TrioRequest):
         body_class = staticmethod(uploads.open)  # type: ignore[assignment]  # only called
 
+    allowed = cors or Cors()
+
+    class Connection(HTTPConnection):
+        cors = allowed
+
     app = App("calotype", static_folder=None)
     app.request_class = Request
+    app.asgi_http_class = Connection
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     for blueprint in blueprints:
@@ -55,15 +67,35 @@ def create_app(blueprints: Iterable[Blueprint], uploads: Uploads, gate: Gate) ->
     )
 
     @app.before_request
-    async def admit() -> None:
+    async def admit() -> TrioResponse | None:
+        if allowed.is_on and _is_preflight():
+            upload().admitted.set()
+            return _preflight_answer()
         g.caller = await gate.admit()
+        begin_repeatable()
         upload().admitted.set()
+        return None
+
+    @app.after_request
+    async def tell(response: TrioResponse) -> TrioResponse:
+        tell_replay(response.headers)
+        return response
 
     @app.errorhandler(Exception)
     async def answer_error(error: Exception) -> TrioResponse:
         return _answer(_http_problem(error) or problem_of(error) or _crash(error))
 
     return app
+
+
+def _is_preflight() -> bool:
+    return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+
+
+def _preflight_answer() -> TrioResponse:
+    response = no_content()
+    response.headers.update(preflight_fields())
+    return response
 
 
 def _http_problem(error: Exception) -> Problem | None:

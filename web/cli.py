@@ -11,6 +11,7 @@ from rich.table import Table
 
 from actors.storage.ports import StorageError
 from actors.supervision import TooManyCrashes
+from web.audit import audit
 from web.keys import keys
 from web.load import load
 from web.logs import configure_logs
@@ -30,6 +31,7 @@ main.add_command(submit)
 main.add_command(load)
 main.add_command(verify)
 main.add_command(keys)
+main.add_command(audit)
 
 
 @main.command()

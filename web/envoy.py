@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import trio
 
-from actors.messages import OfTenant
+from actors.messages import OfTenant, Settle
+from actors.storage.repeats import DoneBefore
 from web.gate import caller
+from web.repeats import is_repeatable, note_replay, once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,8 @@ def _nothing() -> None:
 
 class Envoy:
     """Asks the Dispatcher. No route can forget whose jobs it asks for, since none has to say so.
+
+    Nor can it do twice what is to be done once: it is answered as if it were the first time.
 
     `patience` is how many seconds an answer may take.
     """
@@ -44,5 +48,17 @@ class Envoy:
     async def wait(self, message: Request[R], concluded: Callable[[], None] = _nothing) -> R:
         """Ask as `ask` does, for as long as it takes."""
         if isinstance(message, OfTenant):
-            message = replace(message, tenant=caller().tenant)
-        return await self._dispatcher.ask(message, concluded)
+            who = caller()
+            message = replace(message, tenant=who.tenant, key_id=who.key_id, once=await once())
+        try:
+            return await self._dispatcher.ask(message, concluded)
+        except DoneBefore as error:
+            note_replay()
+            return cast("R", error.args[0])
+
+    async def settle(self, text: str = "") -> str:
+        """Return `text`; or, if the request was sent before, the text of that time.
+
+        For routes that change nothing, once it is sure that they can answer. Raises as `ask`.
+        """
+        return await self.ask(Settle(text)) if is_repeatable() else text

@@ -28,6 +28,7 @@ from actors.storage.ports import (
     StorageUnavailable,
     WrongStatus,
 )
+from actors.storage.repeats import AnswerForgotten, OtherRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,6 +62,7 @@ KINDS: Mapping[str, Kind] = {
     "unsupported_media_type": Kind(415, "Unsupported media type"),
     "range_not_satisfiable": Kind(416, "Range not satisfiable"),
     "invalid": Kind(422, "Invalid request"),
+    "idempotency_mismatch": Kind(422, "Idempotency-Key used before"),
     "internal": Kind(500, "Internal error"),
     "overloaded": Kind(503, "Overloaded", retry=True),
     "draining": Kind(503, "Shutting down", retry=True),
@@ -134,6 +136,8 @@ TOLD: tuple[tuple[type[Exception], str, str], ...] = (
     (MailboxFull, "overloaded", "The service is busy. Try again later."),
     (trio.TooSlowError, "overloaded", "The service is busy. Try again later."),
     (Draining, "draining", "The service is shutting down. Try again later."),
+    (OtherRequest, "idempotency_mismatch", "This Idempotency-Key was sent with another request."),
+    (AnswerForgotten, "gone", "This was done before, and what it made has been deleted since."),
     (ActorStopped, "storage_unavailable", "The storage does not answer. Try again later."),
     (StorageUnavailable, "storage_unavailable", "The storage does not answer. Try again later."),
     (StorageFull, "storage_full", "There is no room left on the disk of the service."),

@@ -23,6 +23,7 @@ from actors.system import Capacity, open_system
 from web.about import Health, health_blueprint, problems_blueprint, stats_blueprint
 from web.answers import Answers
 from web.app import create_app
+from web.browsers import Cors
 from web.connections import ConnectionLimits, Server
 from web.downloads import Downloads
 from web.envoy import Envoy
@@ -154,6 +155,7 @@ async def _serve_web(
         ],
         uploads,
         Gatekeeper(dispatcher, links, patience, allow_anonymous=settings.allow_anonymous),
+        Cors(settings.origins),
     )
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(
@@ -234,6 +236,8 @@ def _capacity(settings: Settings) -> Capacity:
             backlog=settings.max_pending,
             asks=settings.store_asks,
             attempts=settings.max_attempts,
+            repeats=settings.repeats,
+            audit=settings.audit,
             retention=settings.retention,
             sweep_period=settings.sweep_period,
         ),

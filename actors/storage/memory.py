@@ -8,7 +8,9 @@ import itertools
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from actors.storage.memory_audit import MemoryAudit
 from actors.storage.memory_keys import MemoryKeys
+from actors.storage.memory_repeats import MemoryRepeats
 from actors.storage.memory_retention import MemoryRetention
 from actors.storage.ports import (
     PRIORITIES,
@@ -60,6 +62,8 @@ class MemoryCatalogue:
         self._entries: dict[str, _Entry] = {}
         self._images: dict[str, _Kept] = {}
         self.keys = MemoryKeys()
+        self.repeats = MemoryRepeats()
+        self.audit = MemoryAudit()
         self.retention = MemoryRetention(
             lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
         )
@@ -71,11 +75,13 @@ class MemoryCatalogue:
         return [self._attempt(call) for call in calls]
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
-        before = copy.copy(self._entries), copy.copy(self._images), self.keys.copy()
+        before = copy.copy(self._entries), copy.copy(self._images)
+        registers = self.keys.copy(), self.repeats.copy(), self.audit.copy()
         try:
             return call(self)
         except StorageError as error:
-            self._entries, self._images, self.keys = before
+            self._entries, self._images = before
+            self.keys, self.repeats, self.audit = registers
             return error
 
     def add(self, new: NewJob, now: datetime) -> Job:
@@ -236,6 +242,7 @@ class MemoryCatalogue:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
         del self._entries[job_id]
+        self.repeats.forget(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -290,6 +297,7 @@ class MemoryCatalogue:
     def delete_image(self, image_id: str, tenant: str = "") -> tuple[str, ...]:
         """See `Catalogue.delete_image`."""
         self._images[image_id] = _Kept(self.find_image(image_id, tenant), deleted=True)
+        self.repeats.forget(image_id)
         return self._unneeded(image_id)
 
     def known(self, keys: Collection[str]) -> set[str]:

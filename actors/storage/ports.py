@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+    from actors.storage.audit import AuditRegister
     from actors.storage.credentials import KeyRegister
+    from actors.storage.repeats import RepeatRegister
     from actors.storage.retention import RetentionRegister
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
@@ -271,6 +273,14 @@ class Catalogue(Protocol):
     @property
     def keys(self) -> KeyRegister:
         """The register of keys."""
+
+    @property
+    def repeats(self) -> RepeatRegister:
+        """The register of requests that may be sent again."""
+
+    @property
+    def audit(self) -> AuditRegister:
+        """The audit."""
 
     @property
     def retention(self) -> RetentionRegister:

@@ -44,7 +44,9 @@ from actors.storage.ports import (
     WrongStatus,
 )
 from actors.storage.rows import Row, Value, json_text, rows, time_text
+from actors.storage.sqlite_audit import SqliteAudit
 from actors.storage.sqlite_keys import SqliteKeys
+from actors.storage.sqlite_repeats import SqliteRepeats
 from actors.storage.sqlite_retention import SqliteRetention
 
 if TYPE_CHECKING:
@@ -83,6 +85,8 @@ class SqliteCatalogue:
             )
             self._db = Database(connection)
             self.keys = SqliteKeys(self._db)
+            self.repeats = SqliteRepeats(self._db)
+            self.audit = SqliteAudit(self._db)
             self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
             try:
                 self._prepare(role)
@@ -305,6 +309,7 @@ class SqliteCatalogue:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
         self._db.execute("delete from jobs where id = :id", {"id": job_id})
+        self.repeats.forget(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -399,6 +404,7 @@ class SqliteCatalogue:
             "returning *",
             {"id": image_id, "tenant": tenant},
         )
+        self.repeats.forget(image_id)
         return self._unneeded(image_id)
 
     def known(self, keys: Collection[str]) -> set[str]:
