@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from web.results import Picture
 
-MAX_NAME: Final = 100  # characters that a name takes over from an address
+MAX_NAME: Final = 50  # characters that a name takes over from an address; up to 4 bytes each
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".tif", ".tiff"})
 
 
