@@ -76,7 +76,10 @@ class _Waiting:
             else:
                 sink.begin(response)
                 async for piece in response.aiter_bytes():
-                    await trio.to_thread.run_sync(sink.write, piece)
+                    if sink.is_in_memory:
+                        sink.write(piece)
+                    else:
+                        await trio.to_thread.run_sync(sink.write, piece)
         finally:
             await response.aclose()
         return response

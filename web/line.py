@@ -131,13 +131,12 @@ class Line:
         end = self.driver.now() + TRYING if call.until is None else call.until
         is_unclear, cap = False, FIRST_PAUSE
         for left in reversed(range(call.attempts)):
-            pause: float | None = 0.0
+            pause: float | None
             try:
                 response = await self._attempt(call, headers, sink)
             except httpx2.TransportError as error:
                 failure: RequestFailed = _failure(error)
-                if not isinstance(error, PASSING):
-                    raise failure from error
+                pause = 0.0 if isinstance(error, PASSING) else None
                 is_unclear = is_unclear or isinstance(failure, NoAnswer)
             else:
                 # An attempt whose answer was lost has deleted it.
@@ -188,11 +187,15 @@ class Line:
 
 
 def _failure(error: httpx2.TransportError) -> RequestFailed:
+    failure: RequestFailed
     if isinstance(error, BEFORE):
-        return Unreachable(str(error) or "The connection timed out.")
-    if isinstance(error, httpx2.TimeoutException):
-        return NoAnswer("The service has fallen silent.")
-    return NoAnswer(str(error) or "The connection broke.")
+        failure = Unreachable(str(error) or "The connection timed out.")
+    elif isinstance(error, httpx2.TimeoutException):
+        failure = NoAnswer("The service has fallen silent.")
+    else:
+        failure = NoAnswer(str(error) or "The connection broke.")
+    failure.__cause__ = error
+    return failure
 
 
 def _asked(response: httpx2.Response) -> float | None:

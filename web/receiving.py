@@ -6,6 +6,7 @@ import re
 import secrets
 from contextlib import contextmanager
 from hashlib import sha256
+from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from web.failures import Damaged
@@ -29,6 +30,11 @@ class Sink:
         self._size = 0
         self._etag = ""
         self._content_type = ""
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether writing never waits."""
+        return isinstance(self._file, BytesIO)
 
     @property
     def headers(self) -> dict[str, str]:

@@ -20,6 +20,7 @@ from web.failures import (
     JobFailed,
     NotFound,
     ProblemError,
+    TooLarge,
     Unauthenticated,
     Unreachable,
 )
@@ -305,6 +306,33 @@ async def test_what_the_service_refuses_says_why(client, photo):
     assert refused.value.faults[0].detail in refused.value.detail
     assert (unknown.value.status, unknown.value.code) == (404, "not_found")
     assert unknown.value.detail in str(unknown.value)
+
+
+async def test_an_upload_that_is_refused_before_its_end_says_why(client, tmp_path):
+    source = tmp_path / "photo.jpg"
+    with source.open("wb") as file:
+        file.truncate(60_000_000)
+
+    with pytest.raises(TooLarge):
+        await client.submit(source, THUMBNAIL)
+
+
+async def test_a_wait_goes_on_over_a_restart_of_the_service(connect, tmp_path, photo, monkeypatch):
+    monkeypatch.setattr("web.line._draw", lambda _, cap: cap)
+    with start_server(tmp_path / "server") as server:
+        client = connect(server.url)
+        submitted = await client.submit(photo, {**THUMBNAIL, "output_format": "avif"})
+        ended = []
+
+        async def wait() -> None:
+            ended.append(await client.wait(submitted.id))
+
+        async with trio.open_nursery() as waiting:
+            server.kill()
+            waiting.start_soon(wait)
+            await trio.to_thread.run_sync(server.start)
+
+    assert [job.status for job in ended] == ["completed"]
 
 
 async def test_an_id_cannot_lead_elsewhere(client):
