@@ -3,6 +3,7 @@
 import os
 import subprocess
 from io import BytesIO
+from typing import BinaryIO
 
 import httpx2
 import pytest
@@ -141,12 +142,15 @@ async def test_a_file_is_sent_from_where_it_stands_and_left_open(client, photo):
     assert not file.closed
 
 
-async def test_what_cannot_seek_is_sent_as_well(client, photo):
+def full_pipe(data: bytes) -> BinaryIO:
     end, beginning = os.pipe()
-    os.write(beginning, photo)
+    os.write(beginning, data)
     os.close(beginning)
+    return os.fdopen(end, "rb")
 
-    with os.fdopen(end, "rb") as pipe:
+
+async def test_what_cannot_seek_is_sent_as_well(client, photo):
+    with full_pipe(photo) as pipe:
         picture = await client.submit_and_wait(pipe, THUMBNAIL)
 
     assert is_picture(picture.data, (32, 24))
