@@ -91,9 +91,10 @@ class Calls:
         ended = await self._submit_and_wait(subject, recipe, on_progress)
         if isinstance(ended, Picture):
             return [ended]
-        if len(ended.outputs) == 1:
-            return [await self.download(ended.id)]
-        return [await self.download(ended.id, output.name) for output in ended.outputs]
+        if len(ended.outputs) > 1:
+            return [await self.download(ended.id, output.name) for output in ended.outputs]
+        # Also if the files have gone meanwhile, which is then said.
+        return [await self.download(ended.id)]
 
     async def plan(self, subject: Source | ImageId | Image, recipe: Recipe) -> Plan:
         """Return what a job would make of the image, and what it would take; nothing is made."""

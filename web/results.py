@@ -37,7 +37,8 @@ class Receipt(msgspec.Struct, frozen=True):
 class Job(msgspec.Struct, frozen=True):
     """A job as it stands. `error` and `error_code` say why one has failed.
 
-    `outputs` and `receipt` are there when it is completed.
+    `outputs` and `receipt` are there when it is completed; `outputs` only until its files are
+    `gone`, at `expires_at` if that is known.
     """
 
     id: str
@@ -57,6 +58,9 @@ class Job(msgspec.Struct, frozen=True):
     output_path: str | None = None
     error: str | None = None
     error_code: str | None = None
+    retain: int | None = None
+    expires_at: datetime | None = None
+    gone: bool = False
     outputs: tuple[Output, ...] = ()
     receipt: Receipt | None = None
 

@@ -14,6 +14,7 @@ from tests.web.faulty import answer, cut, fall_silent, hang_up, problem, serve, 
 from web.client import AsyncClient, Client
 from web.failures import (
     Damaged,
+    Gone,
     JobFailed,
     NoAnswer,
     NotEnded,
@@ -23,6 +24,7 @@ from web.failures import (
     Unreachable,
 )
 from web.line import ATTEMPTS, LONGEST_PAUSE, TRYING
+from web.problems import KINDS
 from web.results import Accepted, Picture
 
 THUMBNAIL = {"operation": "thumbnail", "width": 32, "height": 32}
@@ -275,6 +277,30 @@ async def test_a_name_that_could_lead_elsewhere_is_no_answer():
     async with Scripted(job("completed", outputs=[output])).client() as client:
         with pytest.raises(ProblemError, match="not_understood"):
             await client.submit_and_wait_for_all(b"photo", THUMBNAIL)
+
+
+async def test_results_that_are_gone_already_are_not_taken_for_none():
+    told = {"title": "Gone", "status": 410, "detail": "It is gone.", "code": "gone"}
+    service = Scripted(job("completed", gone=True), httpx2.Response(410, json=told))
+
+    async with service.client() as client:
+        with pytest.raises(Gone):
+            await client.submit_and_wait_for_all(b"photo", THUMBNAIL)
+
+
+def test_every_error_with_a_class_is_one_of_the_service():
+    # That is the contract's, for a service with quotas.
+    assert set(ProblemError.kinds) <= set(KINDS) | {"rate_limited"}
+
+
+async def test_a_code_without_a_class_is_an_error_all_the_same():
+    told = {"title": "New", "status": 418, "detail": "New.", "code": "teapot", "colour": "red"}
+
+    async with Scripted(httpx2.Response(418, json=told)).client() as client:
+        with pytest.raises(ProblemError) as error:
+            await client.job(JOB_ID)
+
+    assert (type(error.value), error.value.code) == (ProblemError, "teapot")
 
 
 async def test_members_that_are_new_are_ignored():
