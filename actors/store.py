@@ -62,11 +62,11 @@ class StoreLimits:
     backlog: int
     asks: int
     attempts: int
-    repeats: Bounds = REPEATS
-    audit: Bounds = AUDIT
     retention: Rules = field(default_factory=Rules)
     sweep_period: float = 60.0
     grace: timedelta = timedelta(minutes=5)
+    repeats: Bounds = REPEATS
+    audit: Bounds = AUDIT
 
 
 class Store:
