@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from web.client import Picture
 
-SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".tif", ".tiff"})
+SUFFIXES: Final = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".tif", ".tiff", ".heic", ".heif"}
+)
 
 
 @dataclass(frozen=True, slots=True)

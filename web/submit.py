@@ -11,7 +11,7 @@ import click
 import httpx2
 import trio
 
-from actors.imaging.facts import Format
+from actors.imaging.facts import Written
 from web.client import Client, RequestFailed, Unreachable
 from web.errands import Errand, Outputs, errands_for
 from web.interruption import INTERRUPTED, run_interruptibly
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from web.client import Parameters
 
-FORMATS: Final = get_args(Format)
+FORMATS: Final = get_args(Written)
 SUFFIX_FORMATS: Final = {
     **{f".{name}": name for name in FORMATS},
     ".jpg": "jpeg",

@@ -11,6 +11,7 @@ from actors.imaging.facts import Facts, Limits, Size
 from actors.imaging.heif_items import (
     EXIF,
     METADATA,
+    ORIENTATIONS,
     Meta,
     content,
     exif_in,
@@ -29,14 +30,6 @@ _NOBODY_READS = b"skip"
 _DISAGREE = "The AVIF is broken: its parts disagree about its size."
 _NO_PICTURE = "The AVIF has no picture in it."
 _OVERLAP = "The AVIF is broken: its parts lie upon each other."
-
-# What is said of orientation is the quarters of a turn against the clock, and then which sides
-# change places, if any: 0 for top and bottom, 1 for left and right. It is here as EXIF says it.
-_ORIENTATIONS = {
-    (0, None): 1, (1, None): 8, (2, None): 3, (3, None): 6,
-    (0, 0): 4, (1, 0): 5, (2, 0): 2, (3, 0): 7,
-    (0, 1): 2, (1, 1): 7, (2, 1): 4, (3, 1): 5,
-}  # fmt: skip
 
 # Honest stills have one coded frame, or one for each layer. Animations have such as are not
 # shown, but with no more of them than of those that are.
@@ -233,4 +226,4 @@ def _orientation(data: bytes, properties: Iterable[Box]) -> int:
             turns = Fields(data, box).number(1) & 3
         elif box.kind == b"imir":
             mirror = Fields(data, box).number(1) & 1
-    return _ORIENTATIONS[turns, mirror]
+    return ORIENTATIONS[turns, mirror]

@@ -11,6 +11,14 @@ from actors.imaging.isobmff import TRUNCATED, Box, Fields, Parts, boxes, by_kind
 EXIF = b"Exif"
 METADATA = frozenset({EXIF, b"mime"})
 
+# What is said of orientation is the quarters of a turn against the clock, and then which sides
+# change places, if any: 0 for top and bottom, 1 for left and right. It is here as EXIF says it.
+ORIENTATIONS = {
+    (0, None): 1, (1, None): 8, (2, None): 3, (3, None): 6,
+    (0, 0): 4, (1, 0): 5, (2, 0): 2, (3, 0): 7,
+    (0, 1): 2, (1, 1): 7, (2, 1): 4, (3, 1): 5,
+}  # fmt: skip
+
 _PROFILES = frozenset({b"prof", b"rICC"})
 _LONGEST_LIST_OF_NAMES = 4_096
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct, json
 
 from actors.imaging.expect import Expect
-from actors.imaging.facts import Format
+from actors.imaging.facts import Written
 from actors.imaging.operations.covering import Background, Border, Redact, Round
 from actors.imaging.operations.cropping import Crop, Trim
 from actors.imaging.operations.filters import Blur, Pixelate, Sharpen
@@ -87,7 +87,7 @@ MAX_OTHERS = 8  # images that a recipe names besides; a Worker has them all in m
 
 # What is never written without loss. An AVIF could be, were the colours of its encoder not off by
 # up to 3 levels.
-LOSSY: frozenset[Format] = frozenset({"jpeg", "avif", "gif"})
+LOSSY: frozenset[Written] = frozenset({"jpeg", "avif", "gif"})
 # What is demanded of a picture, and not only wished for.
 _DEMANDS = ("lossless", "max_bytes", "min_ssim", "expect")
 
@@ -126,7 +126,7 @@ class Encoding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     `animation`, `first` is the first frame. What is in `expect` is checked of the finished file.
     """
 
-    format: Format | Literal["auto", "json"] | None = None
+    format: Written | Literal["auto", "json"] | None = None
     quality: Quality | None = None
     lossless: bool = False
     progressive: bool = False
@@ -161,7 +161,7 @@ class Output(Encoding, frozen=True, kw_only=True):
     """
 
     name: Name = "output"
-    accepts: tuple[Format, ...] = ()
+    accepts: tuple[Written, ...] = ()
     operations: Annotated[tuple[Operation, ...], Meta(max_length=MAX_OPERATIONS)] = ()
 
 
