@@ -66,7 +66,7 @@ _READING: Final[Mapping[Format, _Reading]] = MappingProxyType(
         "gif": _Reading(6, 6, 8),
         "avif": _Reading(13, 10, 90),
         "tiff": _Reading(10.2, 6, 4),
-        "heic": _Reading(13, 10, 90),
+        "heic": _Reading(13, 24, 190),
     }
 )
 _PLAYING: Final[Mapping[Format, _Reading]] = MappingProxyType(
