@@ -98,9 +98,10 @@ class Encoding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     What a format does not know is ignored, such as the `quality` of a PNG; but never `lossless`,
     `max_bytes`, `min_ssim` and `expect`, which are demands.
 
-    `format` is that of the original unless it is given. `auto` is the one that suits the picture
-    best of those that the client accepts. `json` is no picture, but the facts about it, of which
-    nothing can be demanded.
+    `format` is that of the original unless it is given; what is made of a HEIC, which is not
+    written, is then a JPEG, or a PNG if something shows through or it is `lossless`. `auto` is the
+    one that suits the picture best of those that the client accepts. `json` is no picture, but the
+    facts about it, of which nothing can be demanded.
 
     `quality` is 90 for JPEG and WebP and 75 for AVIF unless it is given. With `lossless` every
     pixel is as it was: `auto` is then a WebP or a PNG, and nothing is made a JPEG, an AVIF or a
