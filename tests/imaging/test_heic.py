@@ -78,10 +78,12 @@ def test_the_pixels_are_those_that_were_written(chroma):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_it_is_turned_once_as_its_boxes_say(orientation):
-    data = heic(photograph(100, 75), exif=b"Exif\0\0" + exif(orientation))
+    # Of a crop of odd length libheif turns colours of half the size by a sample too far.
+    for image, chroma in ((photograph(100, 75), 444), (photograph(128, 64), 420)):
+        data = heic(image, chroma=chroma, exif=b"Exif\0\0" + exif(orientation))
 
-    assert inspect(data, LIMITS).orientation == orientation
-    assert difference(shown(data), reference_of(data)).mean() < 1
+        assert inspect(data, LIMITS).orientation == orientation
+        assert difference(shown(data), reference_of(data)).max() == 0
 
 
 def test_what_exif_says_of_orientation_does_not_matter():
@@ -108,7 +110,7 @@ def test_what_is_done_to_it_is_done_in_its_order(changes):
 
     data = assembled([(b"hvc1", stream)], properties, {1: [1, 2, 3, 4]})
 
-    assert difference(shown(data), reference_of(data)).mean() < 1
+    assert difference(shown(data), reference_of(data)).max() == 0
 
 
 def test_a_crop_is_what_its_decoder_makes_of_it():
