@@ -24,6 +24,7 @@ from web.answers import time_text
 from web.members import Members, from_json
 from web.problems import Problem
 from web.recent import Recent
+from web.replies import json_reply
 from web.uploads import upload
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class _LinkWords(msgspec.Struct):
     output: Name | None = None
 
 
-def links_blueprint(envoy: Envoy, links: Links, patience: float) -> Blueprint:
+def links_blueprint(envoy: Envoy, links: Links) -> Blueprint:
     """POST /jobs/{id}/links."""
     blueprint = Blueprint("links", __name__)
 
@@ -104,11 +105,10 @@ def links_blueprint(envoy: Envoy, links: Links, patience: float) -> Blueprint:
         if len(body) > MAX_BODY:
             raise Problem("too_large", f"The JSON has more than {MAX_BODY} bytes.")
         words = Members.of_json(from_json(body, dict[str, msgspec.Raw])).only(_LinkWords)
-        with trio.fail_after(patience):
-            job = await envoy.ask(Find(job_id))
+        job = await envoy.ask(Find(job_id))
         made = await links.sign(job.id, words.output, words.expires_in)
         told = {"url": made.url, "expires_at": time_text(made.expires)}
-        return Response(msgspec.json.encode(told), 201, {"Content-Type": "application/json"})
+        return json_reply(msgspec.json.encode(told), 201)
 
     return blueprint
 
