@@ -18,7 +18,7 @@ from web.recipes import OPERATIONS, RENAMED
 
 Json: TypeAlias = dict[str, object]
 
-_COMPONENTS = "#/components/schemas/"
+COMPONENTS = "#/components/schemas/"
 
 
 class Schema(NamedTuple):
@@ -35,7 +35,7 @@ class Schema(NamedTuple):
 def schema() -> Schema:
     """Return what describes every way to say a recipe."""
     (operation, _, color, name), made = msgspec.json.schema_components(
-        (Operation, Encoding, Color, Name), ref_template=_COMPONENTS + "{name}"
+        (Operation, Encoding, Color, Name), ref_template=COMPONENTS + "{name}"
     )
     structs: dict[str, Json] = {
         each: {
@@ -98,7 +98,7 @@ def _members(kind: type[msgspec.Struct]) -> Json:
 
 
 def _reference(path: str) -> Json:
-    return {"$ref": _COMPONENTS + path}
+    return {"$ref": COMPONENTS + path}
 
 
 def _with_references(described: Json, color: Json) -> Json:
