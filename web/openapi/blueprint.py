@@ -10,6 +10,7 @@ from quart import Blueprint, request
 from quart_trio.wrappers import TrioResponse as Response
 
 from web.openapi.document import document
+from web.openapi.page import POLICY, page
 from web.openapi.words import JSON
 
 if TYPE_CHECKING:
@@ -29,6 +30,20 @@ def openapi_blueprint() -> Blueprint:
     @blueprint.get("/openapi.json")
     async def openapi() -> Response:
         return _unless_known(text, {"Content-Type": JSON})
+
+    html = page(described)
+
+    @blueprint.get("/docs")
+    async def docs() -> Response:
+        return _unless_known(
+            html,
+            {
+                "Content-Type": "text/html; charset=utf-8",
+                "Content-Security-Policy": POLICY,
+                "Referrer-Policy": "no-referrer",
+                "X-Content-Type-Options": "nosniff",
+            },
+        )
 
     return blueprint
 

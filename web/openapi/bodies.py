@@ -11,7 +11,7 @@ from web.openapi import examples as shown
 from web.openapi.flat import flat_members
 from web.openapi.shapes import members_of
 from web.openapi.words import JSON, Body, Content, Json
-from web.schema import Schema, schema
+from web.schema import COMPONENTS, Schema, schema
 
 FORM = "multipart/form-data"
 BYTES: Json = {"type": "string", "contentMediaType": "application/octet-stream"}
@@ -33,13 +33,13 @@ def recipes() -> Schema:
 def submission(*words: type[msgspec.Struct], examples: Mapping[str, Json]) -> Body:
     """Return the body that brings an image and a recipe, and whatever `words` say."""
     sources = [{"required": [name]} for name in ("image_data", "image_id", "image_url")]
-    image: Json = {"properties": {"image_data": IMAGE_DATA}, "oneOf": sources}
-    recipe: Json = {"description": "What to make of it, in one of four ways.", **recipes().recipe}
     fields = {name: each for word in words for name, (each, _) in members_of(word).items()}
     whole: Json = {
         "type": "object",
         "description": "Exactly one image, and what to make of it.",
-        "allOf": [recipe, image, *words],
+        "allOf": [{"$ref": f"{COMPONENTS}Recipe"}, *words],
+        "properties": {"image_data": IMAGE_DATA},
+        "oneOf": sources,
         "unevaluatedProperties": False,
     }
     form: Json = {

@@ -31,6 +31,7 @@ _KEY = (
     "A key of the service's, as `Authorization: Bearer ck_…`; the scopes that a request needs are "
     "listed with it. A service that has no keys needs none."
 )
+_RECIPE = "What to make of an image: one operation, several in order, many outputs, or a preset."
 _LINK = "A link, which `POST /jobs/{job_id}/links` makes, is signed: it needs no key."
 
 
@@ -63,6 +64,7 @@ def document(
         "components": {
             "schemas": {
                 **components_of([ProblemDetails, *_kinds(routes.values())]),
+                "Recipe": {"description": _RECIPE, **recipes().recipe},
                 **recipes().components,
             },
             "examples": {code: {"value": _example_of(code)} for code in KINDS},
