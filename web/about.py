@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 import prometheus_client
 import trio
+from msgspec import Meta
 from quart import Blueprint
 from quart_trio.wrappers import TrioResponse as Response
 
@@ -29,7 +30,11 @@ MAX_POOL_BODY = 1024  # bytes
 class PoolWords(msgspec.Struct):
     """The body that changes the pool."""
 
-    workers: Annotated[int, meaning("How many there shall be, from 1 to `MAX_POOL_SIZE`.")]
+    workers: Annotated[
+        int,
+        meaning("How many there shall be, up to `MAX_POOL_SIZE`."),
+        Meta(extra_json_schema={"minimum": 1}),
+    ]
 
 
 class Healthy(msgspec.Struct):

@@ -49,7 +49,12 @@ def document(
     for at, route in routes.items():
         method, rule = at.split()
         path = re.sub(r"<(\w+)>", r"{\1}", rule)
-        paths.setdefault(path, {})[method.lower()] = _operation(at, path, route, needed[at])
+        operation = _operation(at, path, route, needed[at])
+        operation["responses"] = {
+            **{str(status): _answer(each, routes) for status, each in route.answers.items()},
+            **dict(_problems(_codes(route, needed[at]))),
+        }
+        paths.setdefault(path, {})[method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -63,7 +68,9 @@ def document(
         "paths": paths,
         "components": {
             "schemas": {
-                **components_of([ProblemDetails, *_kinds(routes.values())]),
+                **_closed(
+                    components_of([ProblemDetails, *_kinds(routes.values())]), routes.values()
+                ),
                 "Recipe": {"description": _RECIPE, **recipes().recipe},
                 **recipes().components,
             },
@@ -91,10 +98,6 @@ def _operation(at: str, path: str, route: Route, scopes: frozenset[str]) -> Json
         "security": [key, *([{"link": []}] if at == DOWNLOAD else [])] if scopes else [],
         "parameters": list(_parameters(path, route)),
         "requestBody": _body(route.body) if route.body else None,
-        "responses": {
-            **{str(status): _answer(each) for status, each in route.answers.items()},
-            **dict(_problems(_codes(route, scopes))),
-        },
     }
     return {word: each for word, each in operation.items() if each not in ("", None)}
 
@@ -141,13 +144,23 @@ def _body(body: Body) -> Json:
 # --- Answers --------------------------------------------------------------------------------------
 
 
-def _answer(answer: Answer) -> Json:
+def _answer(answer: Answer, routes: Mapping[str, Route]) -> Json:
     said: Json = {
         "description": answer.says,
         "headers": _headers((*answer.headers, headers.ANSWERED_ID)),
     }
     if answer.content:
         said["content"] = {kind: _content(each) for kind, each in answer.content.items()}
+    if answer.gives:
+        said["links"] = {
+            route.name: {
+                "operationId": route.name,
+                "parameters": {f"path.{name}": f"$response.body#{place}"},
+            }
+            for name, place in answer.gives.items()
+            for at, route in routes.items()
+            if f"<{name}>" in at
+        }
     return said
 
 
@@ -194,6 +207,20 @@ def _kinds(routes: Iterable[Route]) -> Iterable[type]:
         for content in (*bodies, *(answer.content for answer in route.answers.values())):
             for each in content.values():
                 yield from _types_in(each.shape)
+
+
+def _closed(components: Mapping[str, Json], routes: Iterable[Route]) -> Mapping[str, Json]:
+    """Return `components`, in which those that are whole bodies of requests have nothing more."""
+    whole = {
+        content.shape.__name__
+        for route in routes
+        for content in (route.body.content.values() if route.body else ())
+        if isinstance(content.shape, type)
+    }
+    return {
+        name: {**each, "additionalProperties": False} if name in whole else each
+        for name, each in components.items()
+    }
 
 
 def _types_in(shape: object) -> Iterable[type]:

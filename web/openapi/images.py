@@ -23,7 +23,12 @@ ROUTES: Mapping[str, Route] = {
         summary="Upload an image for use in many jobs",
         body=picture(),
         answers={
-            201: Answer("It is kept. What was seen in it.", _IMAGE, (headers.LOCATION,)),
+            201: Answer(
+                "It is kept. What was seen in it.",
+                _IMAGE,
+                (headers.LOCATION,),
+                {"image_id": "/image_id"},
+            ),
         },
         problems=("unsupported_media_type", "invalid", "draining"),
     ),

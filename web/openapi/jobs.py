@@ -33,7 +33,10 @@ ROUTES: Mapping[str, Route] = {
         body=submission(ImageWords, JobWords, examples=examples.JOBS),
         answers={
             202: Answer(
-                "It was accepted.", json_of(answers.Accepted, accepted=examples.ACCEPTED), _LOCATED
+                "It was accepted.",
+                json_of(answers.Accepted, accepted=examples.ACCEPTED),
+                _LOCATED,
+                {"job_id": "/job_id"},
             ),
             200: Answer(
                 "It ended in the time that `Prefer` gave it.",

@@ -48,11 +48,15 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer below 400: what it means, its headers, and its body by media type."""
+    """An answer below 400: what it means, its headers, and its body by media type.
+
+    `gives` says where in the body ids are (JSON pointers), by what they are called in paths.
+    """
 
     says: str
     content: Mapping[str, Content] = field(default_factory=dict)
     headers: tuple[Header, ...] = ()
+    gives: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
