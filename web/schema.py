@@ -24,8 +24,7 @@ COMPONENTS = "#/components/schemas/"
 class Schema(NamedTuple):
     """`recipe` describes the members of a request that say it; `components` are what it refers to.
 
-    A request has other members as well, so these objects are open: `unevaluatedProperties` closes
-    them where they are put together.
+    A request has other members as well, so these objects are open; `web/openapi` closes them.
     """
 
     recipe: Json

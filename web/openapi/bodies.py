@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-
-import msgspec
+from typing import cast
 
 from web.openapi import examples as shown
 from web.openapi.flat import flat_members
-from web.openapi.shapes import members_of
+from web.openapi.shapes import components_of, members_of
 from web.openapi.words import JSON, Body, Content, Json
 from web.schema import COMPONENTS, Schema, schema
+from web.wire import MAX_PARTS, ImageWords, JobWords
 
+# What a submission says besides its recipe.
+WORDS = (ImageWords, JobWords)
+SUBMISSION = "Submission"
 FORM = "multipart/form-data"
 BYTES: Json = {"type": "string", "contentMediaType": "application/octet-stream"}
 IMAGE_DATA: Json = {
@@ -30,18 +33,45 @@ def recipes() -> Schema:
     return schema()
 
 
-def submission(*words: type[msgspec.Struct], examples: Mapping[str, Json]) -> Body:
-    """Return the body that brings an image and a recipe, and whatever `words` say."""
+def components() -> Mapping[str, Json]:
+    """Return the schemas that submissions are made of, by name."""
+    described = recipes()
+    forms = [str(form["$ref"]).removeprefix(COMPONENTS) for form in _forms(described)]
     sources = [{"required": [name]} for name in ("image_data", "image_id", "image_url")]
-    fields = {name: each for word in words for name, (each, _) in members_of(word).items()}
-    whole: Json = {
-        "type": "object",
-        "description": "Exactly one image, and what to make of it.",
-        "allOf": [{"$ref": f"{COMPONENTS}Recipe"}, *words],
-        "properties": {"image_data": IMAGE_DATA},
-        "oneOf": sources,
-        "unevaluatedProperties": False,
+    return {
+        SUBMISSION: {
+            "description": "Exactly one image, and what to make of it in one of four ways: one "
+            "operation, several in order, many outputs, or a preset.",
+            "type": "object",
+            "anyOf": _forms(described),
+            "oneOf": sources,
+        },
+        "ImageData": IMAGE_DATA,
+        **components_of(WORDS),
+        **described.components,
+        **{form: _whole(described.components[form]) for form in forms},
     }
+
+
+def _forms(described: Schema) -> list[Json]:
+    return cast("list[Json]", described.recipe["anyOf"])
+
+
+def _whole(form: Json) -> Json:
+    """Return a way to say a recipe with all that a submission may say besides, and nothing more."""
+    words = {
+        name: {"$ref": f"{COMPONENTS}{kind.__name__}/properties/{name}"}
+        for kind in WORDS
+        for name in members_of(kind)
+    }
+    image: Json = {"image_data": {"$ref": f"{COMPONENTS}ImageData"}}
+    properties = {**cast("Json", form["properties"]), **image, **words}
+    return {**form, "properties": properties, "additionalProperties": False}
+
+
+def submission(examples: Mapping[str, Json]) -> Body:
+    """Return the body that brings an image and what to make of it."""
+    fields = {name: each for kind in WORDS for name, (each, _) in members_of(kind).items()}
     form: Json = {
         "type": "object",
         "description": "The image is the file; the rest is in fields, or in the part `request`.",
@@ -52,11 +82,12 @@ def submission(*words: type[msgspec.Struct], examples: Mapping[str, Json]) -> Bo
             "image": BYTES,
             "request": {"description": "The same as JSON.", "type": "object"},
         },
+        "maxProperties": MAX_PARTS,
         "additionalProperties": False,
     }
     return Body(
         content={
-            JSON: Content(whole, examples),
+            JSON: Content({"$ref": COMPONENTS + SUBMISSION}, examples),
             FORM: Content(form, shown.FORMS, {"request": JSON}),
             **_ITSELF,
         },

@@ -10,7 +10,7 @@ import msgspec
 
 from web.gate import DOWNLOAD, NEEDED
 from web.openapi import headers
-from web.openapi.bodies import recipes
+from web.openapi.bodies import components, recipes
 from web.openapi.flat import flat_members
 from web.openapi.routes import IDS, ROUTES, TAGS
 from web.openapi.shapes import components_of, members_of
@@ -31,7 +31,6 @@ _KEY = (
     "A key of the service's, as `Authorization: Bearer ck_…`; the scopes that a request needs are "
     "listed with it. A service that has no keys needs none."
 )
-_RECIPE = "What to make of an image: one operation, several in order, many outputs, or a preset."
 _LINK = "A link, which `POST /jobs/{job_id}/links` makes, is signed: it needs no key."
 
 
@@ -71,8 +70,7 @@ def document(
                 **_closed(
                     components_of([ProblemDetails, *_kinds(routes.values())]), routes.values()
                 ),
-                "Recipe": {"description": _RECIPE, **recipes().recipe},
-                **recipes().components,
+                **components(),
             },
             "examples": {code: {"value": _example_of(code)} for code in KINDS},
             "securitySchemes": {

@@ -8,9 +8,8 @@ from actors.imaging.inspect import MEDIA_TYPES
 from actors.imaging.portrait import Portrait
 from web import answers
 from web.openapi import examples, headers
-from web.openapi.bodies import picture, submission
+from web.openapi.bodies import WORDS, picture, submission
 from web.openapi.words import Answer, Content, Route, json_of
-from web.wire import ImageWords, JobWords
 
 _PICTURES: Mapping[str, Content] = {kind: Content() for kind in MEDIA_TYPES.values()}
 # What the catalogue knows is written into what was seen.
@@ -65,9 +64,9 @@ ROUTES: Mapping[str, Route] = {
         summary="Foresee what a job would make",
         says="Takes what `POST /jobs` takes, but no `image_url`, and makes nothing: it looks at "
         "the header of the image alone.",
-        query=(ImageWords, JobWords),
+        query=WORDS,
         recipe_in_query=True,
-        body=submission(ImageWords, JobWords, examples=examples.PLANS),
+        body=submission(examples.PLANS),
         answers={200: Answer("What would be made.", json_of(answers.Plan, crop=examples.PLAN))},
         problems=("not_acceptable", "gone", "unsupported_media_type"),
     ),

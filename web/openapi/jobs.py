@@ -10,9 +10,8 @@ from web import answers
 from web.jobs import DownloadWords, ListWords, WaitWords
 from web.links import LinkMade, LinkWords
 from web.openapi import examples, headers
-from web.openapi.bodies import submission
+from web.openapi.bodies import WORDS, submission
 from web.openapi.words import JSON, Answer, Body, Content, Route, json_of
-from web.wire import ImageWords, JobWords
 
 _PICTURES: Mapping[str, Content] = {kind: Content() for kind in MEDIA_TYPES.values()}
 _LOCATED = (headers.LOCATION,)
@@ -27,10 +26,10 @@ ROUTES: Mapping[str, Route] = {
         "named by `image_id` or `image_url` in place of being sent; in a query, the body is empty "
         "then. With `Prefer: wait=N` and an `Accept` that likes pictures better than JSON, the "
         "answer to a job that ended in time is the picture.",
-        query=(ImageWords, JobWords),
+        query=WORDS,
         recipe_in_query=True,
         headers=(headers.PREFER,),
-        body=submission(ImageWords, JobWords, examples=examples.JOBS),
+        body=submission(examples.JOBS),
         answers={
             202: Answer(
                 "It was accepted.",

@@ -30,10 +30,10 @@ _BOUNDS = {
     "exclusiveMinimum": "above",
     "maximum": "at most",
     "exclusiveMaximum": "below",
-    "minLength": "characters at least",
-    "maxLength": "characters at most",
-    "minItems": "items at least",
-    "maxItems": "items at most",
+    "minLength": "its length at least",
+    "maxLength": "its length at most",
+    "minItems": "its number at least",
+    "maxItems": "its number at most",
 }
 _JOINTS = {"anyOf": Markup(" or "), "oneOf": Markup(" or "), "allOf": Markup(" and ")}
 _LONG = 120  # characters of a pattern that nobody wants to read
