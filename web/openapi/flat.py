@@ -11,6 +11,9 @@ from web.openapi.words import Json
 from web.recipes import OPERATIONS
 from web.schema import COMPONENTS, Schema
 
+# As text, 1 is as good as true.
+TRUTH: Json = {"anyOf": [{"type": "boolean"}, {"enum": [0, 1]}]}
+
 
 def flat_members(schema: Schema) -> Mapping[str, Json]:
     """Return the schema of each parameter, of all operations together."""
@@ -24,7 +27,7 @@ def flat_members(schema: Schema) -> Mapping[str, Json]:
         },
         "autorotate": {
             "description": "Whether the picture is turned upright first, as its EXIF says.",
-            "type": "boolean",
+            **TRUTH,
             "default": True,
         },
     }
@@ -63,6 +66,8 @@ def _flat(shape: Json, schema: Schema) -> Json | None:
         return _flat(properties[member], schema)
     if path:
         return None if schema.components[path].get("type") == "object" else shape
+    if shape.get("type") == "boolean":
+        return TRUTH
     if "anyOf" not in shape:
         return None if shape.get("type") in {"object", "array"} else _bare(shape)
     kept = [
