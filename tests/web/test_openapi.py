@@ -1,7 +1,10 @@
 """The document of the API: complete, valid, and with examples that are right."""
 
+import base64
+import hashlib
 import json
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from typing import Any, TypeAlias
 
 import msgspec
@@ -15,10 +18,12 @@ from web.app import create_app
 from web.gate import NEEDED
 from web.openapi.blueprint import openapi_blueprint
 from web.openapi.document import document
+from web.openapi.page import page
 from web.openapi.routes import ROUTES, TAGS
 from web.openapi.words import Answer, Route, json_of
 from web.problems import KINDS
 from web.uploads import UploadLimits, Uploads
+from web.wire import MAX_PARTS
 
 Parsed: TypeAlias = dict[str, Any]
 
@@ -185,3 +190,113 @@ async def test_who_has_it_is_not_sent_it_again(app):
 
 def test_it_is_the_same_after_every_start():
     assert msgspec.json.encode(document()) == msgspec.json.encode(document())
+
+
+# --- What Schemathesis has found ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["LinkWords", "PoolWords"])
+def test_a_body_may_say_nothing_that_is_not_described(name):
+    assert DOCUMENT["components"]["schemas"][name]["additionalProperties"] is False
+
+
+def test_a_pool_of_none_does_not_fit():
+    schema = OPERATIONS["PATCH /pool"]["requestBody"]["content"]["application/json"]["schema"]
+
+    assert is_valid({"workers": 1}, schema)
+    assert not is_valid({"workers": 0}, schema)
+
+
+def test_a_form_has_no_more_fields_than_are_taken():
+    content = OPERATIONS["POST /jobs"]["requestBody"]["content"]["multipart/form-data"]
+
+    assert content["schema"]["maxProperties"] == MAX_PARTS
+
+
+@pytest.mark.parametrize("value", [True, False, 0, 1])
+def test_in_a_query_1_is_as_good_as_true(value):
+    (enlarge,) = (
+        each for each in OPERATIONS["POST /jobs"]["parameters"] if each["name"] == "enlarge"
+    )
+
+    assert is_valid(value, enlarge["schema"])
+    assert not is_valid(2, enlarge["schema"])
+
+
+# --- The page -------------------------------------------------------------------------------------
+
+
+class Seen(HTMLParser):
+    """What a browser would find on a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.ids: list[str] = []
+        self.links: set[str] = set()
+        self.loads: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        told = dict(attrs)
+        self.tags.add(tag)
+        self.ids += [told["id"]] if "id" in told else []
+        self.links |= {told["href"]} if "href" in told else set()
+        self.loads += [told["src"]] if "src" in told else []
+        assert not any(name.startswith("on") or name == "style" for name in told)
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    return page(document()).decode()
+
+
+def test_the_page_loads_nothing_and_runs_nothing(html):
+    seen = Seen(html)
+
+    assert not seen.loads
+    assert not seen.tags & {"script", "link", "img", "iframe", "form", "object", "base"}
+    assert "@import" not in html
+    assert "url(" not in html
+
+
+def test_every_link_on_the_page_leads_somewhere(html):
+    seen = Seen(html)
+
+    assert len(set(seen.ids)) == len(seen.ids)
+    assert {link[1:] for link in seen.links if link.startswith("#")} <= set(seen.ids)
+    assert {link for link in seen.links if not link.startswith("#")} == {"/openapi.json"}
+
+
+def test_every_route_and_schema_and_problem_is_on_the_page(html):
+    ids = set(Seen(html).ids)
+
+    assert {route.name for route in ROUTES.values()} <= ids
+    assert {f"schema-{name}" for name in DOCUMENT["components"]["schemas"]} <= ids
+    assert {f"problem-{code}" for code in KINDS} <= ids
+
+
+def test_what_is_described_is_text_on_the_page_and_no_markup():
+    sharp = "<script>alert(1)</script>"
+    told = Route(tag="jobs", name="x", summary=sharp, says=sharp, answers={200: FOUND})
+
+    html = page(document({UNKNOWN: told}, {UNKNOWN: frozenset()})).decode()
+
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+
+
+async def test_the_page_is_served_under_a_strict_policy(app):
+    answer = await ask(app, "GET", "/docs", {})
+    style = answer.body.decode().split("<style>")[1].split("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; ")
+    assert f"style-src 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy
+    assert (await ask(app, "GET", "/docs", {"If-None-Match": answer.headers["etag"]})).status == 304
