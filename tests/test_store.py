@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 
 from actors import metrics
 from actors.errors import ActorStopped, BacklogFull, Draining, HandlerCrashed, OutputNotFound
+from actors.handlers.work import MOST_SPARED
 from actors.imaging.facts import Facts
 from actors.imaging.made import Made
 from actors.imaging.operations.filters import Blur
@@ -68,7 +69,7 @@ from actors.storage.ports import (
     StorageUnavailable,
     WrongStatus,
 )
-from actors.store import MOST_SPARED, Store, StoreLimits
+from actors.store import Store, StoreLimits
 from actors.supervision import Activity, Intensity, supervise
 from tests.conftest import (
     NOON,

@@ -14,6 +14,7 @@ import actors.worker
 from actors.dispatcher import Dispatcher
 from actors.errors import ActorStopped, Draining, HandlerCrashed
 from actors.fetcher import Fetching
+from actors.handlers.jobs import JobHandlers
 from actors.imaging.facts import Limits
 from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.operations.watermark import Watermark
@@ -39,7 +40,7 @@ from actors.messages import (
 )
 from actors.storage.opening import open_storage
 from actors.storage.ports import JobNotFound, Query, StorageUnavailable
-from actors.store import Store, StoreLimits
+from actors.store import StoreLimits
 from actors.supervision import Intensity, TooManyCrashes
 from actors.surveyor import Surveyor
 from actors.system import Capacity, open_system
@@ -324,7 +325,7 @@ async def test_statistics_show_every_actor(opening, photo):
 
 
 async def test_a_store_that_crashes_loses_no_job(opening, photo, monkeypatch):
-    crash_once(monkeypatch, Store, "_count")
+    crash_once(monkeypatch, JobHandlers, "_count")
     async with opening() as system:
         client = Client(system)
         before = [await client.submit(photo) for _ in range(6)]
@@ -340,7 +341,7 @@ async def test_a_store_that_crashes_loses_no_job(opening, photo, monkeypatch):
 
 
 async def test_an_idle_system_goes_on_after_its_store_crashed(opening, photo, monkeypatch):
-    crash_once(monkeypatch, Store, "_count")
+    crash_once(monkeypatch, JobHandlers, "_count")
     async with opening() as system:
         client = Client(system)
         await trio.testing.wait_all_tasks_blocked(0.05)  # The Dispatcher's claim stands.
@@ -448,7 +449,7 @@ async def test_a_dispatcher_that_crashes_keeps_to_its_orders(opening, photo, mon
 
 
 async def test_a_store_that_crashes_keeps_to_its_orders(opening, photo, monkeypatch, held_renders):
-    crash_once(monkeypatch, Store, "_count")
+    crash_once(monkeypatch, JobHandlers, "_count")
     async with opening(workers=1) as system:
         client = Client(system)
         job = await client.submit(photo)
@@ -462,7 +463,7 @@ async def test_a_store_that_crashes_keeps_to_its_orders(opening, photo, monkeypa
 
 
 async def test_too_many_crashes_take_the_system_down(opening, monkeypatch):
-    monkeypatch.setattr(Store, "_count", lambda *_: 1 // 0)
+    monkeypatch.setattr(JobHandlers, "_count", lambda *_: 1 // 0)
     heard = []
 
     with pytest.RaisesGroup(TooManyCrashes, flatten_subgroups=True):

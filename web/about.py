@@ -16,6 +16,7 @@ from quart_trio.wrappers import TrioResponse as Response
 from actors.messages import Resize
 from web.members import Members, from_json, meaning
 from web.problems import KINDS, Fault, Problem, invalid
+from web.replies import json_reply
 from web.uploads import upload
 from web.watch import set_gauges
 
@@ -133,4 +134,4 @@ def stats_blueprint(watch: Watch, dispatcher: Address, *, max_pool: int) -> Blue
 
 
 def _json(value: object) -> Response:
-    return Response(msgspec.json.encode(value), 200, {"Content-Type": "application/json"})
+    return json_reply(msgspec.json.encode(value))

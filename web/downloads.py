@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-import trio
 from quart import request
 from quart_trio.wrappers import TrioResponse as Response
 
@@ -55,7 +54,6 @@ class Downloads:
     """Fetches files piece by piece, so that a slow client costs one piece of memory."""
 
     envoy: Envoy
-    patience: float
 
     async def output(self, job_id: str, name: str | None) -> Response:
         """Answer GET or HEAD for an output of a job; without a name, for the first.
@@ -64,8 +62,7 @@ class Downloads:
           Problem: `not_ready`, `job_failed`, `job_cancelled`, `range_not_satisfiable`.
           JobNotFound, OutputNotFound, BlobNotFound: as the Store says.
         """
-        with trio.fail_after(self.patience):
-            fetched = await self.envoy.ask(Fetch(job_id, _wanted(), name))
+        fetched = await self.envoy.ask(Fetch(job_id, _wanted(), name))
         if fetched.output is None:
             raise _not_there(fetched.job)
         return self._answer(_file_of(fetched.job, fetched.output), fetched.data)
@@ -77,15 +74,13 @@ class Downloads:
           Problem: `range_not_satisfiable`.
           ImageNotFound, BlobNotFound: as the Store says.
         """
-        with trio.fail_after(self.patience):
-            image = await self.envoy.ask(FindImage(image_id))
-            data = await self.envoy.ask(ReadImage(image.key, 0, _wanted()))
+        image = await self.envoy.ask(FindImage(image_id))
+        data = await self.envoy.ask(ReadImage(image.key, 0, _wanted()))
         return self._answer(_file_of_image(image), data)
 
     async def whole(self, job: Job, output: Output, headers: Mapping[str, str]) -> Response:
         """Answer with the whole output of a completed job, and some `headers` more."""
-        with trio.fail_after(self.patience):
-            data = await self.envoy.ask(ReadOutput(output.key, 0, PIECE))
+        data = await self.envoy.ask(ReadOutput(output.key, 0, PIECE))
         file = _file_of(job, output)
         return self._sent(data, file, 0, file.size, 200, file.headers | dict(headers))
 
@@ -123,8 +118,7 @@ class Downloads:
         yield have
         start += len(have)
         while start < stop:
-            with trio.fail_after(self.patience):
-                piece = await self.envoy.ask(file.read(file.key, start, min(PIECE, stop - start)))
+            piece = await self.envoy.ask(file.read(file.key, start, min(PIECE, stop - start)))
             if not piece:
                 raise EOFError(file.key)
             yield piece

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlencode
 
 import msgspec
@@ -22,32 +21,21 @@ from actors.messages import Await, Cancel, Delete, Find, ListJobs, Retry
 from actors.storage.ports import ENDED, ImageNotFound, Query, Status, StorageUnavailable
 from web.members import Members, meaning
 from web.problems import Fault, Problem, invalid
+from web.replies import json_reply, no_content
 from web.uploads import upload
 
 if TYPE_CHECKING:
-    from actors.mailbox import Request
     from actors.storage.ports import Job
     from web.answers import Answers
     from web.downloads import Downloads
     from web.envoy import Envoy
     from web.kitchen import Kitchen
 
-R = TypeVar("R")
-
-JSON = {"Content-Type": "application/json"}
 MAX_PAGE = 100
 FATE_UNKNOWN = "Whether the job was accepted is unknown: look at GET /jobs before sending it again."
 # Why nobody may know how a job goes. If it was accepted, that is told all the same.
 NO_ANSWER = (AskFailed, StorageUnavailable, trio.TooSlowError)
 PREFERENCE = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,18})\"?\s*(;.*)?", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """`ask`: seconds until the actors must have answered. `wait`: the most that `wait` may be."""
-
-    ask: float
-    wait: float
 
 
 class ListWords(msgspec.Struct):
@@ -86,31 +74,29 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
     answers: Answers,
     downloads: Downloads,
     kitchen: Kitchen,
-    patience: Patience,
+    max_wait: float,
 ) -> Blueprint:
-    """Routes under /jobs: submit, look, wait, download, cancel, retry, delete, list."""
-    jobs = Blueprint("jobs", __name__, url_prefix="/jobs")
+    """Routes under /jobs: submit, look, wait, download, cancel, retry, delete, list.
 
-    async def ask(message: Request[R]) -> R:
-        with trio.fail_after(patience.ask):
-            return await envoy.ask(message)
+    `max_wait` is the most seconds that `wait` may be.
+    """
+    jobs = Blueprint("jobs", __name__, url_prefix="/jobs")
 
     async def look_after(seconds: float, job_id: str) -> Job:
         """Return the job as it is when it ends, or after so many seconds, or when we must stop."""
         if seconds:
-            with trio.move_on_after(min(seconds, patience.wait)):
+            with trio.move_on_after(min(seconds, max_wait)):
                 try:
-                    return await envoy.ask(Await(job_id))
+                    return await envoy.wait(Await(job_id))
                 except Draining:
                     pass
-        return await ask(Find(job_id))
+        return await envoy.ask(Find(job_id))
 
     @jobs.post("")
     async def submit() -> Response:
         order = await kitchen.order()
         try:
-            with trio.fail_after(patience.ask):
-                job = await envoy.ask(order.job, upload().hand_over())
+            job = await envoy.ask(order.job, upload().hand_over())
         except ImageNotFound as error:
             raise order.without(str(error)) from error
         except (trio.TooSlowError, ActorStopped) as error:
@@ -118,26 +104,25 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
         # Who waits for the end does so without the picture in memory.
         del order
         structlog.contextvars.bind_contextvars(job_id=job.id)
-        wait = min(_preferred_wait(request.headers.getlist("Prefer")), int(patience.wait))
+        wait = min(_preferred_wait(request.headers.getlist("Prefer")), int(max_wait))
         if wait:
             with suppress(*NO_ANSWER):
                 job = await look_after(wait, job.id)
         if job.status not in ENDED:
-            return Response(answers.accepted(job), 202, {**JSON, "Location": f"/jobs/{job.id}"})
+            return json_reply(answers.accepted(job), 202, {"Location": f"/jobs/{job.id}"})
         applied = {"Preference-Applied": f"wait={wait}"}
         if len(job.outputs) == 1 and _prefers_image(job.outputs[0].media_type):
             applied["Content-Location"] = f"/jobs/{job.id}/download"
             with suppress(*NO_ANSWER):
                 return await downloads.whole(job, job.outputs[0], applied)
-        return Response(
-            answers.job(job), 200, {**JSON, **applied, "Content-Location": f"/jobs/{job.id}"}
-        )
+        applied["Content-Location"] = f"/jobs/{job.id}"
+        return json_reply(answers.job(job), 200, applied)
 
     @jobs.get("/<job_id>")
     async def look(job_id: str) -> Response:
         words = Members.of_query(request.args.items(multi=True)).only(WaitWords)
         structlog.contextvars.bind_contextvars(job_id=job_id)
-        return Response(answers.job(await look_after(words.wait, job_id)), 200, JSON)
+        return json_reply(answers.job(await look_after(words.wait, job_id)))
 
     @jobs.get("/<job_id>/download")
     async def download(job_id: str) -> Response:
@@ -147,24 +132,22 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
 
     @jobs.post("/<job_id>/cancel")
     async def cancel(job_id: str) -> Response:
-        return Response(answers.job(await ask(Cancel(job_id))), 200, JSON)
+        return json_reply(answers.job(await envoy.ask(Cancel(job_id))))
 
     @jobs.post("/<job_id>/retry")
     async def retry(job_id: str) -> Response:
-        job = await ask(Retry(job_id))
-        return Response(answers.job(job), 202, {**JSON, "Location": f"/jobs/{job.id}"})
+        job = await envoy.ask(Retry(job_id))
+        return json_reply(answers.job(job), 202, {"Location": f"/jobs/{job.id}"})
 
     @jobs.delete("/<job_id>")
     async def delete(job_id: str) -> Response:
-        await ask(Delete(job_id))
-        nothing = Response(None, 204)
-        nothing.headers.remove("Content-Type")
-        return nothing
+        await envoy.ask(Delete(job_id))
+        return no_content()
 
     @jobs.get("")
     async def list_jobs() -> Response:
         words = Members.of_query(request.args.items(multi=True)).only(ListWords)
-        page = await ask(
+        page = await envoy.ask(
             ListJobs(
                 Query(
                     limit=words.limit,
@@ -176,11 +159,11 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
                 )
             )
         )
-        headers = dict(JSON)
+        link = {}
         if page.next is not None:
             following = {**request.args.to_dict(), "cursor": page.next}
-            headers["Link"] = f'</jobs?{urlencode(following)}>; rel="next"'
-        return Response(answers.page(page), 200, headers)
+            link["Link"] = f'</jobs?{urlencode(following)}>; rel="next"'
+        return json_reply(answers.page(page), 200, link)
 
     return jobs
 

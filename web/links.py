@@ -25,6 +25,7 @@ from web.answers import Moment, time_text
 from web.members import Members, from_json, meaning
 from web.problems import Problem
 from web.recent import Recent
+from web.replies import json_reply
 from web.uploads import upload
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class LinkMade(msgspec.Struct):
     expires_at: Moment
 
 
-def links_blueprint(envoy: Envoy, links: Links, patience: float) -> Blueprint:
+def links_blueprint(envoy: Envoy, links: Links) -> Blueprint:
     """POST /jobs/{id}/links."""
     blueprint = Blueprint("links", __name__)
 
@@ -112,11 +113,10 @@ def links_blueprint(envoy: Envoy, links: Links, patience: float) -> Blueprint:
         if len(body) > MAX_BODY:
             raise Problem("too_large", f"The JSON has more than {MAX_BODY} bytes.")
         words = Members.of_json(from_json(body, dict[str, msgspec.Raw])).only(LinkWords)
-        with trio.fail_after(patience):
-            job = await envoy.ask(Find(job_id))
+        job = await envoy.ask(Find(job_id))
         made = await links.sign(job.id, words.output, words.expires_in)
         told = LinkMade(made.url, time_text(made.expires))
-        return Response(msgspec.json.encode(told), 201, {"Content-Type": "application/json"})
+        return json_reply(msgspec.json.encode(told), 201)
 
     return blueprint
 

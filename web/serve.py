@@ -28,7 +28,7 @@ from web.downloads import Downloads
 from web.envoy import Envoy
 from web.gate import Gatekeeper
 from web.images import images_blueprint
-from web.jobs import Patience, jobs_blueprint
+from web.jobs import jobs_blueprint
 from web.kitchen import Kitchen
 from web.links import Links, links_blueprint
 from web.openapi.blueprint import openapi_blueprint
@@ -136,21 +136,15 @@ async def _serve_web(
     dispatcher, patience = system.front_door, settings.ask_timeout
     uploads = Uploads(_upload_limits(settings))
     server = Server(_connection_limits(settings))
-    answers = Answers(places.locate_input, places.locate_output)
-    envoy, links = Envoy(dispatcher), Links(dispatcher, patience)
-    downloads = Downloads(envoy, patience)
+    answers = Answers(places.locate_input, places.locate_output, settings.retention.results)
+    envoy, links = Envoy(dispatcher, patience), Links(dispatcher, patience)
+    downloads = Downloads(envoy)
     kitchen = Kitchen(_wire_limits(settings), presets)
     app = create_app(
         [
-            jobs_blueprint(
-                envoy,
-                answers,
-                downloads,
-                kitchen,
-                Patience(ask=patience, wait=settings.max_wait),
-            ),
-            links_blueprint(envoy, links, patience),
-            images_blueprint(envoy, answers, downloads, kitchen, patience),
+            jobs_blueprint(envoy, answers, downloads, kitchen, settings.max_wait),
+            links_blueprint(envoy, links),
+            images_blueprint(envoy, answers, downloads, kitchen),
             health_blueprint(health),
             problems_blueprint(),
             openapi_blueprint(),
@@ -242,6 +236,8 @@ def _capacity(settings: Settings) -> Capacity:
             backlog=settings.max_pending,
             asks=settings.store_asks,
             attempts=settings.max_attempts,
+            retention=settings.retention,
+            sweep_period=settings.sweep_period,
         ),
         images=settings.image_limits,
         fetching=Fetching(
@@ -255,7 +251,9 @@ def _capacity(settings: Settings) -> Capacity:
 
 
 def _wire_limits(settings: Settings) -> WireLimits:
-    return WireLimits(settings.max_upload_size, settings.max_json_size, settings.allowance)
+    return WireLimits(
+        settings.max_upload_size, settings.max_json_size, settings.allowance, settings.max_retain
+    )
 
 
 def _upload_limits(settings: Settings) -> UploadLimits:

@@ -24,7 +24,7 @@ from web.app import create_app
 from web.downloads import PIECE, Downloads
 from web.envoy import Envoy
 from web.images import images_blueprint
-from web.jobs import Patience, jobs_blueprint
+from web.jobs import jobs_blueprint
 from web.kitchen import Kitchen
 from web.presets import Presets
 from web.problems import RETRY_AFTER
@@ -117,15 +117,15 @@ async def archive(nursery):
 
 @pytest.fixture
 def app(archive, tmp_path):
-    envoy = Envoy(archive.address)
+    envoy = Envoy(archive.address, PATIENCE)
     parts = (
         envoy,
         Answers(str, str),
-        Downloads(envoy, PATIENCE),
+        Downloads(envoy),
         Kitchen(WireLimits(1000, 1000), Presets(None)),
     )
-    jobs = jobs_blueprint(*parts, Patience(PATIENCE, PATIENCE))
-    images = images_blueprint(*parts, PATIENCE)
+    jobs = jobs_blueprint(*parts, PATIENCE)
+    images = images_blueprint(*parts)
     uploads = Uploads(UploadLimits(1000, 1000, 1, tmp_path, 1, 60, 10))
     return create_app([jobs, images], uploads, OPEN_GATE)
 

@@ -114,7 +114,7 @@ class Service:
             clock=lambda: self.now,
         )
         uploads = Uploads(UploadLimits(100, 100, 1, spool, 1, PATIENCE, PATIENCE))
-        blueprints = [routes, links_blueprint(Envoy(actors.address), links, PATIENCE)]
+        blueprints = [routes, links_blueprint(Envoy(actors.address, PATIENCE), links)]
         self.app = create_app(blueprints, uploads, gate)
 
     async def ask(self, line: str, authorization: str | None = None, body: bytes = b""):

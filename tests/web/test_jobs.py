@@ -19,7 +19,7 @@ from web.answers import Answers
 from web.app import create_app
 from web.downloads import Downloads
 from web.envoy import Envoy
-from web.jobs import Patience, jobs_blueprint
+from web.jobs import jobs_blueprint
 from web.kitchen import Kitchen
 from web.members import MAX_MEMBERS, MAX_NAME
 from web.presets import Presets
@@ -124,12 +124,12 @@ def test_a_query_is_bounded(server, path):
 
 async def test_a_picture_is_accounted_for_until_no_actor_has_it(tmp_path, nursery):
     dispatcher, mailbox = open_mailbox("dispatcher", 1)
-    envoy = Envoy(dispatcher)
+    envoy = Envoy(dispatcher, PATIENCE)
     limits = {"max_size": 100, "memory": 100, "spilled": 1, "spool": tmp_path}
     uploads = Uploads(UploadLimits(**limits, min_rate=1, period=PATIENCE, patience=PATIENCE))
     routes = jobs_blueprint(
-        *(envoy, Answers(str, str), Downloads(envoy, PATIENCE), KITCHEN),
-        Patience(ask=PATIENCE, wait=PATIENCE),
+        *(envoy, Answers(str, str), Downloads(envoy), KITCHEN),
+        PATIENCE,
     )
     app = create_app([routes], uploads, inside.OPEN_GATE)
     client = trio.CancelScope()
@@ -171,10 +171,10 @@ PENDING = make_job(status="pending")
 def submit(nursery, tmp_path):
     """Submit to a service whose actors give these answers; an ask without one comes to nothing."""
     dispatcher, mailbox = open_mailbox("dispatcher", 1)
-    envoy = Envoy(dispatcher)
+    envoy = Envoy(dispatcher, PATIENCE)
     routes = jobs_blueprint(
-        *(envoy, Answers(str, str), Downloads(envoy, PATIENCE), KITCHEN),
-        Patience(ask=PATIENCE, wait=PATIENCE),
+        *(envoy, Answers(str, str), Downloads(envoy), KITCHEN),
+        PATIENCE,
     )
     uploads = Uploads(UploadLimits(100, 100, 1, tmp_path, 1, PATIENCE, PATIENCE))
     app = create_app([routes], uploads, inside.OPEN_GATE)

@@ -55,9 +55,9 @@ def examples() -> Iterator[tuple[str, Parsed, Any]]:
                     yield f"{at} {place} {kind} {name}", content["schema"], value
 
 
-# Each once: the same problem has the same example at every route.
-DISTINCT = {str((schema, value)): (where, schema, value) for where, schema, value in examples()}
-EXAMPLES = {where: (schema, value) for where, schema, value in DISTINCT.values()}
+# Each once, where it is first: the same problem has the same example at every route.
+_DISTINCT = {str(each[1:]): each for each in reversed(list(examples()))}
+EXAMPLES = {where: (schema, value) for where, schema, value in _DISTINCT.values()}
 
 
 def is_valid(value: object, schema: Parsed) -> bool:

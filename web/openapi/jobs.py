@@ -126,7 +126,7 @@ ROUTES: Mapping[str, Route] = {
                 "It is pending again.", json_of(answers.Job, pending=examples.PENDING), _LOCATED
             )
         },
-        problems=("not_found", "conflict"),
+        problems=("not_found", "conflict", "gone"),
     ),
     "DELETE /jobs/<job_id>": Route(
         tag="jobs",

@@ -1,0 +1,1 @@
+"""What the Store does with each message."""

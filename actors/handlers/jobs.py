@@ -1,0 +1,160 @@
+"""What clients ask of their jobs."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from actors import metrics
+from actors.errors import OutputNotFound
+from actors.handlers.stock import suffix_of
+from actors.imaging.recipe import encode_recipe
+from actors.messages import (
+    Cancel,
+    Count,
+    Delete,
+    Fetch,
+    Fetched,
+    Find,
+    FindTenant,
+    ListJobs,
+    ReadOutput,
+    Retry,
+    Submit,
+)
+from actors.storage.keys import key_of
+from actors.storage.ports import (
+    BlobNotFound,
+    Elsewhere,
+    JobNotFound,
+    NewInput,
+    NewJob,
+    Page,
+    Removed,
+    Tally,
+)
+
+if TYPE_CHECKING:
+    from actors.backlog import Backlog
+    from actors.handlers.stock import Handlers, Stock
+    from actors.storage.ports import Catalogue, Job
+
+log = structlog.get_logger("calotype.store")
+
+
+class JobHandlers:
+    """Submit, look, cancel, retry, delete, download. A job is begun at most `attempts` times."""
+
+    def __init__(self, stock: Stock, backlog: Backlog, attempts: int) -> None:
+        self._stock = stock
+        self._backlog = backlog
+        self._attempts = attempts
+        self.by_message: Handlers = {
+            Submit: self._submit,
+            Find: self._find,
+            FindTenant: self._find_tenant,
+            ListJobs: self._list,
+            Count: self._count,
+            Cancel: self._cancel,
+            Retry: self._retry,
+            Delete: self._delete,
+            Fetch: self._fetch,
+            ReadOutput: self._read_output,
+        }
+
+    async def _submit(self, message: Submit) -> Job:
+        job_id = str(uuid.uuid4())
+        with self._backlog.room():
+            if isinstance(message.image, str | Elsewhere):
+                job = await self._add(job_id, message, message.image)
+            else:
+                key = key_of(job_id, suffix_of(message.image))
+                async with self._stock.inputs.kept(key, message.image) as sha256:
+                    sent = NewInput(key=key, size_bytes=len(message.image), sha256=sha256)
+                    job = await self._add(job_id, message, sent)
+                metrics.INPUT_SIZE.observe(sent.size_bytes)
+        log.info("job_accepted", job_id=job.id, operation=job.operation, size=job.input_size)
+        return job
+
+    async def _add(self, job_id: str, message: Submit, image: NewInput | Elsewhere | str) -> Job:
+        new = NewJob(
+            id=job_id,
+            priority=message.priority,
+            operation=message.operation,
+            preset=message.preset,
+            recipe=encode_recipe(message.recipe),
+            input=image,
+            other_images=message.recipe.needs,
+            max_attempts=self._attempts,
+            tenant=message.tenant,
+            retain=message.retain,
+        )
+        now = self._stock.now()
+        return await self._stock.commit(lambda catalogue: catalogue.add(new, now))
+
+    async def _find(self, message: Find) -> Job:
+        job_id, tenant = message.job_id, message.tenant
+        return await self._stock.commit(lambda records: records.find_own(job_id, tenant))
+
+    async def _find_tenant(self, message: FindTenant) -> str:
+        job = await self._stock.commit(lambda records: records.find(message.job_id))
+        return job.tenant
+
+    async def _list(self, message: ListJobs) -> Page:
+        query = replace(message.query, tenant=message.tenant)
+        return await self._stock.commit(lambda catalogue: catalogue.page(query))
+
+    async def _count(self, _: Count) -> Tally:
+        return await self._stock.commit(lambda catalogue: catalogue.tally())
+
+    async def _cancel(self, message: Cancel) -> Job:
+        now = self._stock.now()
+
+        def cancel(catalogue: Catalogue) -> Job:
+            catalogue.find_own(message.job_id, message.tenant)
+            return catalogue.cancel(message.job_id, now)
+
+        job = await self._stock.commit(cancel)
+        if job.updated_at == now:
+            self._stock.ended(job)
+        return job
+
+    async def _retry(self, message: Retry) -> Job:
+        attempts, now = self._attempts, self._stock.now()
+
+        def retry(catalogue: Catalogue) -> Job:
+            catalogue.find_own(message.job_id, message.tenant)
+            return catalogue.retry(message.job_id, attempts, now)
+
+        with self._backlog.room():
+            return await self._stock.commit(retry)
+
+    async def _delete(self, message: Delete) -> None:
+        def delete(catalogue: Catalogue) -> Removed:
+            catalogue.find_own(message.job_id, message.tenant)
+            return catalogue.delete(message.job_id)
+
+        removed = await self._stock.commit(delete)
+        self._stock.waiting.fail(removed.job.id, JobNotFound(removed.job.id), removed.job.tenant)
+        log.info("job_deleted", job_id=removed.job.id, tenant=message.tenant)
+        for key in removed.inputs:
+            await self._stock.inputs.forget(key)
+        for key in removed.outputs:
+            await self._stock.outputs.forget(key)
+
+    async def _fetch(self, message: Fetch) -> Fetched:
+        job = await self._find(Find(message.job_id, tenant=message.tenant))
+        if job.status != "completed":
+            return Fetched(job, None, b"")
+        if job.gone_at is not None:
+            raise BlobNotFound(job.id)
+        output = next((each for each in job.outputs if message.name in {None, each.name}), None)
+        if output is None:
+            raise OutputNotFound(message.name)
+        return Fetched(job, output, await self._stock.outputs.get(output.key, 0, message.length))
+
+    async def _read_output(self, message: ReadOutput) -> bytes:
+        return await self._stock.outputs.get(message.key, message.offset, message.length)

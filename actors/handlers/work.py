@@ -1,0 +1,105 @@
+"""What the Dispatcher and the Workers ask: a job's way from its claim to its end."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import structlog
+
+from actors import metrics
+from actors.handlers.stock import suffix_of
+from actors.imaging.receipt import details, media_type, receipt, suffix
+from actors.messages import Complete, Fail, KeepInput, Load, Reclaim
+from actors.storage.keys import key_of
+from actors.storage.ports import NewInput, Output
+
+if TYPE_CHECKING:
+    from actors.handlers.stock import Handlers, Stock
+    from actors.imaging.made import Made
+    from actors.storage.ports import Catalogue, Job
+
+log = structlog.get_logger("calotype.store")
+
+GIVEN_UP = (
+    "It was begun {} times and never ended: the process or a Worker crashed, or the storage failed."
+)
+
+# Attempts that failed through no fault of the job do not count, but this many are enough.
+MOST_SPARED = 20
+
+
+class WorkHandlers:
+    """Load, complete, fail, give back. The claim stands in `StandingClaim`."""
+
+    def __init__(self, stock: Stock) -> None:
+        self._stock = stock
+        self.by_message: Handlers = {
+            Reclaim: self._reclaim,
+            Load: self._load,
+            KeepInput: self._keep_input,
+            Complete: self._complete,
+            Fail: self._fail,
+        }
+
+    async def _reclaim(self, message: Reclaim) -> None:
+        now = self._stock.now()
+
+        def give_back(catalogue: Catalogue, job: Job) -> Job:
+            error = GIVEN_UP.format(job.attempts)
+            spare = job.id in message.spared and job.spared < MOST_SPARED
+            return catalogue.release(job.id, job.attempts, error, now, spare=spare)
+
+        def reclaim(catalogue: Catalogue) -> list[Job]:
+            processing = catalogue.processing()
+            return [give_back(catalogue, job) for job in processing if job.id not in message.held]
+
+        for job in await self._stock.commit(reclaim):
+            log.warning("job_reclaimed", job_id=job.id, status=job.status, attempts=job.attempts)
+            if job.status == "failed":
+                self._stock.ended(job)
+
+    async def _load(self, message: Load) -> bytes:
+        return await self._stock.inputs.get(message.key)
+
+    async def _keep_input(self, message: KeepInput) -> None:
+        job_id, attempt, size = message.job_id, message.attempt, len(message.data)
+        # Of each attempt its own, so that one which comes late cannot take the file of another.
+        key = key_of(job_id, suffix_of(message.data), attempt)
+        async with self._stock.inputs.kept(key, message.data) as sha256:
+            file, now = NewInput(key=key, size_bytes=size, sha256=sha256), self._stock.now()
+            await self._stock.commit(lambda records: records.supply(job_id, attempt, file, now))
+        metrics.INPUT_SIZE.observe(size)
+
+    async def _complete(self, message: Complete) -> None:
+        job_id, attempt = message.job_id, message.attempt
+        async with AsyncExitStack() as kept:
+            outputs = [await self._kept(kept, message, made) for made in message.made]
+            now, made_with = self._stock.now(), receipt(message.others)
+            job = await self._stock.commit(
+                lambda records: records.complete(job_id, attempt, outputs, made_with, now)
+            )
+        for output in outputs:
+            metrics.OUTPUT_SIZE.observe(output.size_bytes)
+        self._stock.ended(job)
+
+    async def _kept(self, kept: AsyncExitStack, message: Complete, made: Made) -> Output:
+        key = key_of(message.job_id, suffix(made), message.attempt)
+        sha256 = await kept.enter_async_context(self._stock.outputs.kept(key, made.data))
+        return Output(
+            name=made.name,
+            key=key,
+            media_type=media_type(made),
+            width=made.width,
+            height=made.height,
+            size_bytes=len(made.data),
+            sha256=sha256,
+            details=details(made),
+        )
+
+    async def _fail(self, message: Fail) -> None:
+        job_id, attempt, now = message.job_id, message.attempt, self._stock.now()
+        job = await self._stock.commit(
+            lambda catalogue: catalogue.fail(job_id, attempt, message.code, message.error, now)
+        )
+        self._stock.ended(job)
