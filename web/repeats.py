@@ -23,13 +23,10 @@ if TYPE_CHECKING:
 
 FIELD = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
-LONGEST = 255
 # What most clients send, as it is; and the string of RFC 9651 that the draft wants.
-BARE = re.compile(r"[!#-~](?:[ !#-~]*[!#-~])?")
-QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])+)"')
-MALFORMED = (
-    f"{FIELD} must be one name of up to {LONGEST} printable ASCII characters, in quotes or not."
-)
+BARE = re.compile(r"[!#-~](?:[ !#-~]{0,253}[!#-~])?")
+QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\]){1,255})"')
+MALFORMED = f"{FIELD} must be one name of up to 255 printable ASCII characters, in quotes or not."
 
 
 class Fingerprint:
@@ -75,7 +72,7 @@ def begin_repeatable() -> None:
     if not fields or request.method != "POST":
         return
     name = _name(fields[0].strip()) if len(fields) == 1 else None
-    if name is None or len(name) > LONGEST:
+    if name is None:
         raise Problem("malformed", MALFORMED)
     is_form = request.mimetype == "multipart/form-data"
     content_type = request.mimetype if is_form else request.headers.get("Content-Type", "")

@@ -11,9 +11,10 @@ from quart_trio.wrappers import TrioResponse as Response
 
 from tests.web.inside import OPEN_GATE, ask
 from web.app import create_app
-from web.repeats import LONGEST, Fingerprint, note_replay, once
+from web.repeats import Fingerprint, note_replay, once
 from web.uploads import UploadLimits, Uploads, upload
 
+LONGEST = 255
 # What has parts of a boundary in it, and whole ones, wherever pieces end.
 BODIES = st.lists(st.sampled_from([b"--a", b"--ab", b"b", b"-", b"\0", b"\r\n--ab--", b"x"])).map(
     b"".join

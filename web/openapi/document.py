@@ -131,6 +131,8 @@ def _parameters(path: str, route: Route) -> Iterable[Json]:
             yield _query(name, shape)
     for header in (*route.headers, headers.REQUEST_ID):
         text: Json = {"type": "string"}
+        if header.pattern:
+            text["pattern"] = header.pattern
         yield _parameter("header", header.name, text, header.says, example=header.example)
 
 

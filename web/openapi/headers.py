@@ -1,6 +1,7 @@
 """The headers that routes take and give."""
 
 from web.openapi.words import Header
+from web.repeats import BARE, QUOTED
 
 # --- Of requests. For `Accept`, `Content-Type` and `Authorization`, OpenAPI has other words. ------
 
@@ -21,6 +22,7 @@ IDEMPOTENCY_KEY = Header(
     says="A name for this request, of up to 255 printable ASCII characters, in quotes or not. Sent "
     "again under the same name, it is done once, and answered as the first time.",
     example="8e03978e-40d5-43dd-bc93-6894a57f9324",
+    pattern=rf"^(?:{BARE.pattern}|{QUOTED.pattern})$",
 )
 IF_NONE_MATCH = Header(
     name="If-None-Match",

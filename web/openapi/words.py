@@ -18,12 +18,16 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """A header of a request or of an answer. `always`: such an answer never lacks it."""
+    """A header of a request or of an answer. `always`: such an answer never lacks it.
+
+    `pattern` is what a value must look like, if not all will do.
+    """
 
     name: str
     says: str
     example: str
     always: bool = False
+    pattern: str = ""
 
 
 @dataclass(frozen=True, slots=True)
