@@ -83,7 +83,17 @@ class JobHandlers:
             tenant=message.tenant,
         )
         now = self._stock.now()
-        return await self._stock.commit(lambda catalogue: catalogue.add(new, now))
+
+        def add(catalogue: Catalogue) -> Job:
+            job, pixels = catalogue.add(new, now), message.pixels
+            if message.bill:
+                if job.image_id is not None:
+                    image = catalogue.find_image(job.image_id, job.tenant)
+                    pixels = image.width * image.height * image.frames
+                catalogue.usage.admit(job.id, message.bill, pixels, now)
+            return job
+
+        return await self._stock.commit(add)
 
     async def _find(self, message: Find) -> Job:
         job_id, tenant = message.job_id, message.tenant
@@ -117,7 +127,11 @@ class JobHandlers:
 
         def retry(catalogue: Catalogue) -> Job:
             catalogue.find_own(message.job_id, message.tenant)
-            return catalogue.retry(message.job_id, attempts, now)
+            job = catalogue.retry(message.job_id, attempts, now)
+            if message.bill:
+                # What was counted of its pixels stays so, and is not counted again.
+                catalogue.usage.admit(job.id, message.bill, 0, now)
+            return job
 
         with self._backlog.room():
             return await self._stock.commit(retry)

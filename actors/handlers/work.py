@@ -68,7 +68,12 @@ class WorkHandlers:
         key = key_of(job_id, suffix_of(message.data), attempt)
         async with self._stock.inputs.kept(key, message.data) as sha256:
             file, now = NewInput(key=key, size_bytes=size, sha256=sha256), self._stock.now()
-            await self._stock.commit(lambda records: records.supply(job_id, attempt, file, now))
+
+            def supply(catalogue: Catalogue) -> None:
+                catalogue.supply(job_id, attempt, file, now)
+                catalogue.usage.charge(job_id, message.pixels, now)
+
+            await self._stock.commit(supply)
         metrics.INPUT_SIZE.observe(size)
 
     async def _complete(self, message: Complete) -> None:

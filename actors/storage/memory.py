@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from actors.storage.memory_keys import MemoryKeys
+from actors.storage.memory_usage import MemoryUsage
 from actors.storage.ports import (
+    ENDED,
     PRIORITIES,
     STATUSES,
     BlobNotFound,
@@ -58,6 +60,7 @@ class MemoryCatalogue:
         self._entries: dict[str, _Entry] = {}
         self._images: dict[str, _Kept] = {}
         self.keys = MemoryKeys()
+        self.usage = MemoryUsage()
         self._numbers = 0
         self._positions = 0
 
@@ -66,11 +69,13 @@ class MemoryCatalogue:
         return [self._attempt(call) for call in calls]
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
-        before = copy.copy(self._entries), copy.copy(self._images), self.keys.copy()
+        before = copy.copy(self._entries), copy.copy(self._images)
+        registers = self.keys.copy(), self.usage.copy()
         try:
             return call(self)
         except StorageError as error:
-            self._entries, self._images, self.keys = before
+            self._entries, self._images = before
+            self.keys, self.usage = registers
             return error
 
     def add(self, new: NewJob, now: datetime) -> Job:
@@ -228,6 +233,7 @@ class MemoryCatalogue:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
         del self._entries[job_id]
+        self.usage.leave(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -324,6 +330,8 @@ class MemoryCatalogue:
 
     def _put(self, job: Job) -> Job:
         self._entries[job.id] = replace(self._entries[job.id], job=job)
+        if job.status in ENDED:
+            self.usage.leave(job.id)
         return job
 
 

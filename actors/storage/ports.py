@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from actors.storage.credentials import KeyRegister
+    from actors.storage.usage import UsageRegister
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
@@ -259,6 +260,10 @@ class Catalogue(Protocol):
     @property
     def keys(self) -> KeyRegister:
         """The register of keys."""
+
+    @property
+    def usage(self) -> UsageRegister:
+        """The register of usage."""
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
         """Run `calls` in order and make what they did durable together.

@@ -44,6 +44,7 @@ from actors.storage.ports import (
 )
 from actors.storage.rows import Row, Value, json_text, rows, time_text
 from actors.storage.sqlite_keys import SqliteKeys
+from actors.storage.sqlite_usage import SqliteUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -81,6 +82,7 @@ class SqliteCatalogue:
             )
             self._db = Database(connection)
             self.keys = SqliteKeys(self._db)
+            self.usage = SqliteUsage(self._db)
             try:
                 self._prepare(role)
             except BaseException:

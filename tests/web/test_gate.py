@@ -12,7 +12,7 @@ from quart_trio.wrappers import TrioResponse as Response
 
 from actors.errors import MailboxFull
 from actors.mailbox import open_mailbox
-from actors.messages import CountKeys, Find, FindKey, FindTenant, LearnLinkSecret
+from actors.messages import CountKeys, Find, FindKey, FindTenant, LearnLinkSecret, ListKeyIds
 from actors.storage.credentials import SCOPES, Key, KeyNotFound
 from actors.storage.ports import JobNotFound, StorageUnavailable
 from tests.conftest import NOON, PATIENCE, make_job
@@ -21,7 +21,9 @@ from web.app import create_app
 from web.envoy import Envoy
 from web.gate import ADMIN, NEEDED, OPEN, READ, Gatekeeper, caller
 from web.links import Links, links_blueprint
+from web.origins import Origins
 from web.tokens import make_token
+from web.turnstile import Turnstile
 from web.uploads import UploadLimits, Uploads, upload
 
 JOB = make_job(7, tenant="acme")
@@ -53,6 +55,8 @@ class Actors:
         match message:
             case CountKeys():
                 return len(self.keys)
+            case ListKeyIds():
+                return frozenset(self.keys)
             case FindKey(key_id):
                 if key_id not in self.keys:
                     raise KeyNotFound(key_id)
@@ -85,7 +89,7 @@ class Actors:
 class Service:
     """Routes behind a gate, which tell who asks."""
 
-    def __init__(self, actors, spool, *, allow_anonymous=False):
+    def __init__(self, actors, spool, *, allow_anonymous=False, turnstile=None):
         self.actors = actors
         self.now = NOON
         self.unix_time = 1_000_000.0
@@ -110,6 +114,8 @@ class Service:
             actors.address,
             links,
             PATIENCE,
+            turnstile=turnstile or Turnstile(),
+            origins=Origins(),
             allow_anonymous=allow_anonymous,
             clock=lambda: self.now,
         )
@@ -369,7 +375,14 @@ def test_a_route_that_nobody_has_thought_of_ends_the_start(tmp_path):
         raise AssertionError
 
     links = Links(Actors().address, PATIENCE)
-    gate = Gatekeeper(Actors().address, links, PATIENCE, allow_anonymous=False)
+    gate = Gatekeeper(
+        Actors().address,
+        links,
+        PATIENCE,
+        turnstile=Turnstile(),
+        origins=Origins(),
+        allow_anonymous=False,
+    )
     uploads = Uploads(UploadLimits(100, 100, 1, tmp_path, 1, PATIENCE, PATIENCE))
 
     with pytest.raises(LookupError, match="POST /secrets"):

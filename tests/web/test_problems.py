@@ -30,6 +30,7 @@ CONTRACT = {
     413: {"too_large"},
     415: {"unsupported_media_type"},
     422: {"invalid"},
+    429: {"rate_limited", "quota_exceeded"},
     503: {"overloaded", "draining", "storage_unavailable"},
     507: {"storage_full"},
 }
