@@ -187,14 +187,20 @@ def list_keys(*, as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("id", no_wrap=True, min_width=2 * ID_BYTES)
-    for heading in ("tenant", "scopes", "name", "limits", "created", "expires", ""):
+    for heading in ("tenant", "scopes", "name", "created", "expires", ""):
         table.add_column(heading)
-    for key in found:
+    limits = [
+        "\n".join(f"{name}={text}" for name, text in read_limits(key.limits).items())
+        for key in found
+    ]
+    if any(limits):
+        widest = max(len(line) for text in limits for line in text.split("\n"))
+        table.add_column("limits", no_wrap=True, min_width=widest)
+    for key, own in zip(found, limits, strict=True):
         created, expires = _minute(key.created_at), _minute(key.expires_at)
         scopes = " ".join(key.scopes)
-        own = " ".join(f"{name}={text}" for name, text in read_limits(key.limits).items())
-        state = _state(key, now)
-        table.add_row(key.id, key.tenant, scopes, key.name, own, created, expires, state)
+        told = (key.id, key.tenant, scopes, key.name, created, expires, _state(key, now), own)
+        table.add_row(*told[: len(table.columns)])
     Console(soft_wrap=True, markup=False).print(table)
 
 

@@ -79,7 +79,7 @@ class Meter:
     def standing(self, account: str, rate: Rate) -> Standing:
         """Return how the account stands."""
         used, quota = self._used(account, rate), rate.quota
-        left = max(0, floor(quota - used + quota * SLACK))
+        left = min(quota, max(0, floor(quota - used + quota * SLACK / 2)))
         missing = used if left else used + 1 - quota
         return Standing(left, missing * rate.window / quota)
 

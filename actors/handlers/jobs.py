@@ -82,15 +82,13 @@ class JobHandlers:
             max_attempts=self._attempts,
             tenant=message.tenant,
         )
-        now = self._stock.now()
+        # Taken out, because what is committed must not hold the picture.
+        bill, pixels, now = message.bill, message.pixels, self._stock.now()
 
         def add(catalogue: Catalogue) -> Job:
-            job, pixels = catalogue.add(new, now), message.pixels
-            if message.bill:
-                if job.image_id is not None:
-                    image = catalogue.find_image(job.image_id, job.tenant)
-                    pixels = image.width * image.height * image.frames
-                catalogue.usage.admit(job.id, message.bill, pixels, now)
+            job = catalogue.add(new, now)
+            if bill:
+                catalogue.usage.admit(job.id, bill, pixels or _pixels(catalogue, job), now)
             return job
 
         return await self._stock.commit(add)
@@ -160,3 +158,11 @@ class JobHandlers:
 
     async def _read_output(self, message: ReadOutput) -> bytes:
         return await self._stock.outputs.get(message.key, message.offset, message.length)
+
+
+def _pixels(catalogue: Catalogue, job: Job) -> int:
+    """Return the pixels of the image that a job was made of, if it is one that is kept."""
+    if job.image_id is None:
+        return 0
+    image = catalogue.find_image(job.image_id, job.tenant)
+    return image.width * image.height * image.frames

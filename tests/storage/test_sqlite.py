@@ -203,7 +203,7 @@ def test_the_steps_of_the_schema_are_recorded_and_taken_once(path, catalogue, lo
 
     assert [row[1] for row in applied] == [
         *("0001_jobs", "0002_spared", "0003_outputs", "0004_images", "0005_keys"),
-        "0006_addresses",
+        *("0006_addresses", "0012_usage"),
     ]
     assert look("select migration_set, name, applied_at from _sqlite_migrations") == applied
 

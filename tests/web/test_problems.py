@@ -63,7 +63,10 @@ def test_a_problem_has_the_form_of_rfc_9457_and_what_older_clients_read(code):
 def test_whoever_may_try_again_is_told_when(code):
     headers = Problem(code, "Why.").headers
 
-    waiting_helps = code in {"not_ready", "overloaded", "draining", "storage_unavailable"}
+    waiting_helps = code in {
+        *("not_ready", "rate_limited", "quota_exceeded"),
+        *("overloaded", "draining", "storage_unavailable"),
+    }
     assert headers.get("Retry-After") == (str(RETRY_AFTER) if waiting_helps else None)
 
 
