@@ -95,7 +95,8 @@ class Submit(OnAccount[Job]):
     """Accept a job. Once answered, it is on the disk, and will end.
 
     `image` is the bytes, where to fetch them, or the id of an image. `operation` is the name of the
-    recipe's only operation, or nothing; `preset` that of the preset which it is.
+    recipe's only operation, or nothing; `preset` that of the preset which it is. `retain` is for
+    how many seconds its files are to be kept when it has ended.
     `pixels` are those of an image that is bytes, where they are to be counted.
     Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`, `ImageNotFound`.
     """
@@ -105,6 +106,7 @@ class Submit(OnAccount[Job]):
     recipe: Recipe
     priority: Priority
     preset: str | None = None
+    retain: int | None = None
     pixels: int = 0
 
 
@@ -146,7 +148,7 @@ class Cancel(OfTenant[Job]):
 class Retry(OnAccount[Job]):
     """Make a failed or cancelled job pending again.
 
-    Errors: `JobNotFound`, `WrongStatus`, `BacklogFull`.
+    Errors: `JobNotFound`, `WrongStatus`, `BacklogFull`, `BlobNotFound`.
     """
 
     job_id: str

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,9 +21,11 @@ from actors.handlers.keys import KeyHandlers
 from actors.handlers.stock import Stock
 from actors.handlers.work import WorkHandlers
 from actors.messages import Await, Cancel, Claim, Delete, Drain
+from actors.retention import Retention
 from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
 from actors.storage.ports import StorageError
+from actors.storage.retention import Rules
 from actors.storage.usage import QuotaExceeded
 from actors.waiting import Waiting
 
@@ -51,11 +53,16 @@ class StoreLimits:
     `backlog`: pending jobs; beyond it a submit is refused.
     `asks`: messages being worked on at once; the rest wait in the mailbox.
     `attempts`: how often a job may be begun before a crash is final.
+    `retention`: how long things are kept; it is looked to every `sweep_period` seconds, and files
+    that nobody can ask for any more are deleted `grace` later.
     """
 
     backlog: int
     asks: int
     attempts: int
+    retention: Rules = field(default_factory=Rules)
+    sweep_period: float = 60.0
+    grace: timedelta = timedelta(minutes=5)
 
 
 class Store:
@@ -111,9 +118,14 @@ class Store:
                 with self._catalogue:
                     async with trio.open_nursery() as background:
                         background.start_soon(self._sweep, stock)
+                        background.start_soon(self._retention(stock).run)
                         task_status.started()
                         await self._receive(self._handlers(stock))
                         background.cancel_scope.cancel()
+
+    def _retention(self, stock: Stock) -> Retention:
+        limits = self._limits
+        return Retention(stock, limits.retention, limits.sweep_period, limits.grace)
 
     def _handlers(self, stock: Stock) -> Handlers:
         groups = (

@@ -36,7 +36,7 @@ async def ask(
     """Have `app` answer one request, from `peer`, and return what it sends."""
     path, _, query = path.partition("?")
     fields = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    scope = {
+    scope: dict[str, object] = {
         "type": "http",
         "http_version": "1.1",
         "method": method,

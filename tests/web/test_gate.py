@@ -130,9 +130,10 @@ class Service:
         authorization: str | None = None,
         body: bytes = b"",
         peer: str | None = None,
-        **headers: str,
+        more: dict[str, str] | None = None,
     ):
         method, path = line.split()
+        headers = dict(more or {})
         if authorization is not None:
             headers["Authorization"] = authorization
         with trio.fail_after(2 * PATIENCE):
@@ -653,7 +654,7 @@ async def test_what_a_stranger_says_of_its_address_is_not_believed(actors, tmp_p
     service = limited(actors, tmp_path, requests=Rate(1, 60))
 
     answers = [
-        await service.ask("GET /jobs", peer=ONE, **{"X-Forwarded-For": said}) for said in "ab"
+        await service.ask("GET /jobs", peer=ONE, more={"X-Forwarded-For": said}) for said in "ab"
     ]
 
     assert [answer.status for answer in answers] == [200, 429]
@@ -691,10 +692,10 @@ async def test_what_is_no_key_counts_as_a_wrong_one(actors, tmp_path):
 async def test_a_body_that_is_too_much_is_not_taken_in(actors, tmp_path, autojump_clock):
     service = limited(actors, tmp_path, bytes=Rate(100, 50))
 
-    first = await service.ask("POST /jobs", body=bytes(60), **{"Content-Length": "60"})
-    second = await service.ask("POST /jobs", body=bytes(60), **{"Content-Length": "60"})
+    first = await service.ask("POST /jobs", body=bytes(60), more={"Content-Length": "60"})
+    second = await service.ask("POST /jobs", body=bytes(60), more={"Content-Length": "60"})
     await trio.sleep(10)
-    third = await service.ask("POST /jobs", body=bytes(60), **{"Content-Length": "60"})
+    third = await service.ask("POST /jobs", body=bytes(60), more={"Content-Length": "60"})
 
     assert (first.status, third.status) == (200, 200)
     assert code(second) == (429, "rate_limited")

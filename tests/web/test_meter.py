@@ -140,7 +140,9 @@ def test_more_than_a_quota_waits_for_all_of_it_and_then_for_the_rest(clock):
 
     assert not meter.take("a", RATE, 25)
 
-    assert meter.standing("a", RATE) == (0, pytest.approx((25 - 9) * 6))
+    standing = meter.standing("a", RATE)
+    assert standing.left == 0
+    assert standing.seconds == pytest.approx((25 - 9) * 6)
     assert meter.take("a", RATE, 25) == pytest.approx(25 * 6)
     clock.pass_by(25 * 6)
     assert not meter.take("a", RATE, 25)
