@@ -47,9 +47,12 @@ async def until_empty(storage):
 
 
 async def until_raises(error, store, message):
-    with pytest.raises(error), trio.fail_after(PATIENCE):
+    async def ask_on_and_on():
         while True:
             await store.ask(message)
+
+    with pytest.raises(error), trio.fail_after(PATIENCE):
+        await ask_on_and_on()
 
 
 def files(storage):
