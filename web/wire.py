@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from actors.imaging.errors import Misfits
-    from actors.imaging.facts import Format
+    from actors.imaging.facts import Written
     from actors.imaging.recipe import Recipe
     from web.recipes import Form
 
@@ -75,7 +75,7 @@ class Offer:
     """What a recipe may refer to: `presets` by name; `accepts` are the formats for `auto`."""
 
     presets: Mapping[str, Recipe] = field(default_factory=dict)
-    accepts: tuple[Format, ...] = ()
+    accepts: tuple[Written, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
