@@ -60,8 +60,9 @@ def create_app(blueprints: Iterable[Blueprint], uploads: Uploads, gate: Gate) ->
         g.caller = await gate.admit()
         upload().admit(account())
 
+    # Not async, Quart would take it to a thread.
     @app.after_request
-    async def tell_limits(response: TrioResponse) -> TrioResponse:
+    async def tell_limits(response: TrioResponse) -> TrioResponse:  # noqa: ASYNC124
         counted = account()
         for name, value in (counted.fields() if counted else {}).items():
             said = response.headers.get(name)

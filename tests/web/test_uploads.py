@@ -467,7 +467,7 @@ async def test_a_declared_body_is_paid_for_before_any_of_it_comes(uploads):
     assert payer.left == 40
 
 
-async def test_a_declared_body_that_is_too_much_is_not_admitted_and_costs_nothing(uploads):
+def test_a_declared_body_that_is_too_much_is_not_admitted_and_costs_nothing(uploads):
     payer, upload = Payer(100), uploads.open(101)
 
     with pytest.raises(Problem, match="rate_limited"):
