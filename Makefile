@@ -12,7 +12,7 @@ CODE = actors web tests benchmarks examples
 # The functions that say when they have started: in an open_…() they belong in nursery.start.
 STARTABLE := run,_run,supervise,serve,_reload_at_signal,hold_back
 # Quart takes a handler that is not async to a thread, so those that never wait are async as well.
-HANDLERS := *.get,*.post,*.errorhandler,*.after_request
+HANDLERS := *.get,*.post,*.errorhandler
 # It takes files only. ASYNC9 (a checkpoint on every path) is for libraries, and ASYNC128 does not
 # see that a status may be handed on to the one who starts. It takes two minutes of one core.
 FLAKE8_ASYNC = $(BIN)/flake8-async --disable=ASYNC9,ASYNC128 --startable-in-context-manager=$(STARTABLE) \

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from actors import metrics
 from actors.backlog import Backlog
 from actors.errors import BacklogFull, Draining, OutputNotFound
 from actors.group_commit import GroupCommit
@@ -27,13 +28,14 @@ from actors.storage.audit import AUDIT
 from actors.storage.ports import StorageError
 from actors.storage.repeats import REPEATS
 from actors.storage.retention import Rules
+from actors.storage.usage import QuotaExceeded
 from actors.waiting import Waiting
 
 if TYPE_CHECKING:
     from actors.handlers.stock import Handlers
     from actors.mailbox import Envelope, Mailbox
     from actors.orders import Orders
-    from actors.storage.bounds import Bounds
+    from actors.storage.keeping import Keeping
     from actors.storage.ports import Catalogue, Job, Storage
     from actors.supervision import Activity
 
@@ -65,8 +67,8 @@ class StoreLimits:
     retention: Rules = field(default_factory=Rules)
     sweep_period: float = 60.0
     grace: timedelta = timedelta(minutes=5)
-    repeats: Bounds = REPEATS
-    audit: Bounds = AUDIT
+    repeats: Keeping = REPEATS
+    audit: Keeping = AUDIT
 
 
 class Store:
@@ -177,6 +179,8 @@ class Store:
                 try:
                     envelope.answer(await handlers[type(message)](message))
                 except (StorageError, BacklogFull, OutputNotFound) as error:
+                    if isinstance(error, QuotaExceeded):
+                        metrics.REFUSALS.labels(error.quota).inc()
                     envelope.fail(error)
         finally:
             self._asks.release()

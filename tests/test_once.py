@@ -18,7 +18,7 @@ from actors.messages import (
     Settle,
     Submit,
 )
-from actors.storage.bounds import Bounds
+from actors.storage.keeping import Keeping
 from actors.storage.ports import ImageNotFound, JobNotFound, StorageUnavailable, WrongStatus
 from actors.storage.repeats import AnswerForgotten, DoneBefore, Once, OtherRequest
 from tests.conftest import THUMBNAIL, MemoryStorage
@@ -165,7 +165,7 @@ async def test_a_text_is_settled_by_the_first_who_says_it(store):
 
 async def test_a_name_is_forgotten_with_its_time(nursery, storage):
     # The clock of the store is a second later at each look.
-    short = replace(LIMITS, repeats=Bounds(most=10, age=timedelta(seconds=6)))
+    short = replace(LIMITS, repeats=Keeping(most=10, age=timedelta(seconds=6)))
     store = Running(storage, short)
     await nursery.start(store.run)
     first = await store.ask(NAMED)

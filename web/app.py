@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from web.asgi import HTTPConnection
 from web.browsers import Cors, preflight_fields
+from web.gate import account
 from web.problems import Problem, problem_of
 from web.repeats import begin_repeatable, tell_replay
 from web.replies import no_content
@@ -73,12 +74,17 @@ def create_app(
             return _preflight_answer()
         g.caller = await gate.admit()
         begin_repeatable()
-        upload().admitted.set()
+        upload().admit(account())
         return None
 
+    # Not async, Quart would take it to a thread.
     @app.after_request
-    async def tell(response: TrioResponse) -> TrioResponse:
+    async def tell(response: TrioResponse) -> TrioResponse:  # noqa: ASYNC124
         tell_replay(response.headers)
+        counted = account()
+        for name, value in (counted.fields() if counted else {}).items():
+            said = response.headers.get(name)
+            response.headers[name] = f"{value}, {said}" if said else value
         return response
 
     @app.errorhandler(Exception)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import trio
 
-from actors.messages import OfTenant, Settle
+from actors.messages import OfTenant, OnAccount, Settle
 from actors.storage.repeats import DoneBefore
-from web.gate import caller
+from web.gate import account, caller
 from web.repeats import is_repeatable, note_replay, once
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def _nothing() -> None:
 class Envoy:
     """Asks the Dispatcher. No route can forget whose jobs it asks for, since none has to say so.
 
-    Nor can it do twice what is to be done once: it is answered as if it were the first time.
+    Nor can it forget whom they are counted for, nor do twice what is to be done once: that is
+    answered as if it were the first time.
 
     `patience` is how many seconds an answer may take.
     """
@@ -50,6 +51,8 @@ class Envoy:
         if isinstance(message, OfTenant):
             who = caller()
             message = replace(message, tenant=who.tenant, key_id=who.key_id, once=await once())
+        if isinstance(message, OnAccount) and (counted := account()):
+            message = replace(message, bill=counted.bill)
         try:
             return await self._dispatcher.ask(message, concluded)
         except DoneBefore as error:

@@ -18,10 +18,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from actors.imaging.facts import Format, Limits
 from actors.outside.allowance import Allowance, parse_allowance
 from actors.storage.audit import AUDIT
-from actors.storage.bounds import Bounds
+from actors.storage.keeping import Keeping
 from actors.storage.repeats import REPEATS
 from actors.storage.retention import Rules
+from web.bounds import OFF, Bounds, parse_quota, parse_rate
 from web.browsers import ANY
+from web.origins import parse_proxies
 
 MIB = 1024 * 1024
 # Of a page, as its browser says it: in lower case, with nothing behind the port, if there is one.
@@ -197,6 +199,29 @@ class Settings(BaseSettings):
         int, Field(ge=0, le=20, description="Redirects that are followed for one image.")
     ] = 5
 
+    rate_requests: Annotated[
+        str, Field(description="Requests of each key, or of each address without one: 100/1m.")
+    ] = OFF
+    rate_bytes: Annotated[
+        str, Field(description="Bytes of request bodies of each of them: 500M/1h.")
+    ] = OFF
+    rate_wrong_keys: Annotated[
+        str, Field(description="Wrong keys that an address may try before it is 429.")
+    ] = "100/1m"
+    quota_jobs: Annotated[
+        str, Field(description="Jobs of each of them that have not ended: 100.")
+    ] = OFF
+    quota_pixels: Annotated[
+        str, Field(description="Pixels of the inputs of each of them in a day (UTC): 10G.")
+    ] = OFF
+    trusted_proxies: Annotated[
+        str | None,
+        Field(
+            description="Addresses and networks of proxies whose `X-Forwarded-For` is believed, "
+            "with commas between."
+        ),
+    ] = None
+
     max_connections: Annotated[Count, Field(description="Connections; beyond, 503.")] = 1000
     max_header_size: Annotated[
         int, Field(ge=1024, le=MIB, description="Bytes of a request's head.")
@@ -274,6 +299,24 @@ class Settings(BaseSettings):
         _origins(origins)
         return origins
 
+    @field_validator("rate_requests", "rate_bytes", "rate_wrong_keys")
+    @classmethod
+    def _rates_are_such(cls, rate: str) -> str:
+        parse_rate(rate)
+        return rate
+
+    @field_validator("quota_jobs", "quota_pixels")
+    @classmethod
+    def _quotas_are_such(cls, quota: str) -> str:
+        parse_quota(quota)
+        return quota
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_such(cls, proxies: str | None) -> str | None:
+        parse_proxies(proxies or "")
+        return proxies
+
     @field_validator("fetch_ports")
     @classmethod
     def _ports_are_such(cls, ports: str) -> str:
@@ -309,14 +352,24 @@ class Settings(BaseSettings):
         return _origins(self.cors_origins)
 
     @property
-    def repeats(self) -> Bounds:
+    def repeats(self) -> Keeping:
         """How many answers a tenant may ask for again, and for how long."""
-        return Bounds(self.max_idempotency_keys, timedelta(seconds=self.idempotency_age))
+        return Keeping(self.max_idempotency_keys, timedelta(seconds=self.idempotency_age))
 
     @property
-    def audit(self) -> Bounds:
+    def audit(self) -> Keeping:
         """How much of the audit is kept."""
-        return Bounds(self.max_audit, timedelta(days=self.audit_days))
+        return Keeping(self.max_audit, timedelta(days=self.audit_days))
+
+    @property
+    def bounds(self) -> Bounds:
+        """What each key or address may use."""
+        return Bounds(
+            requests=parse_rate(self.rate_requests),
+            bytes=parse_rate(self.rate_bytes),
+            jobs=parse_quota(self.quota_jobs),
+            pixels=parse_quota(self.quota_pixels),
+        )
 
     @property
     def allowance(self) -> Allowance:

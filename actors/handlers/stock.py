@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from actors.group_commit import GroupCommit
     from actors.messages import OfTenant
     from actors.shelf import Shelf
-    from actors.storage.bounds import Bounds
+    from actors.storage.keeping import Keeping
     from actors.storage.ports import Catalogue
     from actors.waiting import Waiting
 
@@ -42,8 +42,8 @@ class Stock:
     outputs: Shelf
     waiting: Waiting
     now: Callable[[], datetime]
-    repeats: Bounds = REPEATS
-    audit: Bounds = AUDIT
+    repeats: Keeping = REPEATS
+    audit: Keeping = AUDIT
 
     async def commit(self, call: Callable[[Catalogue], T]) -> T:
         """See `GroupCommit.commit`."""

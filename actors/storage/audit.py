@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from actors.storage.bounds import Bounds
+from actors.storage.keeping import Keeping
 
 if TYPE_CHECKING:
     from typing import Final
@@ -19,12 +19,13 @@ Action = Literal[
     "key_created",
     "key_rotated",
     "key_revoked",
+    "key_limited",
     "links_revoked",
     "job_deleted",
     "image_deleted",
 ]
 
-AUDIT: Final = Bounds(most=100_000, age=timedelta(days=365))
+AUDIT: Final = Keeping(most=100_000, age=timedelta(days=365))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ class Entry(Act):
 class AuditRegister(Protocol):
     """The audit: a part of a `Catalogue`, and in its transactions: no act without an entry."""
 
-    def note(self, act: Act, now: datetime, bounds: Bounds) -> None:
+    def note(self, act: Act, now: datetime, bounds: Keeping) -> None:
         """Write an act down; the oldest ones go if there are too many."""
 
     def newest(self, limit: int) -> list[Entry]:

@@ -12,7 +12,9 @@ from actors.storage.memory_audit import MemoryAudit
 from actors.storage.memory_keys import MemoryKeys
 from actors.storage.memory_repeats import MemoryRepeats
 from actors.storage.memory_retention import MemoryRetention
+from actors.storage.memory_usage import MemoryUsage
 from actors.storage.ports import (
+    ENDED,
     PRIORITIES,
     STATUSES,
     BlobNotFound,
@@ -64,6 +66,7 @@ class MemoryCatalogue:
         self.keys = MemoryKeys()
         self.repeats = MemoryRepeats()
         self.audit = MemoryAudit()
+        self.usage = MemoryUsage()
         self.retention = MemoryRetention(
             lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
         )
@@ -76,12 +79,12 @@ class MemoryCatalogue:
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
         before = copy.copy(self._entries), copy.copy(self._images)
-        registers = self.keys.copy(), self.repeats.copy(), self.audit.copy()
+        registers = self.keys.copy(), self.repeats.copy(), self.audit.copy(), self.usage.copy()
         try:
             return call(self)
         except StorageError as error:
             self._entries, self._images = before
-            self.keys, self.repeats, self.audit = registers
+            self.keys, self.repeats, self.audit, self.usage = registers
             return error
 
     def add(self, new: NewJob, now: datetime) -> Job:
@@ -243,6 +246,7 @@ class MemoryCatalogue:
         job = self.find(job_id)
         del self._entries[job_id]
         self.repeats.forget(job_id)
+        self.usage.leave(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -348,6 +352,8 @@ class MemoryCatalogue:
 
     def _put(self, job: Job) -> Job:
         self._entries[job.id] = replace(self._entries[job.id], job=job)
+        if job.status in ENDED:
+            self.usage.leave(job.id)
         return job
 
 

@@ -11,7 +11,7 @@ from actors.storage.audit import Act, Entry
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from actors.storage.bounds import Bounds
+    from actors.storage.keeping import Keeping
 
 
 class MemoryAudit:
@@ -26,7 +26,7 @@ class MemoryAudit:
         twin._entries = list(self._entries)
         return twin
 
-    def note(self, act: Act, now: datetime, bounds: Bounds) -> None:
+    def note(self, act: Act, now: datetime, bounds: Keeping) -> None:
         """See `AuditRegister.note`."""
         number = self._entries[-1].number + 1 if self._entries else 1
         said = {each.name: getattr(act, each.name) for each in fields(Act)}

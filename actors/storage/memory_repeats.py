@@ -10,7 +10,7 @@ from actors.storage.repeats import AnswerForgotten, OtherRequest
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from actors.storage.bounds import Bounds
+    from actors.storage.keeping import Keeping
     from actors.storage.repeats import Once
 
 
@@ -52,7 +52,7 @@ class MemoryRepeats:
         subject: str,
         answer: str,
         now: datetime,
-        bounds: Bounds,
+        bounds: Keeping,
     ) -> None:
         """See `RepeatRegister.record`."""
         records = self._records.setdefault(tenant, {})

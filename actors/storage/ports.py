@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from actors.storage.credentials import KeyRegister
     from actors.storage.repeats import RepeatRegister
     from actors.storage.retention import RetentionRegister
+    from actors.storage.usage import UsageRegister
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
@@ -281,6 +282,10 @@ class Catalogue(Protocol):
     @property
     def audit(self) -> AuditRegister:
         """The audit."""
+
+    @property
+    def usage(self) -> UsageRegister:
+        """The register of usage."""
 
     @property
     def retention(self) -> RetentionRegister:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from actors.storage.bounds import Bounds
+from actors.storage.keeping import Keeping
 from actors.storage.ports import StorageError
 
 if TYPE_CHECKING:
     from typing import Final
 
-REPEATS: Final = Bounds(most=1_000_000, age=timedelta(days=1))
+REPEATS: Final = Keeping(most=1_000_000, age=timedelta(days=1))
 
 
 class DoneBefore(StorageError):
@@ -60,7 +60,7 @@ class RepeatRegister(Protocol):
         subject: str,
         answer: str,
         now: datetime,
-        bounds: Bounds,
+        bounds: Keeping,
     ) -> None:
         """Keep the answer to a request that is new. `subject` is the id of what it tells of."""
 

@@ -48,6 +48,7 @@ from actors.storage.sqlite_audit import SqliteAudit
 from actors.storage.sqlite_keys import SqliteKeys
 from actors.storage.sqlite_repeats import SqliteRepeats
 from actors.storage.sqlite_retention import SqliteRetention
+from actors.storage.sqlite_usage import SqliteUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -87,6 +88,7 @@ class SqliteCatalogue:
             self.keys = SqliteKeys(self._db)
             self.repeats = SqliteRepeats(self._db)
             self.audit = SqliteAudit(self._db)
+            self.usage = SqliteUsage(self._db)
             self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
             try:
                 self._prepare(role)

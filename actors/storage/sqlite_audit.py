@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors.storage.audit import Entry
-from actors.storage.bounds import TRIMMED
+from actors.storage.keeping import TRIMMED
 from actors.storage.rows import Row, json_text, rows, time_text
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from actors.storage.audit import Act
-    from actors.storage.bounds import Bounds
+    from actors.storage.keeping import Keeping
 
 
 class SqliteAudit:
@@ -25,7 +25,7 @@ class SqliteAudit:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def note(self, act: Act, now: datetime, bounds: Bounds) -> None:
+    def note(self, act: Act, now: datetime, bounds: Keeping) -> None:
         """See `AuditRegister.note`."""
         self._db.execute(
             "insert into audit (at, action, subject, tenant, key_id, user, details) "

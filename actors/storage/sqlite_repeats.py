@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.storage.bounds import TRIMMED
+from actors.storage.keeping import TRIMMED
 from actors.storage.repeats import AnswerForgotten, OtherRequest
 from actors.storage.rows import rows, time_text
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-    from actors.storage.bounds import Bounds
+    from actors.storage.keeping import Keeping
     from actors.storage.repeats import Once
 
 LAST = "(select coalesce(max(turn), 0) from repeats where tenant = :tenant)"
@@ -51,7 +51,7 @@ class SqliteRepeats:
         subject: str,
         answer: str,
         now: datetime,
-        bounds: Bounds,
+        bounds: Keeping,
     ) -> None:
         """See `RepeatRegister.record`."""
         # There is one if it is too old to count.

@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 
 from actors.storage.audit import Act, Entry
-from actors.storage.bounds import TRIMMED, Bounds
+from actors.storage.keeping import TRIMMED, Keeping
 from actors.storage.memory import MemoryCatalogue
 from actors.storage.ports import JobNotFound
 from actors.storage.sqlite import SqliteCatalogue
 from tests.storage.test_contract import CATALOGUES, minute
 
-YEAR = Bounds(most=100, age=timedelta(days=365))
+YEAR = Keeping(most=100, age=timedelta(days=365))
 
 
 @pytest.fixture(params=CATALOGUES)
@@ -58,13 +58,13 @@ def test_an_act_is_listed_as_it_was_noted_and_the_newest_first(catalogue):
 
 
 def test_the_oldest_go_when_there_are_too_many(catalogue):
-    note(catalogue, Bounds(2, timedelta(days=1)), act("a"), act("b"), act("c"))
+    note(catalogue, Keeping(2, timedelta(days=1)), act("a"), act("b"), act("c"))
 
     assert [(entry.number, entry.subject) for entry in newest(catalogue)] == [(3, "c"), (2, "b")]
 
 
 def test_the_old_go_when_others_come(catalogue):
-    hour = Bounds(100, timedelta(hours=1))
+    hour = Keeping(100, timedelta(hours=1))
     note(catalogue, hour, *(act(str(number)) for number in range(TRIMMED)))
 
     note(catalogue, hour, act("new"), at=61)

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from actors.storage.bounds import TRIMMED, Bounds
+from actors.storage.keeping import TRIMMED, Keeping
 from actors.storage.memory import MemoryCatalogue
 from actors.storage.ports import StorageError
 from actors.storage.repeats import AnswerForgotten, Once, OtherRequest
@@ -19,7 +19,7 @@ from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
 from tests.storage.test_contract import CATALOGUES, minute, new_job
 
-DAY = Bounds(most=100, age=timedelta(days=1))
+DAY = Keeping(most=100, age=timedelta(days=1))
 ONCE = Once("größer than 🖼 '\"; --", "5f")
 
 
@@ -123,7 +123,7 @@ def test_a_request_and_its_answer_share_a_transaction(catalogue):
 
 def test_what_is_too_old_leaves_the_file_as_new_ones_come(tmp_path):
     catalogue = SqliteCatalogue(tmp_path / "calotype.db")
-    hour = Bounds(most=100, age=timedelta(hours=1))
+    hour = Keeping(most=100, age=timedelta(hours=1))
     for number in range(2 * TRIMMED):
         catalogue.repeats.record("acme", Once(str(number), "5f"), "a", "1", minute(0), hour)
 
@@ -157,7 +157,7 @@ class _Told:
 NAMES = st.sampled_from("abcd")
 TENANTS = st.sampled_from(["", "acme"])
 FINGERPRINTS = st.sampled_from("xy")
-BOUNDS = Bounds(most=3, age=timedelta(minutes=10))
+BOUNDS = Keeping(most=3, age=timedelta(minutes=10))
 
 
 class Repeating(RuleBasedStateMachine):

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from actors.storage.audit import Act
-from actors.storage.bounds import Bounds
+from actors.storage.keeping import Keeping
 from actors.storage.opening import open_beside
 from actors.storage.ports import Catalogue
 from tests.storage.test_audit_register import YEAR
@@ -39,7 +39,7 @@ def told(*words: str) -> list[dict[str, Any]]:
     return entries
 
 
-def note(path, *acts: Act, bounds: Bounds = YEAR) -> None:
+def note(path, *acts: Act, bounds: Keeping = YEAR) -> None:
     def note_all(it: Catalogue) -> None:
         for act in acts:
             it.audit.note(act, NOON, bounds)

@@ -9,7 +9,7 @@ TRIMMED = 8  # old records that go with each new one; so they go faster than the
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class Keeping:
     """At most `most` records are kept, the newest, and none for longer than `age`."""
 
     most: int
