@@ -75,6 +75,16 @@ def test_every_change_of_keys_is_in_the_audit_and_no_secret_is():
     assert new.split("_")[2].strip() not in json.dumps(entries)
 
 
+def test_a_changed_limit_is_in_the_audit():
+    key_id = run(keys, "create", "--tenant", "acme", "--scope", "admin").stdout.split("_")[1]
+    run(keys, "limit", key_id, "--limit", "jobs=7")
+
+    changed = told()[0]
+
+    assert (changed["action"], changed["subject"]) == ("key_limited", key_id)
+    assert "7" in changed["details"]["limits"]
+
+
 def test_what_was_not_done_is_not_in_the_audit():
     run(keys, "create", "--tenant", "acme", "--scope", "admin")
 
