@@ -8,6 +8,7 @@ import itertools
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from actors.storage.memory_events import MemoryEvents
 from actors.storage.memory_keys import MemoryKeys
 from actors.storage.ports import (
     PRIORITIES,
@@ -58,6 +59,7 @@ class MemoryCatalogue:
         self._entries: dict[str, _Entry] = {}
         self._images: dict[str, _Kept] = {}
         self.keys = MemoryKeys()
+        self.events = MemoryEvents()
         self._numbers = 0
         self._positions = 0
 
@@ -66,11 +68,13 @@ class MemoryCatalogue:
         return [self._attempt(call) for call in calls]
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
-        before = copy.copy(self._entries), copy.copy(self._images), self.keys.copy()
+        before = copy.copy(self._entries), copy.copy(self._images)
+        registers = self.keys.copy(), self.events.copy()
         try:
             return call(self)
         except StorageError as error:
-            self._entries, self._images, self.keys = before
+            self._entries, self._images = before
+            self.keys, self.events = registers
             return error
 
     def add(self, new: NewJob, now: datetime) -> Job:
@@ -105,8 +109,7 @@ class MemoryCatalogue:
         )
         self._numbers += 1
         self._positions += 1
-        self._entries[job.id] = _Entry(self._numbers, self._positions, job)
-        return job
+        return self._put(_Entry(self._numbers, self._positions, job))
 
     def find(self, job_id: str) -> Job:
         """See `Catalogue.find`."""
@@ -127,7 +130,7 @@ class MemoryCatalogue:
             if job is None:
                 break
             claimed.append(
-                self._put(
+                self._change(
                     replace(
                         job,
                         status="processing",
@@ -143,7 +146,7 @@ class MemoryCatalogue:
         """See `Catalogue.unclaim`."""
         entry = self._entries.get(job_id)
         if entry and entry.job.status == "processing" and entry.job.attempts == attempt:
-            self._put(replace(entry.job, status="pending", attempts=attempt - 1, updated_at=now))
+            self._change(replace(entry.job, status="pending", attempts=attempt - 1, updated_at=now))
 
     def release(
         self, job_id: str, attempt: int, error: str, now: datetime, *, spare: bool = False
@@ -152,7 +155,7 @@ class MemoryCatalogue:
         job = self._claimed(job_id, attempt)
         if job.attempts >= job.attempts_allowed + spare:
             return self.fail(job_id, attempt, "crashed", error, now)
-        return self._put(
+        return self._change(
             replace(
                 job,
                 status="pending",
@@ -167,7 +170,7 @@ class MemoryCatalogue:
         job = self._claimed(job_id, attempt)
         if job.input_key is not None:
             raise StaleClaim(job_id)
-        return self._put(
+        return self._change(
             replace(
                 job,
                 input_key=file.key,
@@ -182,7 +185,7 @@ class MemoryCatalogue:
     ) -> Job:
         """See `Catalogue.complete`."""
         job = self._claimed(job_id, attempt)
-        return self._put(
+        return self._change(
             replace(
                 job, status="completed", outputs=tuple(outputs), receipt=receipt, updated_at=now
             )
@@ -191,7 +194,7 @@ class MemoryCatalogue:
     def fail(self, job_id: str, attempt: int, code: str, error: str, now: datetime) -> Job:
         """See `Catalogue.fail`."""
         job = self._claimed(job_id, attempt)
-        return self._put(
+        return self._change(
             replace(job, status="failed", error_code=code, error=error, updated_at=now)
         )
 
@@ -202,7 +205,7 @@ class MemoryCatalogue:
             return job
         if job.status not in {"pending", "processing"}:
             raise WrongStatus(job.status)
-        return self._put(replace(job, status="cancelled", updated_at=now))
+        return self._change(replace(job, status="cancelled", updated_at=now))
 
     def retry(self, job_id: str, max_attempts: int, now: datetime) -> Job:
         """See `Catalogue.retry`."""
@@ -210,24 +213,23 @@ class MemoryCatalogue:
         if entry.job.status not in {"failed", "cancelled"}:
             raise WrongStatus(entry.job.status)
         self._positions += 1
-        self._entries[job_id] = replace(entry, position=self._positions)
-        return self._put(
-            replace(
-                entry.job,
-                status="pending",
-                error_code=None,
-                error=None,
-                attempts_allowed=entry.job.attempts + max_attempts,
-                spared=0,
-                started_at=None,
-                updated_at=now,
-            )
+        job = replace(
+            entry.job,
+            status="pending",
+            error_code=None,
+            error=None,
+            attempts_allowed=entry.job.attempts + max_attempts,
+            spared=0,
+            started_at=None,
+            updated_at=now,
         )
+        return self._put(replace(entry, position=self._positions, job=job))
 
-    def delete(self, job_id: str) -> Removed:
+    def delete(self, job_id: str, now: datetime) -> Removed:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
         del self._entries[job_id]
+        self.events.note_deletion(job, now)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -322,9 +324,15 @@ class MemoryCatalogue:
                 return min(waiting, key=lambda entry: entry.position).job
         return None
 
-    def _put(self, job: Job) -> Job:
-        self._entries[job.id] = replace(self._entries[job.id], job=job)
-        return job
+    def _change(self, job: Job) -> Job:
+        return self._put(replace(self._entries[job.id], job=job))
+
+    def _put(self, entry: _Entry) -> Job:
+        """Keep an entry, new or changed. There is no other way in, so no event is missed."""
+        before = self._entries.get(entry.job.id)
+        self._entries[entry.job.id] = entry
+        self.events.note(before and before.job, entry.job)
+        return entry.job
 
 
 class MemoryBlobs:

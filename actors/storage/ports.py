@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from actors.storage.credentials import KeyRegister
+    from actors.storage.events import EventRegister
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
@@ -260,6 +261,10 @@ class Catalogue(Protocol):
     def keys(self) -> KeyRegister:
         """The register of keys."""
 
+    @property
+    def events(self) -> EventRegister:
+        """The register of events: what became of jobs."""
+
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
         """Run `calls` in order and make what they did durable together.
 
@@ -328,7 +333,7 @@ class Catalogue(Protocol):
         Raises: JobNotFound, WrongStatus.
         """
 
-    def delete(self, job_id: str) -> Removed:
+    def delete(self, job_id: str, now: datetime) -> Removed:
         """Forget a job; the files that nobody needs any more are the caller's to delete.
 
         Raises: JobNotFound.
