@@ -38,6 +38,8 @@ NEEDED: Mapping[str, frozenset[Scope]] = MappingProxyType(
         "POST /jobs": WRITE,
         "GET /jobs": READ,
         "GET /jobs/<job_id>": READ,
+        "GET /jobs/<job_id>/events": READ,
+        "GET /events": READ,
         DOWNLOAD: READ,
         "POST /jobs/<job_id>/cancel": WRITE,
         "POST /jobs/<job_id>/retry": WRITE,
@@ -88,6 +90,9 @@ class Gate(Protocol):
 
     async def admit(self) -> Caller:
         """Return who asks in the present request, if they may. Raises: Problem, and others."""
+
+    async def would_admit(self, caller: Caller) -> bool:
+        """Whether somebody who was admitted would still be: a stream can outlive a key."""
 
 
 class Gatekeeper:
@@ -141,6 +146,18 @@ class Gatekeeper:
             if scope in needed - found.scopes:
                 raise _forbidden(scope)
         return found
+
+    async def would_admit(self, caller: Caller) -> bool:
+        """See `Gate.would_admit`.
+
+        Raises:
+          trio.TooSlowError, AskFailed, StorageError: if nobody can say.
+        """
+        with trio.fail_after(self._patience):
+            if caller.key_id is None:
+                return self._allow_anonymous or not await self._count.get(None)
+            key = await self._keys.get(caller.key_id)
+        return key is not None and key.is_good(self._now())
 
     async def _bearer_of_key(self) -> Caller:
         fields = request.headers.getlist("Authorization")

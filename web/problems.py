@@ -61,6 +61,7 @@ KINDS: Mapping[str, Kind] = {
     "unsupported_media_type": Kind(415, "Unsupported media type"),
     "range_not_satisfiable": Kind(416, "Range not satisfiable"),
     "invalid": Kind(422, "Invalid request"),
+    "quota_exceeded": Kind(429, "Quota exceeded", retry=True),
     "internal": Kind(500, "Internal error"),
     "overloaded": Kind(503, "Overloaded", retry=True),
     "draining": Kind(503, "Shutting down", retry=True),

@@ -26,6 +26,7 @@ from web.app import create_app
 from web.connections import ConnectionLimits, Server
 from web.downloads import Downloads
 from web.envoy import Envoy
+from web.events import events_blueprint
 from web.gate import Gatekeeper
 from web.images import images_blueprint
 from web.jobs import jobs_blueprint
@@ -33,6 +34,7 @@ from web.kitchen import Kitchen
 from web.links import Links, links_blueprint
 from web.presets import Presets
 from web.settings import OpenToAnybody
+from web.streams import StreamLimits, Streams
 from web.uploads import UploadLimits, Uploads
 from web.watch import Watch
 from web.wire import WireLimits
@@ -139,9 +141,12 @@ async def _serve_web(
     envoy, links = Envoy(dispatcher, patience), Links(dispatcher, patience)
     downloads = Downloads(envoy)
     kitchen = Kitchen(_wire_limits(settings), presets)
+    gate = Gatekeeper(dispatcher, links, patience, allow_anonymous=settings.allow_anonymous)
+    streams = Streams(_stream_limits(settings), gate)
     app = create_app(
         [
             jobs_blueprint(envoy, answers, downloads, kitchen, settings.max_wait),
+            events_blueprint(envoy, streams),
             links_blueprint(envoy, links),
             images_blueprint(envoy, answers, downloads, kitchen),
             health_blueprint(health),
@@ -153,7 +158,7 @@ async def _serve_web(
             ),
         ],
         uploads,
-        Gatekeeper(dispatcher, links, patience, allow_anonymous=settings.allow_anonymous),
+        gate,
     )
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(
@@ -234,6 +239,8 @@ def _capacity(settings: Settings) -> Capacity:
             backlog=settings.max_pending,
             asks=settings.store_asks,
             attempts=settings.max_attempts,
+            events=settings.events_kept,
+            events_age=settings.events_age,
         ),
         images=settings.image_limits,
         fetching=Fetching(
@@ -259,6 +266,14 @@ def _upload_limits(settings: Settings) -> UploadLimits:
         min_rate=settings.min_body_rate,
         period=settings.body_rate_period,
         patience=settings.ask_timeout,
+    )
+
+
+def _stream_limits(settings: Settings) -> StreamLimits:
+    return StreamLimits(
+        all=settings.max_streams,
+        of_tenant=settings.max_tenant_streams,
+        keep_alive=settings.events_keep_alive,
     )
 
 

@@ -331,7 +331,7 @@ class MemoryCatalogue:
         """Keep an entry, new or changed. There is no other way in, so no event is missed."""
         before = self._entries.get(entry.job.id)
         self._entries[entry.job.id] = entry
-        self.events.note(before and before.job, entry.job)
+        self.events.note(before.job if before else None, entry.job)
         return entry.job
 
 

@@ -228,9 +228,7 @@ def keep_events(db: Database) -> None:
         ) strict
         """
     )
-    insert = (
-        "insert into events (tenant, job_id, status, attempt, reason, error_code, time) values"
-    )
+    insert = "insert into events (tenant, job_id, status, attempt, reason, error_code, time) values"
     db.execute(
         f"create trigger events_added after insert on jobs begin {insert} (new.tenant, new.id, "
         "new.status, new.attempts, 'submitted', null, new.created_at); end"
