@@ -86,7 +86,8 @@ class Submit(OfTenant[Job]):
     """Accept a job. Once answered, it is on the disk, and will end.
 
     `image` is the bytes, where to fetch them, or the id of an image. `operation` is the name of the
-    recipe's only operation, or nothing; `preset` that of the preset which it is.
+    recipe's only operation, or nothing; `preset` that of the preset which it is. `retain` is for
+    how many seconds its files are to be kept when it has ended.
     Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`, `ImageNotFound`.
     """
 
@@ -95,6 +96,7 @@ class Submit(OfTenant[Job]):
     recipe: Recipe
     priority: Priority
     preset: str | None = None
+    retain: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,7 @@ class Cancel(OfTenant[Job]):
 class Retry(OfTenant[Job]):
     """Make a failed or cancelled job pending again.
 
-    Errors: `JobNotFound`, `WrongStatus`, `BacklogFull`.
+    Errors: `JobNotFound`, `WrongStatus`, `BacklogFull`, `BlobNotFound`.
     """
 
     job_id: str

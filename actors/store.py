@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,9 +23,11 @@ from actors.handlers.keys import KeyHandlers
 from actors.handlers.stock import Stock
 from actors.handlers.work import WorkHandlers
 from actors.messages import Await, Cancel, Claim, Delete, Drain, ReadEvents
+from actors.retention import Retention
 from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
 from actors.storage.ports import StorageError
+from actors.storage.retention import Rules
 from actors.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -57,12 +59,17 @@ class StoreLimits:
     `backlog`: pending jobs; beyond it a submit is refused.
     `asks`: messages being worked on at once; the rest wait in the mailbox.
     `attempts`: how often a job may be begun before a crash is final.
+    `retention`: how long things are kept; it is looked to every `sweep_period` seconds, and files
+    that nobody can ask for any more are deleted `grace` later.
     `events`: how many of the newest are kept, and `events_age`: for how many seconds at most.
     """
 
     backlog: int
     asks: int
     attempts: int
+    retention: Rules = field(default_factory=Rules)
+    sweep_period: float = 60.0
+    grace: timedelta = timedelta(minutes=5)
     events: int = 100_000
     events_age: float = 86_400.0
 
@@ -127,9 +134,14 @@ class Store:
                     async with trio.open_nursery() as background:
                         background.start_soon(self._sweep, stock)
                         background.start_soon(self._trim)
+                        background.start_soon(self._retention(stock).run)
                         task_status.started()
                         await self._receive(self._handlers(stock))
                         background.cancel_scope.cancel()
+
+    def _retention(self, stock: Stock) -> Retention:
+        limits = self._limits
+        return Retention(stock, limits.retention, limits.sweep_period, limits.grace)
 
     def _handlers(self, stock: Stock) -> Handlers:
         groups = (

@@ -17,6 +17,7 @@ from actors.messages import (
     Fail,
     ReadEvents,
     Submit,
+    Told,
 )
 from actors.storage.ports import JobNotFound, StorageUnavailable
 from tests.conftest import PATIENCE, THUMBNAIL, MemoryStorage
@@ -120,7 +121,7 @@ async def test_a_commit_wakes_only_those_whom_it_concerns(store, nursery):
 
 
 async def test_a_follower_misses_nothing_and_hears_nothing_twice(store, nursery):
-    heard = []
+    heard: list[tuple[int, str]] = []
     ended = trio.Event()
 
     async def listen():
@@ -212,7 +213,7 @@ async def test_who_is_far_behind_is_told_in_pieces(store, monkeypatch):
     for number in range(9):
         await store.ask(submit("zenith" if number < 8 else "acme"))
 
-    steps = []
+    steps: list[Told] = []
     after = 0
     while not steps or not steps[-1].events:
         steps.append(await store.ask(follow(after)))

@@ -12,6 +12,7 @@ REQUEST = Histogram(
     buckets=SECONDS,
 )
 PRESENT = Gauge("calotype_jobs_present", "Jobs in the catalogue.", ["status", "priority"])
+STORED = Gauge("calotype_stored_bytes", "Bytes of all files that are kept.")
 OLDEST = Gauge("calotype_oldest_pending_seconds", "For how long the oldest pending job waits.")
 MAIL = Gauge("calotype_mailbox_messages", "Messages that wait in a mailbox.", ["actor"])
 LIMITER_USED = Gauge("calotype_limiter_used", "Tokens of a limiter in use.", ["limiter"])

@@ -137,7 +137,7 @@ async def _serve_web(
     dispatcher, patience = system.front_door, settings.ask_timeout
     uploads = Uploads(_upload_limits(settings))
     server = Server(_connection_limits(settings))
-    answers = Answers(places.locate_input, places.locate_output)
+    answers = Answers(places.locate_input, places.locate_output, settings.retention.results)
     envoy, links = Envoy(dispatcher, patience), Links(dispatcher, patience)
     downloads = Downloads(envoy)
     kitchen = Kitchen(_wire_limits(settings), presets)
@@ -241,6 +241,8 @@ def _capacity(settings: Settings) -> Capacity:
             attempts=settings.max_attempts,
             events=settings.events_kept,
             events_age=settings.events_age,
+            retention=settings.retention,
+            sweep_period=settings.sweep_period,
         ),
         images=settings.image_limits,
         fetching=Fetching(
@@ -254,7 +256,9 @@ def _capacity(settings: Settings) -> Capacity:
 
 
 def _wire_limits(settings: Settings) -> WireLimits:
-    return WireLimits(settings.max_upload_size, settings.max_json_size, settings.allowance)
+    return WireLimits(
+        settings.max_upload_size, settings.max_json_size, settings.allowance, settings.max_retain
+    )
 
 
 def _upload_limits(settings: Settings) -> UploadLimits:

@@ -53,6 +53,7 @@ class Stats(msgspec.Struct):
     pool: Pool
     queue: dict[str, dict[str, int]]
     oldest_pending_seconds: float | None
+    stored_bytes: int
     actors: list[_Actor]
     limiters: dict[str, _Limiter]
     bodies: _Bodies
@@ -80,6 +81,7 @@ class Watch:
                 for status in STATUSES
             },
             oldest_pending_seconds=_age(tally),
+            stored_bytes=tally.stored_bytes,
             actors=self._actors(),
             limiters={
                 "cpu": _limiter(self.system.cpu),
@@ -113,6 +115,7 @@ def set_gauges(stats: Stats) -> None:
         for priority, count in counts.items():
             metrics.PRESENT.labels(status, priority).set(count)
     metrics.OLDEST.set(stats.oldest_pending_seconds or 0)
+    metrics.STORED.set(stats.stored_bytes)
     for name, limiter in stats.limiters.items():
         metrics.LIMITER_USED.labels(name).set(limiter.used)
         metrics.LIMITER_TOTAL.labels(name).set(limiter.total)

@@ -52,12 +52,13 @@ MAX_PART_HEAD = 4096  # bytes; Werkzeug takes a second for a megabyte of paramet
 class WireLimits:
     """`image`: bytes of an image. `json`: bytes of a JSON body besides the image.
 
-    `sources`: whom an image may be fetched from.
+    `sources`: whom an image may be fetched from. `retain`: seconds that a client can ask for.
     """
 
     image: int
     json: int
     sources: Allowance = field(default_factory=Allowance)
+    retain: int = 10**9
 
 
 @dataclass(slots=True)
@@ -120,9 +121,14 @@ def order(body: Body, limits: WireLimits, offer: Offer) -> Order:
     image, recipe = _image(said, limits), _recipe(said, offer)
     words = said.members.take(_JobWords)
     said.members.refuse_rest("is no parameter here")
+    if words and (words.retain or 0) > limits.retain:
+        said.members.blame("retain", f"must be at most {limits.retain} seconds here")
     if said.members.faults or recipe is None or words is None:
         raise invalid(said.members.faults)
-    job = Submit(image, recipe.operation, recipe.recipe, words.priority, recipe.preset)
+    job = Submit(
+        *(image, recipe.operation, recipe.recipe),
+        *(words.priority, recipe.preset, words.retain),
+    )
     own = {image: "/image_id"} if isinstance(image, str) else {}
     return Order(job, recipe.form, {**recipe.places, **own})
 
@@ -282,6 +288,7 @@ class _JobWords(msgspec.Struct):
     """What a request says of the job and not of the image."""
 
     priority: Priority = "normal"
+    retain: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class _ImageWords(msgspec.Struct):

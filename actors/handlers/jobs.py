@@ -26,7 +26,16 @@ from actors.messages import (
     Submit,
 )
 from actors.storage.keys import key_of
-from actors.storage.ports import Elsewhere, JobNotFound, NewInput, NewJob, Page, Removed, Tally
+from actors.storage.ports import (
+    BlobNotFound,
+    Elsewhere,
+    JobNotFound,
+    NewInput,
+    NewJob,
+    Page,
+    Removed,
+    Tally,
+)
 
 if TYPE_CHECKING:
     from actors.backlog import Backlog
@@ -81,6 +90,7 @@ class JobHandlers:
             other_images=message.recipe.needs,
             max_attempts=self._attempts,
             tenant=message.tenant,
+            retain=message.retain,
         )
         now = self._stock.now()
         return await self._stock.commit(lambda catalogue: catalogue.add(new, now))
@@ -141,6 +151,8 @@ class JobHandlers:
         job = await self._find(Find(message.job_id, tenant=message.tenant))
         if job.status != "completed":
             return Fetched(job, None, b"")
+        if job.gone_at is not None:
+            raise BlobNotFound(job.id)
         output = next((each for each in job.outputs if message.name in {None, each.name}), None)
         if output is None:
             raise OutputNotFound(message.name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from actors.storage.memory_events import MemoryEvents
 from actors.storage.memory_keys import MemoryKeys
+from actors.storage.memory_retention import MemoryRetention
 from actors.storage.ports import (
     PRIORITIES,
     STATUSES,
@@ -44,6 +45,7 @@ class _Entry:
     number: int
     position: int
     job: Job
+    purged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,9 @@ class MemoryCatalogue:
         self._images: dict[str, _Kept] = {}
         self.keys = MemoryKeys()
         self.events = MemoryEvents()
+        self.retention = MemoryRetention(
+            lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
+        )
         self._numbers = 0
         self._positions = 0
 
@@ -106,6 +111,7 @@ class MemoryCatalogue:
             updated_at=now,
             tenant=tenant,
             image_url=taken.url if isinstance(taken, Elsewhere) else None,
+            retain=new.retain,
         )
         self._numbers += 1
         self._positions += 1
@@ -212,6 +218,8 @@ class MemoryCatalogue:
         entry = self._entry(job_id)
         if entry.job.status not in {"failed", "cancelled"}:
             raise WrongStatus(entry.job.status)
+        if entry.job.gone_at is not None:
+            raise BlobNotFound(entry.job.input_key)
         self._positions += 1
         job = replace(
             entry.job,
@@ -265,7 +273,8 @@ class MemoryCatalogue:
         for entry in self._entries.values():
             counts[entry.job.status, entry.job.priority] += 1
         heads = [self._first_pending([priority]) for priority in PRIORITIES]
-        return Tally(counts, min((job.created_at for job in heads if job), default=None))
+        since = min((job.created_at for job in heads if job), default=None)
+        return Tally(counts, since, self.retention.stored())
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""
@@ -289,6 +298,8 @@ class MemoryCatalogue:
         """See `Catalogue.known`."""
         needed: set[str | None] = {kept.image.key for kept in self._images.values()}
         for entry in self._entries.values():
+            if entry.purged:
+                continue
             needed |= {entry.job.input_key, *(output.key for output in entry.job.outputs)}
         return {key for key in keys if key in needed}
 
@@ -308,10 +319,15 @@ class MemoryCatalogue:
         return job
 
     def _unneeded(self, image_id: str) -> tuple[str, ...]:
-        used = any(image_id in entry.job.images for entry in self._entries.values())
-        if used or not self._images[image_id].deleted:
+        image = self._images.get(image_id)
+        if image is None or not image.deleted or self._is_used(image_id):
             return ()
         return (self._images.pop(image_id).image.key,)
+
+    def _is_used(self, image_id: str) -> bool:
+        return any(
+            image_id in entry.job.images for entry in self._entries.values() if not entry.purged
+        )
 
     def _first_pending(self, turn: Sequence[Priority]) -> Job | None:
         for priority in turn:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from actors.storage.credentials import KeyRegister
     from actors.storage.events import EventRegister
+    from actors.storage.retention import RetentionRegister
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
@@ -121,6 +122,7 @@ class NewJob:
     asked for by, to list by.
     `max_attempts` is how often it may be begun before a crash is final.
     `tenant` is whose it is, and whose its images must be; nothing for whoever has no key.
+    `retain` is for how many seconds its client wants its files kept when it has ended.
     """
 
     id: str
@@ -132,6 +134,7 @@ class NewJob:
     other_images: tuple[str, ...] = ()
     max_attempts: int
     tenant: str = ""
+    retain: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +169,9 @@ class Job:
     and a result that names an older attempt is refused (Kleppmann, "How to do distributed
     locking", 2016). So it only grows, also over a retry; `attempts_allowed` says where it ends.
     `spared` counts the attempts, since it was submitted or retried, that were made good for.
+
+    `retain` is for how many seconds its client wants its files kept when it has ended; they went
+    at `gone_at`.
     """
 
     id: str
@@ -191,6 +197,8 @@ class Job:
     updated_at: datetime
     tenant: str = ""
     image_url: str | None = field(default=None, repr=False)
+    retain: int | None = None
+    gone_at: datetime | None = None
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -234,10 +242,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many jobs there are of each status and priority, and since when the oldest one waits."""
+    """How many jobs there are of each status and priority, and since when the oldest one waits.
+
+    `stored_bytes` are those of all files that are kept.
+    """
 
     counts: Mapping[tuple[Status, Priority], int]
     oldest_pending: datetime | None
+    stored_bytes: int = 0
 
     def count(self, status: Status) -> int:
         """Return the number of jobs of `status` in all priorities."""
@@ -264,6 +276,10 @@ class Catalogue(Protocol):
     @property
     def events(self) -> EventRegister:
         """The register of events: what became of jobs."""
+
+    @property
+    def retention(self) -> RetentionRegister:
+        """The register of what may go."""
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
         """Run `calls` in order and make what they did durable together.
@@ -330,7 +346,7 @@ class Catalogue(Protocol):
     def retry(self, job_id: str, max_attempts: int, now: datetime) -> Job:
         """Make a failed or cancelled job pending again, last in its priority.
 
-        Raises: JobNotFound, WrongStatus.
+        Raises: JobNotFound, WrongStatus; BlobNotFound if its image is gone.
         """
 
     def delete(self, job_id: str, now: datetime) -> Removed:

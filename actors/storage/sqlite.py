@@ -21,6 +21,7 @@ from actors.storage.directories import make_directory
 from actors.storage.keys import owner_of
 from actors.storage.migrations import STEPS, migrations
 from actors.storage.ports import (
+    BlobNotFound,
     Elsewhere,
     ImageNotFound,
     ImageRecord,
@@ -45,6 +46,7 @@ from actors.storage.ports import (
 from actors.storage.rows import Row, Value, json_text, rows, time_text
 from actors.storage.sqlite_events import SqliteEvents
 from actors.storage.sqlite_keys import SqliteKeys
+from actors.storage.sqlite_retention import SqliteRetention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -83,6 +85,7 @@ class SqliteCatalogue:
             self._db = Database(connection)
             self.keys = SqliteKeys(self._db)
             self.events = SqliteEvents(self._db)
+            self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
             try:
                 self._prepare(role)
             except BaseException:
@@ -143,10 +146,10 @@ class SqliteCatalogue:
             f"""
             insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
                 input_size, input_sha256, image_id, image_url, others, attempts,
-                attempts_allowed, created_at, updated_at, tenant)
+                attempts_allowed, created_at, updated_at, tenant, retain)
             values (:id, 'pending', :priority, {LAST}, :operation, :preset, :recipe, :input_key,
                 :input_size, :input_sha256, :image_id, :image_url, :others, 0,
-                :max_attempts, :now, :now, :tenant)
+                :max_attempts, :now, :now, :tenant, :retain)
             returning *
             """,
             {
@@ -163,6 +166,7 @@ class SqliteCatalogue:
                 "image_url": taken.url if isinstance(taken, Elsewhere) else None,
                 "others": json_text(others),
                 "max_attempts": new.max_attempts,
+                "retain": new.retain,
                 "now": time_text(now),
             },
         )
@@ -287,6 +291,8 @@ class SqliteCatalogue:
         job = self.find(job_id)
         if job.status not in {"failed", "cancelled"}:
             raise WrongStatus(job.status)
+        if job.gone_at is not None:
+            raise BlobNotFound(job.input_key)
         return self._one(
             f"""
             update jobs set status = 'pending', position = {LAST}, error_code = null, error = null,
@@ -370,7 +376,8 @@ class SqliteCatalogue:
             )
             + ")"
         ).fetchone()
-        return Tally(counts, None if oldest is None else datetime.fromisoformat(oldest))
+        since = None if oldest is None else datetime.fromisoformat(oldest)
+        return Tally(counts, since, self.retention.stored())
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""
@@ -407,7 +414,7 @@ class SqliteCatalogue:
         marks = ", ".join("?" * len(owners))
         images = self._db.execute(f"select key from images where id in ({marks})", owners)
         jobs = self._db.execute(
-            f"select input_key, outputs from jobs where id in ({marks})", owners
+            f"select input_key, outputs from jobs where id in ({marks}) and not purged", owners
         )
         needed = {key for (key,) in images}
         for input_key, outputs in jobs:
