@@ -80,7 +80,8 @@ class EventRegister(Protocol):
     def trim(self, kept: int, since: datetime, step: int) -> bool:
         """Give up the oldest events, `step` of them at most.
 
-        They are those beyond the newest `kept`, and those from before `since`.
+        They are those beyond the newest `kept`, and those from before `since`; but the newest of
+        all stays, since the sequence goes on from it.
 
         Returns whether there may be more to give up.
         """

@@ -62,7 +62,8 @@ class MemoryEvents:
         """See `EventRegister.trim`."""
         gone = 0
         for event in self._events[:step]:
-            if event.number > self._last - kept and event.time >= since:
+            is_kept = event.number > self._last - kept and event.time >= since
+            if is_kept or event.number == self._last:
                 break
             gone += 1
         self._events = self._events[gone:]

@@ -213,11 +213,12 @@ def keep_addresses(db: Database) -> None:
 
 def keep_events(db: Database) -> None:
     """Make the table of events, and have triggers write it, so that no change can go around it."""
-    # With "autoincrement" no number is ever used twice, also when the newest event is gone.
+    # SQLite gives each row the greatest number there is, and one more. Since the newest is never
+    # given up, none is used twice; "autoincrement" would have a second table written each time.
     db.execute(
         """
         create table events (
-            number integer primary key autoincrement,
+            number integer primary key,
             tenant text not null,
             job_id text not null,
             status text not null,

@@ -30,11 +30,10 @@ class SqliteEvents:
 
     def bounds(self) -> Bounds:
         """See `EventRegister.bounds`."""
-        last, oldest = self._db.execute(
-            "select coalesce((select seq from sqlite_sequence where name = 'events'), 0), "
-            "(select min(number) from events)"
+        oldest, last = self._db.execute(
+            "select (select min(number) from events), (select max(number) from events)"
         ).fetchone()
-        return Bounds(last if oldest is None else oldest - 1, last)
+        return Bounds(0, 0) if last is None else Bounds(oldest - 1, last)
 
     def read(self, after: int, up_to: int, interest: Interest | None, limit: int) -> list[Event]:
         """See `EventRegister.read`."""
@@ -57,11 +56,17 @@ class SqliteEvents:
 
     def trim(self, kept: int, since: datetime, step: int) -> bool:
         """See `EventRegister.trim`."""
-        values = {"last_gone": self.bounds().last - kept, "since": time_text(since), "step": step}
+        last = self.bounds().last
+        values = {
+            "last": last,
+            "last_gone": last - kept,
+            "since": time_text(since),
+            "step": step,
+        }
         oldest = "select number, time from events order by number limit :step"
         newest_gone = (
             f"select coalesce(min(number) - 1, (select max(number) from ({oldest}))) "
-            f"from ({oldest}) where number > :last_gone and time >= :since"
+            f"from ({oldest}) where number > :last_gone and time >= :since or number = :last"
         )
         gone = self._db.execute(f"delete from events where number <= ({newest_gone})", values)
         return gone.rowcount == step
