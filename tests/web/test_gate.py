@@ -19,7 +19,7 @@ from tests.conftest import NOON, PATIENCE, make_job
 from tests.web import inside
 from web.app import create_app
 from web.envoy import Envoy
-from web.gate import ADMIN, NEEDED, OPEN, READ, Gatekeeper, caller
+from web.gate import ADMIN, ANONYMOUS, NEEDED, OPEN, READ, Caller, Gatekeeper, caller
 from web.links import Links, links_blueprint
 from web.tokens import make_token
 from web.uploads import UploadLimits, Uploads, upload
@@ -106,7 +106,7 @@ class Service:
         async def health() -> Response:
             return Response("fine")
 
-        gate = Gatekeeper(
+        self.gate = Gatekeeper(
             actors.address,
             links,
             PATIENCE,
@@ -115,7 +115,7 @@ class Service:
         )
         uploads = Uploads(UploadLimits(100, 100, 1, spool, 1, PATIENCE, PATIENCE))
         blueprints = [routes, links_blueprint(Envoy(actors.address, PATIENCE), links)]
-        self.app = create_app(blueprints, uploads, gate)
+        self.app = create_app(blueprints, uploads, self.gate)
 
     async def ask(self, line: str, authorization: str | None = None, body: bytes = b""):
         method, path = line.split()
@@ -234,6 +234,38 @@ async def test_a_revoked_key_opens_nothing_and_neither_does_the_lack_of_one(serv
 
     assert (await service.ask("GET /jobs", header)).status == 401
     assert (await service.ask("GET /jobs")).status == 401
+
+
+async def test_who_was_let_in_stays_so_for_as_long_as_the_key_is_good(
+    service, actors, autojump_clock
+):
+    header = actors.add_key("jobs:read", expires_at=NOON + timedelta(hours=1))
+    reader = Caller("acme", frozenset({"jobs:read"}), header.split("_")[1])
+
+    at_first = await service.gate.would_admit(reader)
+    service.now = NOON + timedelta(hours=1)
+    expired = await service.gate.would_admit(reader)
+    service.now = NOON
+    actors.revoke(header)
+    await trio.sleep(1)
+    revoked = await service.gate.would_admit(reader)
+
+    assert (at_first, expired, revoked) == (True, False, False)
+    assert not await service.gate.would_admit(replace(reader, key_id="0" * 16))
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_who_was_let_in_without_a_key_goes_when_there_are_keys_unless_that_is_allowed(
+    actors, tmp_path, autojump_clock, allowed
+):
+    service = Service(actors, tmp_path, allow_anonymous=allowed)
+
+    before = await service.gate.would_admit(ANONYMOUS)
+    actors.add_key()
+    await trio.sleep(1)
+
+    assert before
+    assert await service.gate.would_admit(ANONYMOUS) == allowed
 
 
 async def test_changes_are_noticed_within_a_second_and_asked_for_once_in_it(
