@@ -73,10 +73,11 @@ async def test_nothing_is_missed_over_cut_connections_and_deaths(start_server, r
             for follower in followers:
                 nursery.start_soon(follower.follow)
             for _ in range(DEATHS):
-                async with open_api(server) as api:
+                # All at once, so that it dies with jobs in hand.
+                async with open_api(server) as api, trio.open_nursery() as clients:
                     for _ in range(JOBS // DEATHS):
-                        await api.submit(rocket)
-                await trio.sleep(chance.uniform(0, 0.1))
+                        clients.start_soon(api.submit, rocket)
+                await trio.sleep(chance.uniform(0, 0.02))
                 server.kill()
                 await trio.to_thread.run_sync(server.start)
             async with open_api(server) as api:
