@@ -36,13 +36,13 @@ CHANGES: tuple[Change, ...] = (*STATUSES, "deleted")
 Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
 
 
-class _Words(msgspec.Struct):
+class StreamWords(msgspec.Struct):
     """The query of a stream."""
 
     last_event_id: Number | None = None
 
 
-class _FilterWords(_Words):
+class FilterWords(StreamWords):
     """The query of the stream of all jobs."""
 
     status: str | None = None
@@ -70,19 +70,19 @@ def events_blueprint(envoy: Envoy, streams: Streams) -> Blueprint:
 
     @events.get("/events")
     async def all_jobs() -> Response:
-        words = Members.of_query(request.args.items(multi=True)).only(_FilterWords)
+        words = Members.of_query(request.args.items(multi=True)).only(FilterWords)
         return await stream(ReadEvents(_after(words), statuses=_statuses(words.status)))
 
     @events.get("/jobs/<job_id>/events")
     async def one_job(job_id: str) -> Response:
-        words = Members.of_query(request.args.items(multi=True)).only(_Words)
+        words = Members.of_query(request.args.items(multi=True)).only(StreamWords)
         structlog.contextvars.bind_contextvars(job_id=job_id)
         return await stream(ReadEvents(_after(words), job_id))
 
     return events
 
 
-def _after(words: _Words) -> int | None:
+def _after(words: StreamWords) -> int | None:
     """Return the number of the last event that the client has seen.
 
     A client that comes again says so in the header, and its address is the same as before.

@@ -58,6 +58,8 @@ NEEDED: Mapping[str, frozenset[Scope]] = MappingProxyType(
         "GET /health/live": OPEN,
         "GET /health/ready": OPEN,
         "GET /problems/<code>": OPEN,
+        "GET /openapi.json": OPEN,
+        "GET /docs": OPEN,
     }
 )
 AGE = 1.0  # seconds until a change of a key is noticed, at most

@@ -6,10 +6,11 @@ The form is RFC 9457, with the members that the HTTP contract adds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 import trio
+from msgspec import Meta
 
 from actors.errors import (
     ActorStopped,
@@ -78,6 +79,18 @@ class Fault:
     detail: str
 
 
+class ProblemDetails(msgspec.Struct, omit_defaults=True):
+    """The body of every answer of 400 and above (RFC 9457)."""
+
+    type: Annotated[str, Meta(extra_json_schema={"format": "uri-reference"})]
+    title: str
+    status: int
+    detail: Annotated[str, Meta(description="for people; it may change")]
+    code: Annotated[str, Meta(description="for programs; it never changes")]
+    error: Annotated[str, Meta(description="the title again, for older clients")]
+    errors: Annotated[tuple[Fault, ...], Meta(description="of 422 alone: every fault")] = ()
+
+
 class Problem(Exception):
     """An answer of 400 or above. Without `retry` it asks nobody to try again, whatever its kind."""
 
@@ -102,17 +115,17 @@ class Problem(Exception):
 
     def body(self) -> bytes:
         """Return the problem as JSON."""
-        members: dict[str, object] = {
-            "type": f"/problems/{self.code}",
-            "title": self.kind.title,
-            "status": self.kind.status,
-            "detail": self.detail,
-            "code": self.code,
-            "error": self.kind.title,
-        }
-        if self.faults:
-            members["errors"] = self.faults
-        return msgspec.json.encode(members)
+        return msgspec.json.encode(
+            ProblemDetails(
+                type=f"/problems/{self.code}",
+                title=self.kind.title,
+                status=self.kind.status,
+                detail=self.detail,
+                code=self.code,
+                error=self.kind.title,
+                errors=tuple(self.faults),
+            )
+        )
 
 
 def invalid(faults: Sequence[Fault]) -> Problem:

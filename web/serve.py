@@ -32,6 +32,7 @@ from web.images import images_blueprint
 from web.jobs import jobs_blueprint
 from web.kitchen import Kitchen
 from web.links import Links, links_blueprint
+from web.openapi.blueprint import openapi_blueprint
 from web.presets import Presets
 from web.settings import OpenToAnybody
 from web.streams import StreamLimits, Streams
@@ -151,6 +152,7 @@ async def _serve_web(
             images_blueprint(envoy, answers, downloads, kitchen),
             health_blueprint(health),
             problems_blueprint(),
+            openapi_blueprint(),
             stats_blueprint(
                 Watch(system, server, uploads, patience),
                 dispatcher,

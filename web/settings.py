@@ -6,6 +6,7 @@ import ipaddress
 import os
 import sys
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
@@ -210,7 +211,10 @@ class Settings(BaseSettings):
 
     input_formats: Annotated[
         str,
-        Field(description="Formats of images that are read, with commas between; tiff is another."),
+        Field(
+            description="Formats of images that are read, with commas between; tiff and heic are "
+            "others, and heic needs the extra `heif`."
+        ),
     ] = "jpeg,png,webp,gif,avif"
     max_pixels: Annotated[Count, Field(description="Width x height of an image.")] = (
         Limits().max_pixels
@@ -341,6 +345,8 @@ def _formats(names: str) -> frozenset[Format]:
     wanted = [name.strip().lower() for name in names.split(",")]
     if not known.keys() >= set(wanted):
         raise ValueError(f"name some of {', '.join(known)}")
+    if "heic" in wanted and find_spec("pillow_heif") is None:
+        raise ValueError("heic needs a decoder: pip install 'calotype[heif]'")
     return frozenset(known[name] for name in wanted)
 
 

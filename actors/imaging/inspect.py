@@ -7,6 +7,7 @@ from actors.imaging.avif import is_avif, read_avif
 from actors.imaging.errors import NotAnImage, UnsupportedFormat
 from actors.imaging.facts import DEFAULT_LIMITS, Facts, Format, Limits
 from actors.imaging.gif import read_gif
+from actors.imaging.heic import is_heic, read_heic
 from actors.imaging.jpeg import read_jpeg
 from actors.imaging.png import SIGNATURE, read_png
 from actors.imaging.sizes import check_frames
@@ -23,6 +24,7 @@ SUFFIXES: Mapping[Format, str] = MappingProxyType(
         "gif": ".gif",
         "avif": ".avif",
         "tiff": ".tif",
+        "heic": ".heic",
     }
 )
 MEDIA_TYPES: Mapping[Format, str] = MappingProxyType(
@@ -33,6 +35,7 @@ MEDIA_TYPES: Mapping[Format, str] = MappingProxyType(
         "gif": "image/gif",
         "avif": "image/avif",
         "tiff": "image/tiff",
+        "heic": "image/heic",
     }
 )
 
@@ -44,6 +47,7 @@ _NAMES: Mapping[Format, str] = MappingProxyType(
         "gif": "GIF",
         "avif": "AVIF",
         "tiff": "TIFF",
+        "heic": "HEIC",
     }
 )
 _BEGINNINGS: Mapping[Format, Callable[[bytes], bool]] = MappingProxyType(
@@ -54,6 +58,7 @@ _BEGINNINGS: Mapping[Format, Callable[[bytes], bool]] = MappingProxyType(
         "gif": lambda data: data.startswith((b"GIF87a", b"GIF89a")),
         "avif": is_avif,
         "tiff": is_tiff,
+        "heic": is_heic,
     }
 )
 _READERS: Mapping[Format, Callable[[bytes, Limits], Facts]] = MappingProxyType(
@@ -64,6 +69,7 @@ _READERS: Mapping[Format, Callable[[bytes, Limits], Facts]] = MappingProxyType(
         "gif": read_gif,
         "avif": read_avif,
         "tiff": read_tiff,
+        "heic": read_heic,
     }
 )
 
@@ -89,7 +95,7 @@ _UNSUPPORTED = (
     (b"SIMPLE  =", "FITS"),
     (b"icns", "ICNS"),
 )
-_HEIF = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
+_HEIF = frozenset({b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
 
 
 def sniff(data: bytes) -> Format | None:

@@ -410,7 +410,8 @@ def test_a_route_that_nobody_has_thought_of_ends_the_start(tmp_path):
 
 def test_what_needs_no_key_is_known_by_heart():
     assert {route for route, needed in NEEDED.items() if needed == OPEN} == {
-        *("GET /health", "GET /health/live", "GET /health/ready", "GET /problems/<code>")
+        *("GET /health", "GET /health/live", "GET /health/ready", "GET /problems/<code>"),
+        *("GET /openapi.json", "GET /docs"),
     }
 
 

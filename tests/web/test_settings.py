@@ -156,6 +156,15 @@ def test_the_limits_of_an_image_are_those_that_are_set(monkeypatch):
     assert sorted(limits.formats) == ["png", "tiff"]
 
 
+def test_heic_is_read_if_it_is_named_and_its_decoder_is_there(monkeypatch):
+    monkeypatch.setenv("INPUT_FORMATS", "jpeg,heic")
+    assert Settings().image_limits.formats == {"jpeg", "heic"}
+
+    monkeypatch.setattr("web.settings.find_spec", lambda _name: None)
+    with pytest.raises(ValidationError, match=r"pip install 'calotype\[heif\]'"):
+        Settings()
+
+
 def test_the_formats_that_are_read_are_the_usual_ones():
     assert Settings().image_limits.formats == Limits().formats
 
