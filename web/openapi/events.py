@@ -11,7 +11,7 @@ from web.openapi.words import Answer, Content, Route
 _STREAM = Answer(
     "Server-Sent Events, until there is nothing more to say. Each has the members `id`, `event` "
     "(a status, `deleted`, or `reset`) and `data`, which is JSON.",
-    {"text/event-stream": Content({"type": "string"})},
+    {"text/event-stream": Content()},
     (headers.CACHE_CONTROL, headers.NO_BUFFERING),
 )
 
