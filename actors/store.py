@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from actors import metrics
 from actors.backlog import Backlog
 from actors.errors import BacklogFull, Draining, OutputNotFound
 from actors.following import Following
@@ -28,6 +29,7 @@ from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
 from actors.storage.ports import StorageError
 from actors.storage.retention import Rules
+from actors.storage.usage import QuotaExceeded
 from actors.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -183,6 +185,8 @@ class Store:
                 try:
                     envelope.answer(await handlers[type(message)](message))
                 except (StorageError, BacklogFull, OutputNotFound) as error:
+                    if isinstance(error, QuotaExceeded):
+                        metrics.REFUSALS.labels(error.quota).inc()
                     envelope.fail(error)
         finally:
             self._asks.release()

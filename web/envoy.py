@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from actors.messages import OfTenant
-from web.gate import caller
+from actors.messages import OfTenant, OnAccount
+from web.gate import account, caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,8 @@ def _nothing() -> None:
 
 class Envoy:
     """Asks the Dispatcher. No route can forget whose jobs it asks for, since none has to say so.
+
+    Nor can it forget whom they are counted for.
 
     `patience` is how many seconds an answer may take. `sender` is in whose name it asks, by
     default in that of whoever has sent the present request.
@@ -54,4 +56,6 @@ class Envoy:
         """Ask as `ask` does, for as long as it takes."""
         if isinstance(message, OfTenant):
             message = replace(message, tenant=self._sender().tenant)
+        if isinstance(message, OnAccount) and (counted := account()):
+            message = replace(message, bill=counted.bill)
         return await self._dispatcher.ask(message, concluded)

@@ -96,7 +96,7 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
     async def submit() -> Response:
         order = await kitchen.order()
         try:
-            job = await envoy.ask(order.job, upload().hand_over())
+            job = await envoy.ask(await kitchen.counted(order.job), upload().hand_over())
         except ImageNotFound as error:
             raise order.without(str(error)) from error
         except (trio.TooSlowError, ActorStopped) as error:

@@ -6,6 +6,7 @@ The form is RFC 9457, with the members that the HTTP contract adds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
@@ -29,6 +30,7 @@ from actors.storage.ports import (
     StorageUnavailable,
     WrongStatus,
 )
+from actors.storage.usage import QuotaExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,6 +64,7 @@ KINDS: Mapping[str, Kind] = {
     "unsupported_media_type": Kind(415, "Unsupported media type"),
     "range_not_satisfiable": Kind(416, "Range not satisfiable"),
     "invalid": Kind(422, "Invalid request"),
+    "rate_limited": Kind(429, "Too many requests", retry=True),
     "quota_exceeded": Kind(429, "Quota exceeded", retry=True),
     "internal": Kind(500, "Internal error"),
     "overloaded": Kind(503, "Overloaded", retry=True),
@@ -168,6 +171,8 @@ def problem_of(error: Exception) -> Problem | None:
         return error
     if isinstance(error, WrongStatus):
         return Problem("conflict", f"The job is {error.status}.")
+    if isinstance(error, QuotaExceeded):
+        return _quota_exceeded(error)
     for kind, code, detail in TOLD:
         if isinstance(error, kind):
             return Problem(code, detail)
@@ -176,3 +181,17 @@ def problem_of(error: Exception) -> Problem | None:
             faults = [Fault("", str(error))] if code == "invalid" else []
             return Problem(code, str(error), faults=faults)
     return None
+
+
+def _quota_exceeded(error: QuotaExceeded) -> Problem:
+    standing = f'"{error.quota}";r={error.left}'
+    if error.wait is None:
+        detail = f"The image alone has more than the {error.bound} pixels of a whole day."
+        return Problem("quota_exceeded", detail, headers={"RateLimit": standing}, retry=False)
+    if error.quota == "jobs":
+        detail = f"There may be {error.bound} jobs at a time that have not ended."
+    else:
+        detail = f"There may be {error.bound} pixels a day (UTC), and {error.left} are left."
+    seconds = str(ceil(error.wait))
+    headers = {"RateLimit": f"{standing};t={seconds}", "Retry-After": seconds}
+    return Problem("quota_exceeded", detail, headers=headers)

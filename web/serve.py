@@ -23,6 +23,7 @@ from actors.system import Capacity, open_system
 from web.about import Health, health_blueprint, problems_blueprint, stats_blueprint
 from web.answers import Answers
 from web.app import create_app
+from web.bounds import parse_rate
 from web.connections import ConnectionLimits, Server
 from web.downloads import Downloads
 from web.envoy import Envoy
@@ -33,9 +34,11 @@ from web.jobs import jobs_blueprint
 from web.kitchen import Kitchen
 from web.links import Links, links_blueprint
 from web.openapi.blueprint import openapi_blueprint
+from web.origins import Origins, parse_proxies
 from web.presets import Presets
 from web.settings import OpenToAnybody
 from web.streams import StreamLimits, Streams
+from web.turnstile import Turnstile
 from web.uploads import UploadLimits, Uploads
 from web.watch import Watch
 from web.wire import WireLimits
@@ -141,8 +144,15 @@ async def _serve_web(
     answers = Answers(places.locate_input, places.locate_output, settings.retention.results)
     envoy, links = Envoy(dispatcher, patience), Links(dispatcher, patience)
     downloads = Downloads(envoy)
-    kitchen = Kitchen(_wire_limits(settings), presets)
-    gate = Gatekeeper(dispatcher, links, patience, allow_anonymous=settings.allow_anonymous)
+    kitchen = Kitchen(_wire_limits(settings), presets, settings.image_limits)
+    gate = Gatekeeper(
+        dispatcher,
+        links,
+        patience,
+        turnstile=Turnstile(settings.bounds, parse_rate(settings.rate_wrong_keys)),
+        origins=Origins(parse_proxies(settings.trusted_proxies or "")),
+        allow_anonymous=settings.allow_anonymous,
+    )
     streams = Streams(_stream_limits(settings), gate)
     app = create_app(
         [

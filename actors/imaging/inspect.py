@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from actors.imaging.avif import is_avif, read_avif
-from actors.imaging.errors import NotAnImage, UnsupportedFormat
+from actors.imaging.errors import ImageError, NotAnImage, UnsupportedFormat, contained
 from actors.imaging.facts import DEFAULT_LIMITS, Facts, Format, Limits
 from actors.imaging.gif import read_gif
 from actors.imaging.heic import is_heic, read_heic
@@ -14,7 +14,16 @@ from actors.imaging.sizes import check_frames
 from actors.imaging.tiff import is_tiff, read_tiff
 from actors.imaging.webp import read_webp
 
-__all__ = ["MEDIA_TYPES", "SUFFIXES", "Facts", "Format", "Limits", "inspect", "sniff"]
+__all__ = [
+    "MEDIA_TYPES",
+    "SUFFIXES",
+    "Facts",
+    "Format",
+    "Limits",
+    "count_pixels",
+    "inspect",
+    "sniff",
+]
 
 SUFFIXES: Mapping[Format, str] = MappingProxyType(
     {
@@ -119,6 +128,16 @@ def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Facts:
     facts = _READERS[kind](data, limits)
     check_frames((facts.width, facts.height), facts.frames, limits)
     return facts
+
+
+def count_pixels(data: bytes, limits: Limits = DEFAULT_LIMITS) -> int:
+    """Return width x height x frames of an image; 0 of what nothing can be made of."""
+    try:
+        with contained():
+            facts = inspect(data, limits)
+    except ImageError:
+        return 0
+    return facts.width * facts.height * facts.frames
 
 
 def _refusal(data: bytes, kind: Format | None, limits: Limits) -> NotAnImage | UnsupportedFormat:

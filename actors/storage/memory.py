@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from actors.storage.memory_events import MemoryEvents
 from actors.storage.memory_keys import MemoryKeys
 from actors.storage.memory_retention import MemoryRetention
+from actors.storage.memory_usage import MemoryUsage
 from actors.storage.ports import (
+    ENDED,
     PRIORITIES,
     STATUSES,
     BlobNotFound,
@@ -62,6 +64,7 @@ class MemoryCatalogue:
         self._images: dict[str, _Kept] = {}
         self.keys = MemoryKeys()
         self.events = MemoryEvents()
+        self.usage = MemoryUsage()
         self.retention = MemoryRetention(
             lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
         )
@@ -74,12 +77,12 @@ class MemoryCatalogue:
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
         before = copy.copy(self._entries), copy.copy(self._images)
-        registers = self.keys.copy(), self.events.copy()
+        registers = self.keys.copy(), self.events.copy(), self.usage.copy()
         try:
             return call(self)
         except StorageError as error:
             self._entries, self._images = before
-            self.keys, self.events = registers
+            self.keys, self.events, self.usage = registers
             return error
 
     def add(self, new: NewJob, now: datetime) -> Job:
@@ -238,6 +241,7 @@ class MemoryCatalogue:
         job = self.find(job_id)
         del self._entries[job_id]
         self.events.note_deletion(job, now)
+        self.usage.leave(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -348,6 +352,8 @@ class MemoryCatalogue:
         before = self._entries.get(entry.job.id)
         self._entries[entry.job.id] = entry
         self.events.note(before.job if before else None, entry.job)
+        if entry.job.status in ENDED:
+            self.usage.leave(entry.job.id)
         return entry.job
 
 

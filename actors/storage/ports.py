@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from actors.storage.credentials import KeyRegister
     from actors.storage.events import EventRegister
     from actors.storage.retention import RetentionRegister
+    from actors.storage.usage import UsageRegister
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
@@ -276,6 +277,10 @@ class Catalogue(Protocol):
     @property
     def events(self) -> EventRegister:
         """The register of events: what became of jobs."""
+
+    @property
+    def usage(self) -> UsageRegister:
+        """The register of usage."""
 
     @property
     def retention(self) -> RetentionRegister:

@@ -47,6 +47,7 @@ from actors.storage.rows import Row, Value, json_text, rows, time_text
 from actors.storage.sqlite_events import SqliteEvents
 from actors.storage.sqlite_keys import SqliteKeys
 from actors.storage.sqlite_retention import SqliteRetention
+from actors.storage.sqlite_usage import SqliteUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -85,6 +86,7 @@ class SqliteCatalogue:
             self._db = Database(connection)
             self.keys = SqliteKeys(self._db)
             self.events = SqliteEvents(self._db)
+            self.usage = SqliteUsage(self._db)
             self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
             try:
                 self._prepare(role)

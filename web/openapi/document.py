@@ -145,7 +145,7 @@ def _body(body: Body) -> Json:
 def _answer(answer: Answer, routes: Mapping[str, Route]) -> Json:
     said: Json = {
         "description": answer.says,
-        "headers": _headers((*answer.headers, headers.ANSWERED_ID)),
+        "headers": _headers((*answer.headers, *headers.OF_ALL)),
     }
     if answer.content:
         said["content"] = {kind: _content(each) for kind, each in answer.content.items()}
@@ -260,7 +260,7 @@ def _problems(codes: Iterable[str]) -> Iterable[tuple[str, Json]]:
             str(status),
             {
                 "description": " ".join(f"`{code}`: {KINDS[code].title}." for code in alike),
-                "headers": _headers((*given, headers.ANSWERED_ID)),
+                "headers": _headers((*given, *headers.OF_ALL)),
                 "content": {
                     "application/problem+json": {
                         "schema": {

@@ -46,6 +46,17 @@ ANSWERED_ID = Header(
     example="5f2b9c1e0d3a4b67",
     always=True,
 )
+RATE_LIMIT_POLICY = Header(
+    name="RateLimit-Policy",
+    says="What the caller may use, if there are limits.",
+    example='"requests";q=100;w=60',
+)
+RATE_LIMIT = Header(
+    name="RateLimit",
+    says="What is left of it, and for how many seconds.",
+    example='"requests";r=37;t=38',
+)
+OF_ALL = (ANSWERED_ID, RATE_LIMIT_POLICY, RATE_LIMIT)
 LOCATION = Header(
     name="Location", says="Where it is.", example="/jobs/8c62eb38-78f3-4ae9-b9f4-1d6072429ca6"
 )

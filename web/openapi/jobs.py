@@ -48,6 +48,7 @@ ROUTES: Mapping[str, Route] = {
             "not_acceptable",
             "gone",
             "unsupported_media_type",
+            "quota_exceeded",
             "draining",
         ),
     ),
@@ -126,7 +127,7 @@ ROUTES: Mapping[str, Route] = {
                 "It is pending again.", json_of(answers.Job, pending=examples.PENDING), _LOCATED
             )
         },
-        problems=("not_found", "conflict", "gone"),
+        problems=("not_found", "conflict", "gone", "quota_exceeded"),
     ),
     "DELETE /jobs/<job_id>": Route(
         tag="jobs",

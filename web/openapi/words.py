@@ -84,7 +84,7 @@ class Common:
     """The problems that need not be said of a route, by what makes them possible."""
 
     ALWAYS = ("malformed", "internal", "overloaded")
-    WITH_SCOPES = ("unauthenticated", "forbidden", "storage_unavailable")
+    WITH_SCOPES = ("unauthenticated", "forbidden", "rate_limited", "storage_unavailable")
     WITH_QUERY = ("invalid",)
     WITH_BODY = ("too_slow", "too_large", "storage_unavailable", "storage_full")
 
