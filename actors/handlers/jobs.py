@@ -145,9 +145,11 @@ class JobHandlers:
             return await self._stock.commit(retry)
 
     async def _delete(self, message: Delete) -> None:
+        now = self._stock.now()
+
         def delete(catalogue: Catalogue) -> Removed:
             catalogue.find_own(message.job_id, message.tenant)
-            return catalogue.delete(message.job_id)
+            return catalogue.delete(message.job_id, now)
 
         removed = await self._stock.commit(delete)
         self._stock.waiting.fail(removed.job.id, JobNotFound(removed.job.id), removed.job.tenant)

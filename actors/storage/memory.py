@@ -8,6 +8,7 @@ import itertools
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from actors.storage.memory_events import MemoryEvents
 from actors.storage.memory_keys import MemoryKeys
 from actors.storage.memory_retention import MemoryRetention
 from actors.storage.memory_usage import MemoryUsage
@@ -62,6 +63,7 @@ class MemoryCatalogue:
         self._entries: dict[str, _Entry] = {}
         self._images: dict[str, _Kept] = {}
         self.keys = MemoryKeys()
+        self.events = MemoryEvents()
         self.usage = MemoryUsage()
         self.retention = MemoryRetention(
             lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
@@ -75,12 +77,12 @@ class MemoryCatalogue:
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
         before = copy.copy(self._entries), copy.copy(self._images)
-        registers = self.keys.copy(), self.usage.copy()
+        registers = self.keys.copy(), self.events.copy(), self.usage.copy()
         try:
             return call(self)
         except StorageError as error:
             self._entries, self._images = before
-            self.keys, self.usage = registers
+            self.keys, self.events, self.usage = registers
             return error
 
     def add(self, new: NewJob, now: datetime) -> Job:
@@ -116,8 +118,7 @@ class MemoryCatalogue:
         )
         self._numbers += 1
         self._positions += 1
-        self._entries[job.id] = _Entry(self._numbers, self._positions, job)
-        return job
+        return self._put(_Entry(self._numbers, self._positions, job))
 
     def find(self, job_id: str) -> Job:
         """See `Catalogue.find`."""
@@ -138,7 +139,7 @@ class MemoryCatalogue:
             if job is None:
                 break
             claimed.append(
-                self._put(
+                self._change(
                     replace(
                         job,
                         status="processing",
@@ -154,7 +155,7 @@ class MemoryCatalogue:
         """See `Catalogue.unclaim`."""
         entry = self._entries.get(job_id)
         if entry and entry.job.status == "processing" and entry.job.attempts == attempt:
-            self._put(replace(entry.job, status="pending", attempts=attempt - 1, updated_at=now))
+            self._change(replace(entry.job, status="pending", attempts=attempt - 1, updated_at=now))
 
     def release(
         self, job_id: str, attempt: int, error: str, now: datetime, *, spare: bool = False
@@ -163,7 +164,7 @@ class MemoryCatalogue:
         job = self._claimed(job_id, attempt)
         if job.attempts >= job.attempts_allowed + spare:
             return self.fail(job_id, attempt, "crashed", error, now)
-        return self._put(
+        return self._change(
             replace(
                 job,
                 status="pending",
@@ -178,7 +179,7 @@ class MemoryCatalogue:
         job = self._claimed(job_id, attempt)
         if job.input_key is not None:
             raise StaleClaim(job_id)
-        return self._put(
+        return self._change(
             replace(
                 job,
                 input_key=file.key,
@@ -193,7 +194,7 @@ class MemoryCatalogue:
     ) -> Job:
         """See `Catalogue.complete`."""
         job = self._claimed(job_id, attempt)
-        return self._put(
+        return self._change(
             replace(
                 job, status="completed", outputs=tuple(outputs), receipt=receipt, updated_at=now
             )
@@ -202,7 +203,7 @@ class MemoryCatalogue:
     def fail(self, job_id: str, attempt: int, code: str, error: str, now: datetime) -> Job:
         """See `Catalogue.fail`."""
         job = self._claimed(job_id, attempt)
-        return self._put(
+        return self._change(
             replace(job, status="failed", error_code=code, error=error, updated_at=now)
         )
 
@@ -213,7 +214,7 @@ class MemoryCatalogue:
             return job
         if job.status not in {"pending", "processing"}:
             raise WrongStatus(job.status)
-        return self._put(replace(job, status="cancelled", updated_at=now))
+        return self._change(replace(job, status="cancelled", updated_at=now))
 
     def retry(self, job_id: str, max_attempts: int, now: datetime) -> Job:
         """See `Catalogue.retry`."""
@@ -223,24 +224,23 @@ class MemoryCatalogue:
         if entry.job.gone_at is not None:
             raise BlobNotFound(entry.job.input_key)
         self._positions += 1
-        self._entries[job_id] = replace(entry, position=self._positions)
-        return self._put(
-            replace(
-                entry.job,
-                status="pending",
-                error_code=None,
-                error=None,
-                attempts_allowed=entry.job.attempts + max_attempts,
-                spared=0,
-                started_at=None,
-                updated_at=now,
-            )
+        job = replace(
+            entry.job,
+            status="pending",
+            error_code=None,
+            error=None,
+            attempts_allowed=entry.job.attempts + max_attempts,
+            spared=0,
+            started_at=None,
+            updated_at=now,
         )
+        return self._put(replace(entry, position=self._positions, job=job))
 
-    def delete(self, job_id: str) -> Removed:
+    def delete(self, job_id: str, now: datetime) -> Removed:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
         del self._entries[job_id]
+        self.events.note_deletion(job, now)
         self.usage.leave(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
@@ -344,11 +344,17 @@ class MemoryCatalogue:
                 return min(waiting, key=lambda entry: entry.position).job
         return None
 
-    def _put(self, job: Job) -> Job:
-        self._entries[job.id] = replace(self._entries[job.id], job=job)
-        if job.status in ENDED:
-            self.usage.leave(job.id)
-        return job
+    def _change(self, job: Job) -> Job:
+        return self._put(replace(self._entries[job.id], job=job))
+
+    def _put(self, entry: _Entry) -> Job:
+        """Keep an entry, new or changed. There is no other way in, so no event is missed."""
+        before = self._entries.get(entry.job.id)
+        self._entries[entry.job.id] = entry
+        self.events.note(before.job if before else None, entry.job)
+        if entry.job.status in ENDED:
+            self.usage.leave(entry.job.id)
+        return entry.job
 
 
 class MemoryBlobs:

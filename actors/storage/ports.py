@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from actors.storage.credentials import KeyRegister
+    from actors.storage.events import EventRegister
     from actors.storage.retention import RetentionRegister
     from actors.storage.usage import UsageRegister
 
@@ -274,6 +275,10 @@ class Catalogue(Protocol):
         """The register of keys."""
 
     @property
+    def events(self) -> EventRegister:
+        """The register of events: what became of jobs."""
+
+    @property
     def usage(self) -> UsageRegister:
         """The register of usage."""
 
@@ -349,7 +354,7 @@ class Catalogue(Protocol):
         Raises: JobNotFound, WrongStatus; BlobNotFound if its image is gone.
         """
 
-    def delete(self, job_id: str) -> Removed:
+    def delete(self, job_id: str, now: datetime) -> Removed:
         """Forget a job; the files that nobody needs any more are the caller's to delete.
 
         Raises: JobNotFound.

@@ -44,6 +44,7 @@ from actors.storage.ports import (
     WrongStatus,
 )
 from actors.storage.rows import Row, Value, json_text, rows, time_text
+from actors.storage.sqlite_events import SqliteEvents
 from actors.storage.sqlite_keys import SqliteKeys
 from actors.storage.sqlite_retention import SqliteRetention
 from actors.storage.sqlite_usage import SqliteUsage
@@ -84,6 +85,7 @@ class SqliteCatalogue:
             )
             self._db = Database(connection)
             self.keys = SqliteKeys(self._db)
+            self.events = SqliteEvents(self._db)
             self.usage = SqliteUsage(self._db)
             self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
             try:
@@ -303,9 +305,14 @@ class SqliteCatalogue:
             {"id": job_id, "max_attempts": max_attempts, "now": time_text(now)},
         )
 
-    def delete(self, job_id: str) -> Removed:
+    def delete(self, job_id: str, now: datetime) -> Removed:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
+        # The trigger that notes the deletion can see no other time than this.
+        self._db.execute(
+            "update jobs set updated_at = :now where id = :id",
+            {"id": job_id, "now": time_text(now)},
+        )
         self._db.execute("delete from jobs where id = :id", {"id": job_id})
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
