@@ -131,8 +131,9 @@ class HTTPConnection(TrioASGIHTTPConnection):
 
     async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
         """Send in small pieces, and see the end of the answer through to the connection."""
-        await _start(send, response.status_code, encode_headers(response.headers))
+        # Opened first, so that nothing can come between a body and its closing.
         async with cast("ResponseBody", response.response) as body:
+            await _start(send, response.status_code, encode_headers(response.headers))
             async for data in body:
                 for offset in range(0, len(data), PIECE):
                     await _send_body(send, data[offset : offset + PIECE], more=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.mailbox import Address, Request
+    from web.gate import Caller
 
 R = TypeVar("R")
 
@@ -30,12 +31,20 @@ class Envoy:
     Nor can it forget whom they are counted for, nor do twice what is to be done once: that is
     answered as if it were the first time.
 
-    `patience` is how many seconds an answer may take.
+    `patience` is how many seconds an answer may take. `sender` is in whose name it asks, by
+    default in that of whoever has sent the present request.
     """
 
-    def __init__(self, dispatcher: Address, patience: float) -> None:
+    def __init__(
+        self, dispatcher: Address, patience: float, sender: Callable[[], Caller] = caller
+    ) -> None:
         self._dispatcher = dispatcher
         self._patience = patience
+        self._sender = sender
+
+    def of(self, sender: Caller) -> Envoy:
+        """Return one that asks in the name of `sender`, also when there is no request any more."""
+        return Envoy(self._dispatcher, self._patience, lambda: sender)
 
     async def ask(self, message: Request[R], concluded: Callable[[], None] = _nothing) -> R:
         """Ask as `Address.ask` does, for the tenant of the caller.
@@ -49,7 +58,7 @@ class Envoy:
     async def wait(self, message: Request[R], concluded: Callable[[], None] = _nothing) -> R:
         """Ask as `ask` does, for as long as it takes."""
         if isinstance(message, OfTenant):
-            who = caller()
+            who = self._sender()
             message = replace(message, tenant=who.tenant, key_id=who.key_id, once=await once())
         if isinstance(message, OnAccount) and (counted := account()):
             message = replace(message, bill=counted.bill)

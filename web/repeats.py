@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, cast
 
 import msgspec
-from quart import g, request
+from quart import g, has_request_context, request
 
 from actors.storage.repeats import Once
 from web.problems import Problem
@@ -85,7 +85,7 @@ def begin_repeatable() -> None:
 
 def is_repeatable() -> bool:
     """Whether the present request has a name, under which it can be sent again."""
-    return "fingerprint" in g
+    return has_request_context() and "fingerprint" in g
 
 
 async def once() -> Once | None:

@@ -240,6 +240,22 @@ class Settings(BaseSettings):
     max_wait: Annotated[Seconds, Field(description="The most seconds that `wait` may ask for.")] = (
         60.0
     )
+    max_streams: Annotated[
+        Count, Field(description="Open streams of events; beyond, 503 overloaded.")
+    ] = 500
+    max_tenant_streams: Annotated[
+        Count, Field(description="The same of one tenant; beyond, 429 quota_exceeded.")
+    ] = 100
+    events_keep_alive: Annotated[
+        Seconds,
+        Field(description="Seconds without an event until a stream says that it is still there."),
+    ] = 15.0
+    events_kept: Annotated[
+        Count, Field(description="Events that are kept for those who were away.")
+    ] = 100_000
+    events_age: Annotated[Seconds, Field(description="Seconds for which an event is kept.")] = (
+        86_400.0
+    )
     shutdown_grace: Annotated[
         Seconds,
         Field(description="Seconds for a graceful stop; two thirds of them for open requests."),

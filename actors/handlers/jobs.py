@@ -159,7 +159,7 @@ class JobHandlers:
         def delete(catalogue: Catalogue) -> Removed:
             catalogue.find_own(job_id, tenant)
             catalogue.audit.note(act, now, self._stock.audit)
-            return catalogue.delete(job_id)
+            return catalogue.delete(job_id, now)
 
         removed = await self._stock.commit(delete)
         self._stock.waiting.fail(removed.job.id, JobNotFound(removed.job.id), removed.job.tenant)

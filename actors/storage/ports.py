@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from actors.storage.audit import AuditRegister
     from actors.storage.credentials import KeyRegister
+    from actors.storage.events import EventRegister
     from actors.storage.repeats import RepeatRegister
     from actors.storage.retention import RetentionRegister
     from actors.storage.usage import UsageRegister
@@ -284,6 +285,10 @@ class Catalogue(Protocol):
         """The audit."""
 
     @property
+    def events(self) -> EventRegister:
+        """The register of events: what became of jobs."""
+
+    @property
     def usage(self) -> UsageRegister:
         """The register of usage."""
 
@@ -359,7 +364,7 @@ class Catalogue(Protocol):
         Raises: JobNotFound, WrongStatus; BlobNotFound if its image is gone.
         """
 
-    def delete(self, job_id: str) -> Removed:
+    def delete(self, job_id: str, now: datetime) -> Removed:
         """Forget a job; the files that nobody needs any more are the caller's to delete.
 
         Raises: JobNotFound.

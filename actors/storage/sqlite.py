@@ -45,6 +45,7 @@ from actors.storage.ports import (
 )
 from actors.storage.rows import Row, Value, json_text, rows, time_text
 from actors.storage.sqlite_audit import SqliteAudit
+from actors.storage.sqlite_events import SqliteEvents
 from actors.storage.sqlite_keys import SqliteKeys
 from actors.storage.sqlite_repeats import SqliteRepeats
 from actors.storage.sqlite_retention import SqliteRetention
@@ -88,6 +89,7 @@ class SqliteCatalogue:
             self.keys = SqliteKeys(self._db)
             self.repeats = SqliteRepeats(self._db)
             self.audit = SqliteAudit(self._db)
+            self.events = SqliteEvents(self._db)
             self.usage = SqliteUsage(self._db)
             self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
             try:
@@ -307,9 +309,14 @@ class SqliteCatalogue:
             {"id": job_id, "max_attempts": max_attempts, "now": time_text(now)},
         )
 
-    def delete(self, job_id: str) -> Removed:
+    def delete(self, job_id: str, now: datetime) -> Removed:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
+        # The trigger that notes the deletion can see no other time than this.
+        self._db.execute(
+            "update jobs set updated_at = :now where id = :id",
+            {"id": job_id, "now": time_text(now)},
+        )
         self._db.execute("delete from jobs where id = :id", {"id": job_id})
         self.repeats.forget(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []

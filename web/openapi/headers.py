@@ -40,6 +40,12 @@ IF_RANGE = Header(
     example='"c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c"',
 )
 
+LAST_EVENT_ID = Header(
+    name="Last-Event-ID",
+    says="The number of the last event that was seen. It counts more than `last_event_id`.",
+    example="41",
+)
+
 # --- Of answers -----------------------------------------------------------------------------------
 
 ANSWERED_ID = Header(
@@ -94,6 +100,12 @@ CACHE_CONTROL = Header(
     name="Cache-Control",
     says="How long it may be kept, and by whom.",
     example="private, max-age=31536000, immutable",
+    always=True,
+)
+NO_BUFFERING = Header(
+    name="X-Accel-Buffering",
+    says="That a proxy shall pass it on as it comes.",
+    example="no",
     always=True,
 )
 ACCEPT_RANGES = Header(
