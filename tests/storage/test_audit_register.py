@@ -9,6 +9,7 @@ from actors.storage.keeping import TRIMMED, Keeping
 from actors.storage.memory import MemoryCatalogue
 from actors.storage.ports import JobNotFound
 from actors.storage.sqlite import SqliteCatalogue
+from tests.conftest import NOON
 from tests.storage.test_contract import CATALOGUES, minute
 
 YEAR = Keeping(most=100, age=timedelta(days=365))
@@ -75,7 +76,7 @@ def test_the_old_go_when_others_come(catalogue):
 def test_an_act_and_its_entry_share_a_transaction(catalogue):
     def delete_nothing(it):
         it.audit.note(act("a"), minute(0), YEAR)
-        it.delete("a")
+        it.delete("a", NOON)
 
     (result,) = catalogue.batch([delete_nothing])
 

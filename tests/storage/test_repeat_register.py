@@ -97,7 +97,7 @@ def test_the_deletion_of_a_job_or_an_image_has_it_forgotten(catalogue):
     def prepare(it):
         it.add(new_job("a"), NOON)
         it.repeats.record("", ONCE, "a", "1", NOON, DAY)
-        it.delete("a")
+        it.delete("a", NOON)
 
     prepared, recalled = catalogue.batch(
         [prepare, lambda it: it.repeats.recall("", ONCE, minute(0))]
