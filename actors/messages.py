@@ -29,6 +29,7 @@ from actors.storage.ports import (
     Query,
     Tally,
 )
+from actors.storage.repeats import Once
 from actors.storage.usage import Bill
 
 R = TypeVar("R")
@@ -38,10 +39,16 @@ R = TypeVar("R")
 class OfTenant(Request[R]):
     """What a client asks of its own jobs and images: those of others are not there for it.
 
-    The tenant is nothing for whoever has no key.
+    The tenant is nothing for whoever has no key, and `key_id` is the key. With `once` it is done
+    once for all messages that have the same.
+
+    Errors besides those of each, of what changes something and comes with `once`: `DoneBefore`,
+    `OtherRequest`, `AnswerForgotten`.
     """
 
     tenant: str = field(default="", kw_only=True)
+    key_id: str | None = field(default=None, kw_only=True)
+    once: Once | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +271,13 @@ class DeleteImage(OfTenant[None]):
     """Forget an image; its file stays for as long as a job needs it. Errors: `ImageNotFound`."""
 
     image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settle(OfTenant[str]):
+    """The answer is `text`: for a request that changes nothing, and is to be answered once too."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,9 @@ from actors.messages import Await, Cancel, Claim, Delete, Drain, ReadEvents
 from actors.retention import Retention
 from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
+from actors.storage.audit import AUDIT
 from actors.storage.ports import StorageError
+from actors.storage.repeats import REPEATS
 from actors.storage.retention import Rules
 from actors.storage.usage import QuotaExceeded
 from actors.waiting import Waiting
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from actors.messages import Told
     from actors.orders import Orders
     from actors.storage.events import Event
+    from actors.storage.keeping import Keeping
     from actors.storage.ports import Catalogue, Job, Storage
     from actors.supervision import Activity
 
@@ -61,6 +64,7 @@ class StoreLimits:
     `backlog`: pending jobs; beyond it a submit is refused.
     `asks`: messages being worked on at once; the rest wait in the mailbox.
     `attempts`: how often a job may be begun before a crash is final.
+    `repeats`: how many answers a tenant may ask for again. `audit`: how much of it is kept.
     `retention`: how long things are kept; it is looked to every `sweep_period` seconds, and files
     that nobody can ask for any more are deleted `grace` later.
     `events`: how many of the newest are kept, and `events_age`: for how many seconds at most.
@@ -74,6 +78,8 @@ class StoreLimits:
     grace: timedelta = timedelta(minutes=5)
     events: int = 100_000
     events_age: float = 86_400.0
+    repeats: Keeping = REPEATS
+    audit: Keeping = AUDIT
 
 
 class Store:
@@ -113,7 +119,15 @@ class Store:
             storage = await trio.to_thread.run_sync(stack.enter_context, self._open_storage())
             inputs = Shelf(storage.inputs, self._threads)
             outputs = Shelf(storage.outputs, self._threads)
-            stock = Stock(self._catalogue, inputs, outputs, self._waiting, self._now)
+            stock = Stock(
+                self._catalogue,
+                inputs,
+                outputs,
+                self._waiting,
+                self._now,
+                self._limits.repeats,
+                self._limits.audit,
+            )
             self._backlog.pending = await trio.to_thread.run_sync(
                 storage.catalogue.pending, limiter=self._threads
             )

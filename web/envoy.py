@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import trio
 
-from actors.messages import OfTenant, OnAccount
+from actors.messages import OfTenant, OnAccount, Settle
+from actors.storage.repeats import DoneBefore
 from web.gate import account, caller
+from web.repeats import is_repeatable, note_replay, once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +28,8 @@ def _nothing() -> None:
 class Envoy:
     """Asks the Dispatcher. No route can forget whose jobs it asks for, since none has to say so.
 
-    Nor can it forget whom they are counted for.
+    Nor can it forget whom they are counted for, nor do twice what is to be done once: that is
+    answered as if it were the first time.
 
     `patience` is how many seconds an answer may take. `sender` is in whose name it asks, by
     default in that of whoever has sent the present request.
@@ -55,7 +58,19 @@ class Envoy:
     async def wait(self, message: Request[R], concluded: Callable[[], None] = _nothing) -> R:
         """Ask as `ask` does, for as long as it takes."""
         if isinstance(message, OfTenant):
-            message = replace(message, tenant=self._sender().tenant)
+            who = self._sender()
+            message = replace(message, tenant=who.tenant, key_id=who.key_id, once=await once())
         if isinstance(message, OnAccount) and (counted := account()):
             message = replace(message, bill=counted.bill)
-        return await self._dispatcher.ask(message, concluded)
+        try:
+            return await self._dispatcher.ask(message, concluded)
+        except DoneBefore as error:
+            note_replay()
+            return cast("R", error.args[0])
+
+    async def settle(self, text: str = "") -> str:
+        """Return `text`; or, if the request was sent before, the text of that time.
+
+        For routes that change nothing, once it is sure that they can answer. Raises as `ask`.
+        """
+        return await self.ask(Settle(text)) if is_repeatable() else text

@@ -24,6 +24,7 @@ from web.about import Health, health_blueprint, problems_blueprint, stats_bluepr
 from web.answers import Answers
 from web.app import create_app
 from web.bounds import parse_rate
+from web.browsers import Cors
 from web.connections import ConnectionLimits, Server
 from web.downloads import Downloads
 from web.envoy import Envoy
@@ -171,6 +172,7 @@ async def _serve_web(
         ],
         uploads,
         gate,
+        Cors(settings.origins),
     )
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(
@@ -251,6 +253,8 @@ def _capacity(settings: Settings) -> Capacity:
             backlog=settings.max_pending,
             asks=settings.store_asks,
             attempts=settings.max_attempts,
+            repeats=settings.repeats,
+            audit=settings.audit,
             events=settings.events_kept,
             events_age=settings.events_age,
             retention=settings.retention,

@@ -8,8 +8,10 @@ import itertools
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from actors.storage.memory_audit import MemoryAudit
 from actors.storage.memory_events import MemoryEvents
 from actors.storage.memory_keys import MemoryKeys
+from actors.storage.memory_repeats import MemoryRepeats
 from actors.storage.memory_retention import MemoryRetention
 from actors.storage.memory_usage import MemoryUsage
 from actors.storage.ports import (
@@ -63,6 +65,8 @@ class MemoryCatalogue:
         self._entries: dict[str, _Entry] = {}
         self._images: dict[str, _Kept] = {}
         self.keys = MemoryKeys()
+        self.repeats = MemoryRepeats()
+        self.audit = MemoryAudit()
         self.events = MemoryEvents()
         self.usage = MemoryUsage()
         self.retention = MemoryRetention(
@@ -78,11 +82,13 @@ class MemoryCatalogue:
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
         before = copy.copy(self._entries), copy.copy(self._images)
         registers = self.keys.copy(), self.events.copy(), self.usage.copy()
+        others = self.repeats.copy(), self.audit.copy()
         try:
             return call(self)
         except StorageError as error:
             self._entries, self._images = before
             self.keys, self.events, self.usage = registers
+            self.repeats, self.audit = others
             return error
 
     def add(self, new: NewJob, now: datetime) -> Job:
@@ -240,6 +246,7 @@ class MemoryCatalogue:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
         del self._entries[job_id]
+        self.repeats.forget(job_id)
         self.events.note_deletion(job, now)
         self.usage.leave(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
@@ -296,6 +303,7 @@ class MemoryCatalogue:
     def delete_image(self, image_id: str, tenant: str = "") -> tuple[str, ...]:
         """See `Catalogue.delete_image`."""
         self._images[image_id] = _Kept(self.find_image(image_id, tenant), deleted=True)
+        self.repeats.forget(image_id)
         return self._unneeded(image_id)
 
     def known(self, keys: Collection[str]) -> set[str]:

@@ -211,6 +211,43 @@ def keep_addresses(db: Database) -> None:
         db.execute(f"alter table jobs drop column old_{column}")
 
 
+def keep_repeats(db: Database) -> None:
+    """Make the table of what was answered to requests that may be sent again."""
+    repeats = {
+        "number": int,
+        "tenant": str,
+        "turn": int,
+        "name": str,
+        "fingerprint": str,
+        "subject": str,
+        "answer": str,
+        "created_at": str,
+    }
+    optional = {"number", "answer"}
+    db.table("repeats").create(
+        repeats, pk="number", not_null=repeats.keys() - optional, strict=True
+    )
+    db.table("repeats").create_index(["tenant", "name"], unique=True)
+    db.table("repeats").create_index(["tenant", "turn"], unique=True)
+    db.execute("create index idx_repeats_subject on repeats(subject) where subject <> ''")
+
+
+def keep_audit(db: Database) -> None:
+    """Make the table of the audit."""
+    audit = {
+        "number": int,
+        "at": str,
+        "action": str,
+        "subject": str,
+        "tenant": str,
+        "key_id": str,
+        "user": str,
+        "details": str,
+    }
+    optional = {"number", "key_id", "user"}
+    db.table("audit").create(audit, pk="number", not_null=audit.keys() - optional, strict=True)
+
+
 def keep_events(db: Database) -> None:
     """Make the table of events, and have triggers write it, so that no change can go around it."""
     # SQLite gives each row the greatest number there is, and one more. Since the newest is never
@@ -326,6 +363,8 @@ STEPS = {
     "0004_images": keep_images,
     "0005_keys": keep_keys,
     "0006_addresses": keep_addresses,
+    "0010_idempotency": keep_repeats,
+    "0011_audit": keep_audit,
     "0009_events": keep_events,
     "0012_usage": keep_usage,
     "0013_retention": keep_for_a_while,

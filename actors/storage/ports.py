@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+    from actors.storage.audit import AuditRegister
     from actors.storage.credentials import KeyRegister
     from actors.storage.events import EventRegister
+    from actors.storage.repeats import RepeatRegister
     from actors.storage.retention import RetentionRegister
     from actors.storage.usage import UsageRegister
 
@@ -273,6 +275,14 @@ class Catalogue(Protocol):
     @property
     def keys(self) -> KeyRegister:
         """The register of keys."""
+
+    @property
+    def repeats(self) -> RepeatRegister:
+        """The register of requests that may be sent again."""
+
+    @property
+    def audit(self) -> AuditRegister:
+        """The audit."""
 
     @property
     def events(self) -> EventRegister:

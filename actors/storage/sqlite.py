@@ -44,8 +44,10 @@ from actors.storage.ports import (
     WrongStatus,
 )
 from actors.storage.rows import Row, Value, json_text, rows, time_text
+from actors.storage.sqlite_audit import SqliteAudit
 from actors.storage.sqlite_events import SqliteEvents
 from actors.storage.sqlite_keys import SqliteKeys
+from actors.storage.sqlite_repeats import SqliteRepeats
 from actors.storage.sqlite_retention import SqliteRetention
 from actors.storage.sqlite_usage import SqliteUsage
 
@@ -85,6 +87,8 @@ class SqliteCatalogue:
             )
             self._db = Database(connection)
             self.keys = SqliteKeys(self._db)
+            self.repeats = SqliteRepeats(self._db)
+            self.audit = SqliteAudit(self._db)
             self.events = SqliteEvents(self._db)
             self.usage = SqliteUsage(self._db)
             self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
@@ -314,6 +318,7 @@ class SqliteCatalogue:
             {"id": job_id, "now": time_text(now)},
         )
         self._db.execute("delete from jobs where id = :id", {"id": job_id})
+        self.repeats.forget(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -408,6 +413,7 @@ class SqliteCatalogue:
             "returning *",
             {"id": image_id, "tenant": tenant},
         )
+        self.repeats.forget(image_id)
         return self._unneeded(image_id)
 
     def known(self, keys: Collection[str]) -> set[str]:

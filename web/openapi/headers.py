@@ -1,6 +1,7 @@
 """The headers that routes take and give."""
 
 from web.openapi.words import Header
+from web.repeats import BARE, QUOTED
 
 # --- Of requests. For `Accept`, `Content-Type` and `Authorization`, OpenAPI has other words. ------
 
@@ -15,6 +16,13 @@ PREFER = Header(
     says="`wait=N`: answer when the job has ended, or after N seconds (RFC 7240), up to "
     "`MAX_WAIT`. What is not understood is ignored.",
     example="wait=30",
+)
+IDEMPOTENCY_KEY = Header(
+    name="Idempotency-Key",
+    says="A name for this request, of up to 255 printable ASCII characters, in quotes or not. Sent "
+    "again under the same name, it is done once, and answered as the first time.",
+    example="8e03978e-40d5-43dd-bc93-6894a57f9324",
+    pattern=rf"^(?:{BARE.pattern}|{QUOTED.pattern})$",
 )
 IF_NONE_MATCH = Header(
     name="If-None-Match",
@@ -45,6 +53,11 @@ ANSWERED_ID = Header(
     says="The request's own, if it had a good one; else one of ours.",
     example="5f2b9c1e0d3a4b67",
     always=True,
+)
+REPLAYED = Header(
+    name="Idempotent-Replayed",
+    says="`true`, if it was done before, under the same `Idempotency-Key`.",
+    example="true",
 )
 RATE_LIMIT_POLICY = Header(
     name="RateLimit-Policy",
