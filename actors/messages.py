@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from actors.imaging.facts import Facts
@@ -18,6 +19,7 @@ from actors.imaging.recipe import Recipe
 from actors.mailbox import Request
 from actors.storage.credentials import Key
 from actors.storage.ports import (
+    Dead,
     Elsewhere,
     ImageRecord,
     Job,
@@ -85,6 +87,8 @@ class Submit(OfTenant[Job]):
 
     `image` is the bytes, where to fetch them, or the id of an image. `operation` is the name of the
     recipe's only operation, or nothing; `preset` that of the preset which it is.
+    It is not begun before `start`: a time, or so long after it was accepted. `max_attempts` counts
+    if it is less than what the operator allows.
     Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`, `ImageNotFound`.
     """
 
@@ -93,6 +97,8 @@ class Submit(OfTenant[Job]):
     recipe: Recipe
     priority: Priority
     preset: str | None = None
+    start: datetime | timedelta | None = None
+    max_attempts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +238,35 @@ class LearnLinkSecret(Request[str]):
 
 @dataclass(frozen=True, slots=True)
 class Count(Request[Tally]):
-    """The answer is how many jobs there are of each kind."""
+    """The answer is how many jobs there are of each kind, and how it stands with the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(Request[Tally]):
+    """Begin no further job while `paused`, also after a restart; what is begun goes on to its end.
+
+    Jobs are accepted as ever. The answer is what there is then.
+    """
+
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListDead(Request[tuple[tuple[int, Job], ...]]):
+    """The answer is failed jobs of all tenants, each with its number: for the operator."""
+
+    which: Dead
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive(Request[int]):
+    """Make these failed jobs pending again, whosever they are, as far as there is room.
+
+    The answer is how many they were; as many as were asked for may mean that there are more.
+    Errors: `BacklogFull`, if there is no room at all.
+    """
+
+    which: Dead
 
 
 # --- The Store, from the Dispatcher ---------------------------------------------------------------
@@ -242,11 +276,13 @@ class Count(Request[Tally]):
 class Claim(Request[tuple[Job, ...]]):
     """Have up to `limit` jobs to work on; answered when there is at least one.
 
+    No more than `fetching` jobs may then be in work whose input has still to be fetched.
     There is one standing claim at a time: a new one ends the one before.
     A claim whose asker has gone is undone.
     """
 
     limit: int
+    fetching: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +290,8 @@ class Reclaim(Request[None]):
     """Give back every job that is processing but not in `held`: nobody works on it.
 
     It is pending again, or has failed as `crashed` if it was begun too often. The attempt does not
-    count for those in `spared`: they were given up because of the storage.
+    count for those in `spared`: they were given up because of the storage, and are due again after
+    a while, which is longer each time.
     """
 
     held: frozenset[str]
@@ -304,6 +341,21 @@ class Fail(Request[None]):
     attempt: int
     code: str
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TryLater(Request[None]):
+    """Give the job up for now, for a reason that can pass; it has failed if this was its last try.
+
+    It is due again after a while that is longer each time, and not before `at_least` seconds, as
+    far as that is borne with. Errors: `StaleClaim`, `JobNotFound`.
+    """
+
+    job_id: str
+    attempt: int
+    code: str
+    error: str
+    at_least: float = 0.0
 
 
 # --- The Store, from the Surveyor -----------------------------------------------------------------

@@ -7,9 +7,12 @@ BYTES = (1e3, 1e4, 1e5, 5e5, 1e6, 2e6, 5e6, 1e7, 2e7, 5e7)
 
 JOBS = Counter("calotype_jobs", "Jobs that ended, by how they ended.", ["status"])
 CRASHES = Counter("calotype_actor_crashes", "Actors replaced after a crash.", ["actor"])
+RETRIES = Counter(
+    "calotype_retries", "Attempts that came to nothing and will be made again.", ["error_code"]
+)
 QUEUE_WAIT = Histogram(
     "calotype_queue_wait_seconds",
-    "From the acceptance of a job to the beginning of its first attempt.",
+    "From when a job may be begun to the beginning of its first attempt.",
     buckets=SECONDS,
 )
 RENDER = Histogram("calotype_render_seconds", "Time of a render in its thread.", buckets=SECONDS)

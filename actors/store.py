@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from actors.alarm import Alarm
 from actors.backlog import Backlog
 from actors.errors import BacklogFull, Draining, OutputNotFound
 from actors.group_commit import GroupCommit
 from actors.handlers.images import ImageHandlers
 from actors.handlers.jobs import JobHandlers
 from actors.handlers.keys import KeyHandlers
+from actors.handlers.queue import QueueHandlers
 from actors.handlers.stock import Stock
 from actors.handlers.work import WorkHandlers
 from actors.messages import Await, Cancel, Claim, Delete, Drain
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
     from actors.handlers.stock import Handlers
     from actors.mailbox import Envelope, Mailbox
     from actors.orders import Orders
-    from actors.storage.ports import Catalogue, Job, Storage
+    from actors.storage.ports import Catalogue, Job, Storage, Woken
     from actors.supervision import Activity
 
 OpenStorage = Callable[[], AbstractContextManager["Storage"]]
 
 log = structlog.get_logger("calotype.store")
+
+WOKEN_AT_ONCE = 256  # jobs that become due in one transaction; the others in those that follow
 
 
 def utc_now() -> datetime:
@@ -48,12 +52,14 @@ class StoreLimits:
 
     `backlog`: pending jobs; beyond it a submit is refused.
     `asks`: messages being worked on at once; the rest wait in the mailbox.
-    `attempts`: how often a job may be begun before a crash is final.
+    `attempts`: how often a job may be begun before it is final that it comes to nothing.
+    `retry_delay`: seconds until it is begun for the second time, at most; each time twice as long.
     """
 
     backlog: int
     asks: int
     attempts: int
+    retry_delay: float = 2.0
 
 
 class Store:
@@ -85,6 +91,7 @@ class Store:
         self._claim = StandingClaim()
         self._waiting = Waiting()
         self._backlog = Backlog(limits.backlog)
+        self._alarm = Alarm(clock)
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Work until the mailbox ends, then finish what is in hand and close the storage."""
@@ -109,6 +116,7 @@ class Store:
                 with self._catalogue:
                     async with trio.open_nursery() as background:
                         background.start_soon(self._sweep, stock)
+                        background.start_soon(self._alarm.run, self._catalogue.nudge)
                         task_status.started()
                         await self._receive(self._handlers(stock))
                         background.cancel_scope.cancel()
@@ -116,7 +124,8 @@ class Store:
     def _handlers(self, stock: Stock) -> Handlers:
         groups = (
             JobHandlers(stock, self._backlog, self._limits.attempts),
-            WorkHandlers(stock),
+            QueueHandlers(stock, self._backlog, self._limits.attempts),
+            WorkHandlers(stock, self._limits.retry_delay),
             ImageHandlers(stock),
             KeyHandlers(stock),
         )
@@ -129,8 +138,8 @@ class Store:
             async for envelope in self._mailbox:
                 self._activity.handled += 1
                 match envelope.message:
-                    case Claim(limit):
-                        self._claim.stand(envelope, limit)
+                    case Claim(limit, fetching):
+                        self._claim.stand(envelope, limit, fetching)
                         self._catalogue.nudge()
                     case Await() as message:
                         work.start_soon(self._await, message, envelope)
@@ -155,12 +164,18 @@ class Store:
         finally:
             self._asks.release()
 
-    def _last_call(self) -> Callable[[Catalogue], tuple[list[Job], int]]:
-        claim = self._claim.call(self._now())
-        return lambda catalogue: (claim(catalogue), catalogue.pending())
+    def _last_call(self) -> Callable[[Catalogue], tuple[Woken, list[Job], int]]:
+        now = self._now()
+        claim = self._claim.call(now)
 
-    def _committed(self, last: tuple[list[Job], int]) -> None:
-        jobs, self._backlog.pending = last
+        def last_call(catalogue: Catalogue) -> tuple[Woken, list[Job], int]:
+            return catalogue.wake(now, WOKEN_AT_ONCE), claim(catalogue), catalogue.pending()
+
+        return last_call
+
+    def _committed(self, last: tuple[Woken, list[Job], int]) -> None:
+        woken, jobs, self._backlog.pending = last
+        self._alarm.set(woken.next)
         if not self._claim.answer(jobs):
             self._catalogue.nudge()
 

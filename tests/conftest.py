@@ -79,6 +79,7 @@ def make_job(number: int = 1, **changes: object) -> Job:
         "error": None,
         "attempts": 1,
         "attempts_allowed": 3,
+        "max_attempts": 3,
         "spared": 0,
         "created_at": NOON,
         "started_at": NOON,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -71,6 +72,7 @@ class JobHandlers:
         return job
 
     async def _add(self, job_id: str, message: Submit, image: NewInput | Elsewhere | str) -> Job:
+        now, start = self._stock.now(), message.start
         new = NewJob(
             id=job_id,
             priority=message.priority,
@@ -79,10 +81,10 @@ class JobHandlers:
             recipe=encode_recipe(message.recipe),
             input=image,
             other_images=message.recipe.needs,
-            max_attempts=self._attempts,
+            max_attempts=min(message.max_attempts or self._attempts, self._attempts),
+            run_at=now + start if isinstance(start, timedelta) else start,
             tenant=message.tenant,
         )
-        now = self._stock.now()
         return await self._stock.commit(lambda catalogue: catalogue.add(new, now))
 
     async def _find(self, message: Find) -> Job:
@@ -113,11 +115,11 @@ class JobHandlers:
         return job
 
     async def _retry(self, message: Retry) -> Job:
-        attempts, now = self._attempts, self._stock.now()
+        now = self._stock.now()
 
         def retry(catalogue: Catalogue) -> Job:
-            catalogue.find_own(message.job_id, message.tenant)
-            return catalogue.retry(message.job_id, attempts, now)
+            job = catalogue.find_own(message.job_id, message.tenant)
+            return catalogue.retry(job.id, min(job.max_attempts, self._attempts), now)
 
         with self._backlog.room():
             return await self._stock.commit(retry)

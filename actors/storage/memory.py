@@ -13,6 +13,7 @@ from actors.storage.ports import (
     PRIORITIES,
     STATUSES,
     BlobNotFound,
+    Dead,
     Elsewhere,
     ImageNotFound,
     ImageRecord,
@@ -28,6 +29,7 @@ from actors.storage.ports import (
     StaleClaim,
     StorageError,
     Tally,
+    Woken,
     WrongStatus,
 )
 
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 class _Entry:
     number: int
     position: int
+    due: bool
     job: Job
 
 
@@ -59,7 +62,8 @@ class MemoryCatalogue:
         self._images: dict[str, _Kept] = {}
         self.keys = MemoryKeys()
         self._numbers = 0
-        self._positions = 0
+        self._reached = dict.fromkeys(PRIORITIES, 0)
+        self._paused = False
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
         """See `Catalogue.batch`."""
@@ -67,10 +71,12 @@ class MemoryCatalogue:
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
         before = copy.copy(self._entries), copy.copy(self._images), self.keys.copy()
+        reached, paused = copy.copy(self._reached), self._paused
         try:
             return call(self)
         except StorageError as error:
             self._entries, self._images, self.keys = before
+            self._reached, self._paused = reached, paused
             return error
 
     def add(self, new: NewJob, now: datetime) -> Job:
@@ -96,16 +102,18 @@ class MemoryCatalogue:
             error=None,
             attempts=0,
             attempts_allowed=new.max_attempts,
+            max_attempts=new.max_attempts,
             spared=0,
             created_at=now,
             started_at=None,
             updated_at=now,
+            run_at=new.run_at if new.run_at and new.run_at > now else None,
             tenant=tenant,
             image_url=taken.url if isinstance(taken, Elsewhere) else None,
         )
         self._numbers += 1
-        self._positions += 1
-        self._entries[job.id] = _Entry(self._numbers, self._positions, job)
+        due = job.run_at is None
+        self._entries[job.id] = _Entry(self._numbers, self._place(job) if due else 0, due, job)
         return job
 
     def find(self, job_id: str) -> Job:
@@ -119,13 +127,18 @@ class MemoryCatalogue:
             raise JobNotFound(job_id)
         return job
 
-    def claim(self, turns: Iterable[Sequence[Priority]], now: datetime) -> list[Job]:
+    def claim(
+        self, turns: Iterable[Sequence[Priority]], now: datetime, *, fetching: int | None = None
+    ) -> list[Job]:
         """See `Catalogue.claim`."""
-        claimed = []
-        for turn in turns:
-            job = self._first_pending(turn)
-            if job is None:
+        claimed: list[Job] = []
+        for turn in () if self._paused else turns:
+            fetched_now = sum(job.input_key is None for job in self.processing())
+            entry = self._first(turn, may_fetch=fetching is None or fetched_now < fetching)
+            if entry is None:
                 break
+            job = entry.job
+            self._reached[job.priority] = max(self._reached[job.priority], entry.position)
             claimed.append(
                 self._put(
                     replace(
@@ -139,6 +152,19 @@ class MemoryCatalogue:
             )
         return claimed
 
+    def wake(self, now: datetime, limit: int) -> Woken:
+        """See `Catalogue.wake`."""
+        waiting = sorted(self._waiting(), key=lambda entry: (entry.job.due_since, entry.number))
+        due = [entry for entry in waiting if entry.job.due_since <= now][:limit]
+        for entry in due:
+            place = entry.position or self._place(entry.job)
+            self._entries[entry.job.id] = replace(entry, position=place, due=True)
+        return Woken(len(due), min((e.job.due_since for e in self._waiting()), default=None))
+
+    def pause(self, *, paused: bool) -> None:
+        """See `Catalogue.pause`."""
+        self._paused = paused
+
     def unclaim(self, job_id: str, attempt: int, now: datetime) -> None:
         """See `Catalogue.unclaim`."""
         entry = self._entries.get(job_id)
@@ -146,20 +172,53 @@ class MemoryCatalogue:
             self._put(replace(entry.job, status="pending", attempts=attempt - 1, updated_at=now))
 
     def release(
-        self, job_id: str, attempt: int, error: str, now: datetime, *, spare: bool = False
+        self,
+        job_id: str,
+        attempt: int,
+        error: str,
+        now: datetime,
+        *,
+        spare: bool = False,
+        run_at: datetime | None = None,
     ) -> Job:
         """See `Catalogue.release`."""
         job = self._claimed(job_id, attempt)
         if job.attempts >= job.attempts_allowed + spare:
             return self.fail(job_id, attempt, "crashed", error, now)
+        released = replace(
+            job,
+            status="pending",
+            attempts_allowed=job.attempts_allowed + spare,
+            spared=job.spared + spare,
+            run_at=run_at or job.run_at,
+            updated_at=now,
+        )
+        return self._put(released, due=run_at is None)
+
+    def postpone(
+        self,
+        job_id: str,
+        attempt: int,
+        code: str,
+        error: str,
+        now: datetime,
+        *,
+        run_at: datetime,
+    ) -> Job:
+        """See `Catalogue.postpone`."""
+        job = self._claimed(job_id, attempt)
+        if job.attempts >= job.attempts_allowed:
+            return self.fail(job_id, attempt, code, error, now)
         return self._put(
             replace(
                 job,
                 status="pending",
-                attempts_allowed=job.attempts_allowed + spare,
-                spared=job.spared + spare,
+                run_at=run_at,
+                error_code=code,
+                error=error,
                 updated_at=now,
-            )
+            ),
+            due=False,
         )
 
     def supply(self, job_id: str, attempt: int, file: NewInput, now: datetime) -> Job:
@@ -184,7 +243,13 @@ class MemoryCatalogue:
         job = self._claimed(job_id, attempt)
         return self._put(
             replace(
-                job, status="completed", outputs=tuple(outputs), receipt=receipt, updated_at=now
+                job,
+                status="completed",
+                outputs=tuple(outputs),
+                receipt=receipt,
+                error_code=None,
+                error=None,
+                updated_at=now,
             )
         )
 
@@ -202,15 +267,15 @@ class MemoryCatalogue:
             return job
         if job.status not in {"pending", "processing"}:
             raise WrongStatus(job.status)
-        return self._put(replace(job, status="cancelled", updated_at=now))
+        cancelled = replace(job, status="cancelled", error_code=None, error=None, updated_at=now)
+        return self._put(cancelled)
 
     def retry(self, job_id: str, max_attempts: int, now: datetime) -> Job:
         """See `Catalogue.retry`."""
         entry = self._entry(job_id)
         if entry.job.status not in {"failed", "cancelled"}:
             raise WrongStatus(entry.job.status)
-        self._positions += 1
-        self._entries[job_id] = replace(entry, position=self._positions)
+        self._entries[job_id] = replace(entry, position=self._place(entry.job), due=True)
         return self._put(
             replace(
                 entry.job,
@@ -218,11 +283,25 @@ class MemoryCatalogue:
                 error_code=None,
                 error=None,
                 attempts_allowed=entry.job.attempts + max_attempts,
+                max_attempts=max_attempts,
                 spared=0,
+                run_at=None,
                 started_at=None,
                 updated_at=now,
             )
         )
+
+    def dead(self, which: Dead) -> list[tuple[int, Job]]:
+        """See `Catalogue.dead`."""
+        found = [
+            (entry.number, entry.job)
+            for entry in self._entries.values()
+            if entry.job.status == "failed"
+            and entry.number > which.after
+            and (which.code is None or entry.job.error_code == which.code)
+            and (which.failed_before is None or entry.job.updated_at < which.failed_before)
+        ]
+        return found[: which.limit]
 
     def delete(self, job_id: str) -> Removed:
         """See `Catalogue.delete`."""
@@ -262,8 +341,11 @@ class MemoryCatalogue:
         counts = {(status, priority): 0 for status in STATUSES for priority in PRIORITIES}
         for entry in self._entries.values():
             counts[entry.job.status, entry.job.priority] += 1
-        heads = [self._first_pending([priority]) for priority in PRIORITIES]
-        return Tally(counts, min((job.created_at for job in heads if job), default=None))
+        waiting = dict.fromkeys(PRIORITIES, 0)
+        for entry in self._waiting():
+            waiting[entry.job.priority] += 1
+        due = (e.job.due_since for e in self._entries.values() if _is_due(e))
+        return Tally(counts, waiting, min(due, default=None), self._paused)
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""
@@ -311,20 +393,39 @@ class MemoryCatalogue:
             return ()
         return (self._images.pop(image_id).image.key,)
 
-    def _first_pending(self, turn: Sequence[Priority]) -> Job | None:
+    def _first(self, turn: Sequence[Priority], *, may_fetch: bool) -> _Entry | None:
         for priority in turn:
-            waiting = [
+            due = [
                 entry
                 for entry in self._entries.values()
-                if entry.job.status == "pending" and entry.job.priority == priority
+                if _is_due(entry)
+                and entry.job.priority == priority
+                and (may_fetch or entry.job.input_key is not None)
             ]
-            if waiting:
-                return min(waiting, key=lambda entry: entry.position).job
+            if due:
+                return min(due, key=lambda entry: (entry.position, entry.number))
         return None
 
-    def _put(self, job: Job) -> Job:
-        self._entries[job.id] = replace(self._entries[job.id], job=job)
+    def _waiting(self) -> list[_Entry]:
+        return [e for e in self._entries.values() if e.job.status == "pending" and not e.due]
+
+    def _place(self, job: Job) -> int:
+        """Return the place of the next job of this one's tenant."""
+        of_tenant = (
+            entry.position
+            for entry in self._entries.values()
+            if _is_due(entry)
+            and (entry.job.priority, entry.job.tenant) == (job.priority, job.tenant)
+        )
+        return 1 + max(self._reached[job.priority], *of_tenant, 0)
+
+    def _put(self, job: Job, *, due: bool = True) -> Job:
+        self._entries[job.id] = replace(self._entries[job.id], job=job, due=due)
         return job
+
+
+def _is_due(entry: _Entry) -> bool:
+    return entry.job.status == "pending" and entry.due
 
 
 class MemoryBlobs:
