@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from actors import metrics
 from actors.errors import ActorStopped, BacklogFull, Draining, HandlerCrashed, OutputNotFound
-from actors.handlers.work import MOST_SPARED
+from actors.handlers.work import LONGEST_REST, MOST_SPARED
 from actors.imaging.facts import Facts
 from actors.imaging.made import Made
 from actors.imaging.operations.filters import Blur
@@ -126,7 +126,7 @@ class Running:
         return await self.ask(KeepImage(data, FACTS, '{"opaque":true}'))
 
     async def claim(self, limit=1):
-        return await self.ask(Claim(limit))
+        return await self.ask(Claim(limit, 9))
 
     async def find(self, job):
         return await self.ask(Find(job.id))
@@ -370,7 +370,7 @@ async def test_a_claim_is_answered_at_once_if_there_are_jobs_and_with_no_more_th
 
 
 async def test_a_standing_claim_is_answered_by_the_next_submit(nursery, store):
-    asker = Asker(nursery, store, Claim(4))
+    asker = Asker(nursery, store, Claim(4, 9))
     await trio.testing.wait_all_tasks_blocked()
 
     job = await store.submit()
@@ -381,7 +381,7 @@ async def test_a_standing_claim_is_answered_by_the_next_submit(nursery, store):
 
 
 async def test_a_new_job_is_claimed_in_the_transaction_that_accepts_it(nursery, store, storage):
-    asker = Asker(nursery, store, Claim(1))
+    asker = Asker(nursery, store, Claim(1, 9))
     await store.ask(Count())
     before = len(storage.catalogue.batches)
 
@@ -394,7 +394,7 @@ async def test_a_new_job_is_claimed_in_the_transaction_that_accepts_it(nursery, 
 async def test_a_standing_claim_is_answered_by_a_retry(nursery, store):
     job = await store.submit()
     await store.ask(Cancel(job.id))
-    asker = Asker(nursery, store, Claim(1))
+    asker = Asker(nursery, store, Claim(1, 9))
     await trio.testing.wait_all_tasks_blocked()
 
     await store.ask(Retry(job.id))
@@ -403,9 +403,9 @@ async def test_a_standing_claim_is_answered_by_a_retry(nursery, store):
 
 
 async def test_a_new_claim_ends_the_one_before(nursery, store):
-    first = Asker(nursery, store, Claim(1))
+    first = Asker(nursery, store, Claim(1, 9))
     await trio.testing.wait_all_tasks_blocked()
-    second = Asker(nursery, store, Claim(1))
+    second = Asker(nursery, store, Claim(1, 9))
     ended = await first.outcome()
 
     job = await store.submit()
@@ -415,7 +415,7 @@ async def test_a_new_claim_ends_the_one_before(nursery, store):
 
 
 async def test_nothing_is_claimed_for_an_asker_that_has_gone(nursery, store):
-    asker = Asker(nursery, store, Claim(1))
+    asker = Asker(nursery, store, Claim(1, 9))
     await trio.testing.wait_all_tasks_blocked()
     asker.scope.cancel()
 
@@ -426,7 +426,7 @@ async def test_nothing_is_claimed_for_an_asker_that_has_gone(nursery, store):
 
 async def leave_during_the_commit(nursery, store, storage) -> str:
     """Have a job claimed for an asker that leaves before it is told; return the job's id."""
-    asker = Asker(nursery, store, Claim(1))
+    asker = Asker(nursery, store, Claim(1, 9))
     await store.ask(Count())
     storage.catalogue.hold()
     submitting = Asker(nursery, store, SUBMIT)
@@ -469,13 +469,13 @@ async def test_a_claim_that_is_to_be_undone_is_undone_though_a_commit_fails_firs
 async def test_a_claim_that_replaces_another_during_the_commit_gets_no_more_than_it_asked_for(
     nursery, store, storage
 ):
-    first = Asker(nursery, store, Claim(3))
+    first = Asker(nursery, store, Claim(3, 9))
     await store.ask(Count())
     storage.catalogue.hold()
     for _ in range(3):
         Asker(nursery, store, SUBMIT)
     await trio.testing.wait_all_tasks_blocked(0.02)
-    second = Asker(nursery, store, Claim(1))
+    second = Asker(nursery, store, Claim(1, 9))
     await trio.testing.wait_all_tasks_blocked(0.02)
     storage.catalogue.go_on()
 
@@ -493,7 +493,7 @@ async def test_a_claim_that_nobody_hears_in_the_last_moment_is_undone_before_the
 ):
     await store.submit()
     storage.catalogue.hold()
-    asker = Asker(nursery, store, Claim(1))
+    asker = Asker(nursery, store, Claim(1, 9))
     await trio.testing.wait_all_tasks_blocked(0.01)  # Its transaction is in the thread.
     asker.scope.cancel()
     store.address.close()
@@ -846,6 +846,7 @@ async def test_reclaiming_gives_back_what_nobody_holds(store):
 
 async def test_attempts_that_are_spared_do_not_count_but_have_an_end(nursery, storage):
     store = Running(storage, replace(LIMITS, attempts=1))
+    store.clock = Ticking(seconds=LONGEST_REST)
     await nursery.start(store.run)
     job = await store.submit()
     statuses = []
@@ -1162,7 +1163,7 @@ async def test_a_crash_releases_all_who_wait(nursery, store):
     job = await store.submit()
     waiting = Asker(nursery, store, Await(job.id))
     await store.claim()
-    claiming = Asker(nursery, store, Claim(1))
+    claiming = Asker(nursery, store, Claim(1, 9))
     await trio.testing.wait_all_tasks_blocked(0.01)
 
     await store.crash()
@@ -1257,9 +1258,9 @@ async def test_closing_finishes_what_is_in_hand_and_then_closes_the_storage(
 async def test_closing_releases_those_who_still_wait(nursery, store):
     job = await store.submit()
     waiting = Asker(nursery, store, Await(job.id))
-    claiming = Asker(nursery, store, Claim(1))
+    claiming = Asker(nursery, store, Claim(1, 9))
     await claiming.outcome()
-    claiming = Asker(nursery, store, Claim(1))
+    claiming = Asker(nursery, store, Claim(1, 9))
     await trio.testing.wait_all_tasks_blocked(0.01)
 
     await store.close()
@@ -1349,7 +1350,7 @@ async def test_a_failing_storage_is_no_crash(store, storage):
 
 
 async def test_who_claims_hears_of_a_lost_transaction_and_may_claim_again(nursery, store, storage):
-    claiming = Asker(nursery, store, Claim(1))
+    claiming = Asker(nursery, store, Claim(1, 9))
     await store.ask(Count())
     storage.catalogue.broken = StorageFull("no room")
     with pytest.raises(StorageFull):
@@ -1359,7 +1360,7 @@ async def test_who_claims_hears_of_a_lost_transaction_and_may_claim_again(nurser
     job = await store.submit()
 
     assert await claiming.outcome() is StorageFull
-    assert [claimed.id for claimed in await store.ask(Claim(1))] == [job.id]
+    assert [claimed.id for claimed in await store.ask(Claim(1, 9))] == [job.id]
 
 
 # --- Files that no job refers to ------------------------------------------------------------------
@@ -1587,7 +1588,7 @@ class Life:
             self.note(jobs)
 
     async def claim_and_leave(self, ticks):
-        asker = Asker(self.nursery, self.store, Claim(2))
+        asker = Asker(self.nursery, self.store, Claim(2, 9))
         for _ in range(ticks):
             await trio.lowlevel.checkpoint()
         asker.scope.cancel()

@@ -69,6 +69,7 @@ class _Job(msgspec.Struct, omit_defaults=True):
     output_path: str | None
     priority: str
     attempts: int
+    max_attempts: int
     created_at: str
     updated_at: str
     operation: str | None = None
@@ -77,9 +78,12 @@ class _Job(msgspec.Struct, omit_defaults=True):
     preset: str | None = None
     image_id: str | None = None
     image_url: str | None = None
+    run_at: str | None = None
     started_at: str | None = None
     error: str | None = None
     error_code: str | None = None
+    last_error: str | None = None
+    last_error_code: str | None = None
     outputs: list[_Output] | None = None
     receipt: _Receipt | None = None
 
@@ -152,7 +156,7 @@ class Answers:
             frames=image.frames,
             size_bytes=image.size_bytes,
             sha256=image.sha256,
-            created_at=_text(image.created_at),
+            created_at=rfc3339(image.created_at),
         )
         seen: dict[str, msgspec.Raw] = msgspec.json.decode(image.facts, type=dict[str, msgspec.Raw])
         told = msgspec.structs.asdict(known)
@@ -184,17 +188,21 @@ class Answers:
             output_path=outputs[0].path if outputs else None,
             priority=job.priority,
             attempts=job.attempts,
-            created_at=_text(job.created_at),
-            updated_at=_text(job.updated_at),
+            max_attempts=job.max_attempts,
+            created_at=rfc3339(job.created_at),
+            updated_at=rfc3339(job.updated_at),
             operation=job.operation or None,
             width=width,
             height=height,
             preset=job.preset,
             image_id=job.image_id,
             image_url=job.image_url,
-            started_at=_text(job.started_at) if job.started_at else None,
-            error=job.error,
-            error_code=job.error_code,
+            started_at=rfc3339(job.started_at) if job.started_at else None,
+            run_at=rfc3339(job.run_at) if job.run_at else None,
+            error=job.error if job.status == "failed" else None,
+            error_code=job.error_code if job.status == "failed" else None,
+            last_error=job.error if job.status != "failed" else None,
+            last_error_code=job.error_code if job.status != "failed" else None,
             outputs=outputs or None,
             receipt=_receipt(job),
         )
@@ -263,9 +271,9 @@ def _as_made(wanted: Wanted, output: Output) -> dict[str, object]:
 
 def time_text(seconds: float) -> str:
     """Return this Unix time as RFC 3339."""
-    return _text(datetime.fromtimestamp(seconds, UTC))
+    return rfc3339(datetime.fromtimestamp(seconds, UTC))
 
 
-def _text(moment: datetime) -> str:
+def rfc3339(moment: datetime) -> str:
     """Return RFC 3339 in UTC, always with microseconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -15,6 +15,7 @@ from web.keys import keys
 from web.load import load
 from web.logs import configure_logs
 from web.presets import BadPresets
+from web.queue import queue
 from web.settings import OpenToAnybody, Settings, read_settings
 from web.submit import submit
 from web.verify import verify
@@ -30,6 +31,7 @@ main.add_command(submit)
 main.add_command(load)
 main.add_command(verify)
 main.add_command(keys)
+main.add_command(queue)
 
 
 @main.command()

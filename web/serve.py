@@ -32,6 +32,7 @@ from web.jobs import jobs_blueprint
 from web.kitchen import Kitchen
 from web.links import Links, links_blueprint
 from web.presets import Presets
+from web.schedule import queue_blueprint
 from web.settings import OpenToAnybody
 from web.uploads import UploadLimits, Uploads
 from web.watch import Watch
@@ -146,6 +147,7 @@ async def _serve_web(
             images_blueprint(envoy, answers, downloads, kitchen),
             health_blueprint(health),
             problems_blueprint(),
+            queue_blueprint(envoy),
             stats_blueprint(
                 Watch(system, server, uploads, patience),
                 dispatcher,
@@ -234,7 +236,9 @@ def _capacity(settings: Settings) -> Capacity:
             backlog=settings.max_pending,
             asks=settings.store_asks,
             attempts=settings.max_attempts,
+            retry_delay=settings.retry_delay,
         ),
+        fetching_workers=settings.fetching_workers,
         images=settings.image_limits,
         fetching=Fetching(
             max_bytes=settings.max_upload_size,
@@ -247,7 +251,13 @@ def _capacity(settings: Settings) -> Capacity:
 
 
 def _wire_limits(settings: Settings) -> WireLimits:
-    return WireLimits(settings.max_upload_size, settings.max_json_size, settings.allowance)
+    return WireLimits(
+        settings.max_upload_size,
+        settings.max_json_size,
+        settings.allowance,
+        delay=settings.max_delay,
+        attempts=settings.max_attempts,
+    )
 
 
 def _upload_limits(settings: Settings) -> UploadLimits:

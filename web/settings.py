@@ -86,8 +86,25 @@ class Settings(BaseSettings):
     ] = 100_000
     max_attempts: Annotated[
         int,
-        Field(ge=1, le=1000, description="How often a job may be begun before a crash is final."),
+        Field(ge=1, le=1000, description="How often a job may be begun until its fault is final."),
     ] = 3
+    retry_delay: Annotated[
+        Seconds,
+        Field(description="Seconds before a second attempt, at most; twice as long each time."),
+    ] = 2.0
+    max_delay: Annotated[
+        float,
+        Field(ge=0, le=10**9, allow_inf_nan=False, description="Seconds a job may be put off."),
+    ] = 30 * 86_400.0
+    fetching_workers: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=4096,
+            description="Workers that may have a job whose image has still to be fetched; by "
+            "default half of them.",
+        ),
+    ] = None
 
     max_upload_size: Annotated[Count, Field(description="Bytes of an image.")] = 10 * MIB
     max_json_size: Annotated[

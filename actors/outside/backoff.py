@@ -48,8 +48,8 @@ class Backoff:
     ) -> float | None:
         """Return the seconds to wait after so many attempts were `made`; None to give up.
 
-        See `full_jitter`. It is given up as well if the other side asks for more than `longest`.
+        See `full_jitter`.
         """
-        if made >= self.attempts or at_least > self.longest:
+        if made >= self.attempts:
             return None
         return full_jitter(self.first, made, self.longest, random, at_least=at_least)
