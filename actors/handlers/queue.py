@@ -36,7 +36,7 @@ class QueueHandlers:
             return catalogue.tally()
 
         tally = await self._stock.commit(hold)
-        log.info("queue_paused" if tally.paused else "queue_resumed")
+        log.info("queue_switched", paused=tally.paused)
         return tally
 
     async def _list_dead(self, message: ListDead) -> tuple[tuple[int, Job], ...]:
