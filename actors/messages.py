@@ -86,7 +86,8 @@ class Submit(OfTenant[Job]):
     """Accept a job. Once answered, it is on the disk, and will end.
 
     `image` is the bytes, where to fetch them, or the id of an image. `operation` is the name of the
-    recipe's only operation, or nothing; `preset` that of the preset which it is.
+    recipe's only operation, or nothing; `preset` that of the preset which it is. `retain` is for
+    how many seconds its files are to be kept when it has ended.
     It is not begun before `start`: a time, or so long after it was accepted. `max_attempts` counts
     if it is less than what the operator allows.
     Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`, `ImageNotFound`.
@@ -97,6 +98,7 @@ class Submit(OfTenant[Job]):
     recipe: Recipe
     priority: Priority
     preset: str | None = None
+    retain: int | None = None
     start: datetime | timedelta | None = None
     max_attempts: int | None = None
 
@@ -139,7 +141,7 @@ class Cancel(OfTenant[Job]):
 class Retry(OfTenant[Job]):
     """Make a failed or cancelled job pending again.
 
-    Errors: `JobNotFound`, `WrongStatus`, `BacklogFull`.
+    Errors: `JobNotFound`, `WrongStatus`, `BacklogFull`, `BlobNotFound`.
     """
 
     job_id: str

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -22,9 +22,11 @@ from actors.handlers.queue import QueueHandlers
 from actors.handlers.stock import Stock
 from actors.handlers.work import WorkHandlers
 from actors.messages import Await, Cancel, Claim, Delete, Drain
+from actors.retention import Retention
 from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
 from actors.storage.ports import StorageError
+from actors.storage.retention import Rules
 from actors.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -54,12 +56,17 @@ class StoreLimits:
     `asks`: messages being worked on at once; the rest wait in the mailbox.
     `attempts`: how often a job may be begun before it is final that it comes to nothing.
     `retry_delay`: seconds until it is begun for the second time, at most; each time twice as long.
+    `retention`: how long things are kept; it is looked to every `sweep_period` seconds, and files
+    that nobody can ask for any more are deleted `grace` later.
     """
 
     backlog: int
     asks: int
     attempts: int
     retry_delay: float = 2.0
+    retention: Rules = field(default_factory=Rules)
+    sweep_period: float = 60.0
+    grace: timedelta = timedelta(minutes=5)
 
 
 class Store:
@@ -117,9 +124,14 @@ class Store:
                     async with trio.open_nursery() as background:
                         background.start_soon(self._sweep, stock)
                         background.start_soon(self._alarm.run, self._catalogue.nudge)
+                        background.start_soon(self._retention(stock).run)
                         task_status.started()
                         await self._receive(self._handlers(stock))
                         background.cancel_scope.cancel()
+
+    def _retention(self, stock: Stock) -> Retention:
+        limits = self._limits
+        return Retention(stock, limits.retention, limits.sweep_period, limits.grace)
 
     def _handlers(self, stock: Stock) -> Handlers:
         groups = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from actors.imaging.facts import Facts
 from actors.imaging.receipt import as_made, as_said
 from actors.imaging.recipe import decode_recipe
+from actors.storage.ports import ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +81,9 @@ class _Job(msgspec.Struct, omit_defaults=True):
     image_url: str | None = None
     run_at: str | None = None
     started_at: str | None = None
+    retain: int | None = None
+    expires_at: str | None = None
+    gone: bool = False
     error: str | None = None
     error_code: str | None = None
     last_error: str | None = None
@@ -125,11 +129,13 @@ class _Image(msgspec.Struct):
 class Answers:
     """Puts jobs and images into words.
 
-    `locate_input` and `locate_output` say where the bytes of a key are.
+    `locate_input` and `locate_output` say where the bytes of a key are. `kept` is for how long the
+    files of a job are, if its client has not said.
     """
 
     locate_input: Callable[[str], str]
     locate_output: Callable[[str], str]
+    kept: timedelta | None = None
 
     def accepted(self, job: Job) -> bytes:
         """Return the answer to a submission."""
@@ -180,11 +186,13 @@ class Answers:
 
     def _job(self, job: Job) -> _Job:
         width, height = _asked_size(job)
-        outputs = [self._output(output) for output in job.outputs]
+        is_gone = job.gone_at is not None
+        input_key = None if is_gone else job.input_key
+        outputs = [] if is_gone else [self._output(output) for output in job.outputs]
         return _Job(
             id=job.id,
             status=job.status,
-            input_path=self.locate_input(job.input_key) if job.input_key else None,
+            input_path=self.locate_input(input_key) if input_key else None,
             output_path=outputs[0].path if outputs else None,
             priority=job.priority,
             attempts=job.attempts,
@@ -199,6 +207,9 @@ class Answers:
             image_url=job.image_url,
             started_at=rfc3339(job.started_at) if job.started_at else None,
             run_at=rfc3339(job.run_at) if job.run_at else None,
+            retain=job.retain,
+            expires_at=self._expires_at(job),
+            gone=is_gone,
             error=job.error if job.status == "failed" else None,
             error_code=job.error_code if job.status == "failed" else None,
             last_error=job.error if job.status != "failed" else None,
@@ -206,6 +217,12 @@ class Answers:
             outputs=outputs or None,
             receipt=_receipt(job),
         )
+
+    def _expires_at(self, job: Job) -> str | None:
+        kept = self.kept if job.retain is None else timedelta(seconds=job.retain)
+        if kept is None or job.status not in ENDED or job.gone_at is not None:
+            return None
+        return rfc3339(job.updated_at + kept)
 
     def _output(self, output: Output) -> _Output:
         details = msgspec.json.decode(output.details, type=_Details)

@@ -136,7 +136,7 @@ async def _serve_web(
     dispatcher, patience = system.front_door, settings.ask_timeout
     uploads = Uploads(_upload_limits(settings))
     server = Server(_connection_limits(settings))
-    answers = Answers(places.locate_input, places.locate_output)
+    answers = Answers(places.locate_input, places.locate_output, settings.retention.results)
     envoy, links = Envoy(dispatcher, patience), Links(dispatcher, patience)
     downloads = Downloads(envoy)
     kitchen = Kitchen(_wire_limits(settings), presets)
@@ -237,6 +237,8 @@ def _capacity(settings: Settings) -> Capacity:
             asks=settings.store_asks,
             attempts=settings.max_attempts,
             retry_delay=settings.retry_delay,
+            retention=settings.retention,
+            sweep_period=settings.sweep_period,
         ),
         fetching_workers=settings.fetching_workers,
         images=settings.image_limits,
@@ -255,6 +257,7 @@ def _wire_limits(settings: Settings) -> WireLimits:
         settings.max_upload_size,
         settings.max_json_size,
         settings.allowance,
+        retain=settings.max_retain,
         delay=settings.max_delay,
         attempts=settings.max_attempts,
     )

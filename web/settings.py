@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
@@ -14,12 +15,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from actors.imaging.facts import Format, Limits
 from actors.outside.allowance import Allowance, parse_allowance
+from actors.storage.retention import Rules
 
 MIB = 1024 * 1024
 
 
 # What no sensible setting exceeds, and what every part below can count with.
 Count = Annotated[int, Field(ge=1, le=10**12)]
+Span = Annotated[int, Field(ge=1, le=10**9)]
 Seconds = Annotated[float, Field(gt=0, le=10**6, allow_inf_nan=False)]
 
 
@@ -105,6 +108,41 @@ class Settings(BaseSettings):
             "default half of them.",
         ),
     ] = None
+
+    retain_results: Annotated[
+        Span | None,
+        Field(
+            description="Seconds that the files of a job are kept after its end, if it does not "
+            "say so itself; by default until it is deleted."
+        ),
+    ] = None
+    retain_records: Annotated[
+        Span | None,
+        Field(
+            description="Seconds that a job is still known after its files have gone; by default "
+            "until it is deleted."
+        ),
+    ] = None
+    retain_images: Annotated[
+        Span | None,
+        Field(
+            description="Seconds that an image is kept which no job needs; by default until it is "
+            "deleted."
+        ),
+    ] = None
+    max_retain: Annotated[
+        Span, Field(description="The most seconds that `retain` may ask for.")
+    ] = 30 * 24 * 60 * 60
+    max_stored_bytes: Annotated[
+        Count | None,
+        Field(
+            description="Bytes of all files; beyond them, the results of jobs go that ended first. "
+            "By default as many as the disk takes."
+        ),
+    ] = None
+    sweep_period: Annotated[
+        Seconds, Field(description="Seconds between two looks at what may go.")
+    ] = 60.0
 
     max_upload_size: Annotated[Count, Field(description="Bytes of an image.")] = 10 * MIB
     max_json_size: Annotated[
@@ -253,6 +291,16 @@ class Settings(BaseSettings):
         )
 
     @property
+    def retention(self) -> Rules:
+        """How long things are kept."""
+        return Rules(
+            results=_span(self.retain_results),
+            records=_span(self.retain_records),
+            images=_span(self.retain_images),
+            max_bytes=self.max_stored_bytes,
+        )
+
+    @property
     def image_limits(self) -> Limits:
         """The limits of an image."""
         return Limits(
@@ -283,6 +331,10 @@ def read_own_key() -> str | None:
     """Return the key in the environment of a client; None if there is none."""
     key = _OwnKey().calotype_key
     return (key.get_secret_value().strip() or None) if key else None
+
+
+def _span(seconds: int | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def _formats(names: str) -> frozenset[Format]:

@@ -57,6 +57,7 @@ class Stats(msgspec.Struct):
     waiting: dict[str, int]
     paused: bool
     oldest_pending_seconds: float | None
+    stored_bytes: int
     actors: list[_Actor]
     limiters: dict[str, _Limiter]
     bodies: _Bodies
@@ -86,6 +87,7 @@ class Watch:
             waiting={each: tally.waiting.get(each, 0) for each in PRIORITIES},
             paused=tally.paused,
             oldest_pending_seconds=age_in_seconds(tally),
+            stored_bytes=tally.stored_bytes,
             actors=self._actors(),
             limiters={
                 "cpu": _limiter(self.system.cpu),
@@ -122,6 +124,7 @@ def set_gauges(stats: Stats) -> None:
         metrics.WAITING.labels(priority).set(count)
     metrics.PAUSED.set(stats.paused)
     metrics.OLDEST.set(stats.oldest_pending_seconds or 0)
+    metrics.STORED.set(stats.stored_bytes)
     for name, limiter in stats.limiters.items():
         metrics.LIMITER_USED.labels(name).set(limiter.used)
         metrics.LIMITER_TOTAL.labels(name).set(limiter.total)

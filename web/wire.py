@@ -59,13 +59,15 @@ def utc_now() -> datetime:
 class WireLimits:
     """`image`: bytes of an image. `json`: bytes of a JSON body besides the image.
 
-    `sources`: whom an image may be fetched from. `delay`: seconds that a job may be put off.
-    `attempts`: the most that it may ask for. `now`: the time.
+    `sources`: whom an image may be fetched from. `retain`: seconds that a client can ask for.
+    `delay`: seconds that a job may be put off. `attempts`: the most that it may ask for. `now`: the
+    time.
     """
 
     image: int
     json: int
     sources: Allowance = field(default_factory=Allowance)
+    retain: int = 10**9
     delay: float = 30 * 86_400.0
     attempts: int = 3
     now: Callable[[], datetime] = utc_now
@@ -132,10 +134,13 @@ def order(body: Body, limits: WireLimits, offer: Offer) -> Order:
     words = said.members.take(_JobWords)
     start = _start(words, said.members, limits) if words else None
     said.members.refuse_rest("is no parameter here")
+    if words and (words.retain or 0) > limits.retain:
+        said.members.blame("retain", f"must be at most {limits.retain} seconds here")
     if said.members.faults or recipe is None or words is None:
         raise invalid(said.members.faults)
     job = Submit(
-        *(image, recipe.operation, recipe.recipe, words.priority, recipe.preset),
+        *(image, recipe.operation, recipe.recipe),
+        *(words.priority, recipe.preset, words.retain),
         start=start,
         max_attempts=words.max_attempts,
     )
@@ -301,6 +306,7 @@ class _JobWords(msgspec.Struct):
     run_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     delay: Annotated[float, msgspec.Meta(ge=0)] | None = None
     max_attempts: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    retain: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class _ImageWords(msgspec.Struct):

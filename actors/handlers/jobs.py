@@ -27,7 +27,16 @@ from actors.messages import (
     Submit,
 )
 from actors.storage.keys import key_of
-from actors.storage.ports import Elsewhere, JobNotFound, NewInput, NewJob, Page, Removed, Tally
+from actors.storage.ports import (
+    BlobNotFound,
+    Elsewhere,
+    JobNotFound,
+    NewInput,
+    NewJob,
+    Page,
+    Removed,
+    Tally,
+)
 
 if TYPE_CHECKING:
     from actors.backlog import Backlog
@@ -84,6 +93,7 @@ class JobHandlers:
             max_attempts=min(message.max_attempts or self._attempts, self._attempts),
             run_at=now + start if isinstance(start, timedelta) else start,
             tenant=message.tenant,
+            retain=message.retain,
         )
         return await self._stock.commit(lambda catalogue: catalogue.add(new, now))
 
@@ -141,6 +151,8 @@ class JobHandlers:
         job = await self._find(Find(message.job_id, tenant=message.tenant))
         if job.status != "completed":
             return Fetched(job, None, b"")
+        if job.gone_at is not None:
+            raise BlobNotFound(job.id)
         output = next((each for each in job.outputs if message.name in {None, each.name}), None)
         if output is None:
             raise OutputNotFound(message.name)

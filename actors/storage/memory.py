@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from actors.storage.memory_keys import MemoryKeys
+from actors.storage.memory_retention import MemoryRetention
 from actors.storage.ports import (
     PRIORITIES,
     STATUSES,
@@ -46,6 +47,7 @@ class _Entry:
     position: int
     due: bool
     job: Job
+    purged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,9 @@ class MemoryCatalogue:
         self._entries: dict[str, _Entry] = {}
         self._images: dict[str, _Kept] = {}
         self.keys = MemoryKeys()
+        self.retention = MemoryRetention(
+            lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
+        )
         self._numbers = 0
         self._reached = dict.fromkeys(PRIORITIES, 0)
         self._paused = False
@@ -110,6 +115,7 @@ class MemoryCatalogue:
             run_at=new.run_at if new.run_at and new.run_at > now else None,
             tenant=tenant,
             image_url=taken.url if isinstance(taken, Elsewhere) else None,
+            retain=new.retain,
         )
         self._numbers += 1
         due = job.run_at is None
@@ -275,6 +281,8 @@ class MemoryCatalogue:
         entry = self._entry(job_id)
         if entry.job.status not in {"failed", "cancelled"}:
             raise WrongStatus(entry.job.status)
+        if entry.job.gone_at is not None:
+            raise BlobNotFound(entry.job.input_key)
         self._entries[job_id] = replace(entry, position=self._place(entry.job), due=True)
         return self._put(
             replace(
@@ -297,6 +305,7 @@ class MemoryCatalogue:
             (entry.number, entry.job)
             for entry in self._entries.values()
             if entry.job.status == "failed"
+            and entry.job.gone_at is None
             and entry.number > which.after
             and (which.code is None or entry.job.error_code == which.code)
             and (which.failed_before is None or entry.job.updated_at < which.failed_before)
@@ -345,7 +354,8 @@ class MemoryCatalogue:
         for entry in self._waiting():
             waiting[entry.job.priority] += 1
         due = (e.job.due_since for e in self._entries.values() if _is_due(e))
-        return Tally(counts, waiting, min(due, default=None), self._paused)
+        since = min(due, default=None)
+        return Tally(counts, waiting, since, self._paused, self.retention.stored())
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""
@@ -369,6 +379,8 @@ class MemoryCatalogue:
         """See `Catalogue.known`."""
         needed: set[str | None] = {kept.image.key for kept in self._images.values()}
         for entry in self._entries.values():
+            if entry.purged:
+                continue
             needed |= {entry.job.input_key, *(output.key for output in entry.job.outputs)}
         return {key for key in keys if key in needed}
 
@@ -388,10 +400,15 @@ class MemoryCatalogue:
         return job
 
     def _unneeded(self, image_id: str) -> tuple[str, ...]:
-        used = any(image_id in entry.job.images for entry in self._entries.values())
-        if used or not self._images[image_id].deleted:
+        image = self._images.get(image_id)
+        if image is None or not image.deleted or self._is_used(image_id):
             return ()
         return (self._images.pop(image_id).image.key,)
+
+    def _is_used(self, image_id: str) -> bool:
+        return any(
+            image_id in entry.job.images for entry in self._entries.values() if not entry.purged
+        )
 
     def _first(self, turn: Sequence[Priority], *, may_fetch: bool) -> _Entry | None:
         for priority in turn:

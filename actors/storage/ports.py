@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from actors.storage.credentials import KeyRegister
+    from actors.storage.retention import RetentionRegister
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
@@ -121,6 +122,7 @@ class NewJob:
     `max_attempts` is how often it may be begun before it is final that it comes to nothing.
     `run_at` is when it may be begun for the first time; a time that has passed is as none.
     `tenant` is whose it is, and whose its images must be; nothing for whoever has no key.
+    `retain` is for how many seconds its client wants its files kept when it has ended.
     """
 
     id: str
@@ -133,6 +135,7 @@ class NewJob:
     max_attempts: int
     run_at: datetime | None = None
     tenant: str = ""
+    retain: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +172,9 @@ class Job:
     `spared` counts the attempts, since it was submitted or retried, that were made good for.
     `run_at` is the time before which it is not begun, or was not: None if it never had to wait.
     `error` and `error_code` say why it has failed, or why its last attempt came to nothing.
+
+    `retain` is for how many seconds its client wants its files kept when it has ended; they went
+    at `gone_at`.
     """
 
     id: str
@@ -196,6 +202,8 @@ class Job:
     run_at: datetime | None = None
     tenant: str = ""
     image_url: str | None = field(default=None, repr=False)
+    retain: int | None = None
+    gone_at: datetime | None = None
 
     @property
     def attempts_made(self) -> int:
@@ -253,12 +261,14 @@ class Tally:
 
     `waiting` counts, by priority, those of the pending ones that are not due yet. `oldest_pending`
     is since when the oldest one that is due may be begun. `paused`: nothing is begun at all.
+    `stored_bytes` are those of all files that are kept.
     """
 
     counts: Mapping[tuple[Status, Priority], int]
     waiting: Mapping[Priority, int]
     oldest_pending: datetime | None
     paused: bool
+    stored_bytes: int = 0
 
     def count(self, status: Status) -> int:
         """Return the number of jobs of `status` in all priorities."""
@@ -269,7 +279,7 @@ class Tally:
 class Dead:
     """Which failed jobs are meant, of all tenants: those that fit every filter, oldest first.
 
-    `after` is the number of the last job that was seen.
+    Those whose files have gone are not among them. `after` is the number of the last one seen.
     """
 
     limit: int
@@ -307,6 +317,10 @@ class Catalogue(Protocol):
     @property
     def keys(self) -> KeyRegister:
         """The register of keys."""
+
+    @property
+    def retention(self) -> RetentionRegister:
+        """The register of what may go."""
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
         """Run `calls` in order and make what they did durable together.
@@ -408,7 +422,7 @@ class Catalogue(Protocol):
     def retry(self, job_id: str, max_attempts: int, now: datetime) -> Job:
         """Make a failed or cancelled job pending again and due, last of its tenant's.
 
-        Raises: JobNotFound, WrongStatus.
+        Raises: JobNotFound, WrongStatus; BlobNotFound if its image is gone.
         """
 
     def dead(self, which: Dead) -> list[tuple[int, Job]]:

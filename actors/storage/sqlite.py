@@ -20,6 +20,7 @@ from actors.storage.directories import make_directory
 from actors.storage.keys import owner_of
 from actors.storage.migrations import STEPS, migrations
 from actors.storage.ports import (
+    BlobNotFound,
     Dead,
     Elsewhere,
     ImageNotFound,
@@ -46,6 +47,7 @@ from actors.storage.ports import (
 from actors.storage.rows import Row, Value, json_text, rows, time_or_null, time_text
 from actors.storage.sqlite_keys import SqliteKeys
 from actors.storage.sqlite_queue import PLACE, SqliteQueue
+from actors.storage.sqlite_retention import SqliteRetention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -80,6 +82,7 @@ class SqliteCatalogue:
             self._db = Database(connection)
             self.keys = SqliteKeys(self._db)
             self._queue = SqliteQueue(self._db)
+            self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
             try:
                 self._prepare(role)
             except BaseException:
@@ -141,10 +144,10 @@ class SqliteCatalogue:
             f"""
             insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
                 input_size, input_sha256, image_id, image_url, others, attempts,
-                attempts_allowed, max_attempts, created_at, updated_at, tenant, run_at, due)
+                attempts_allowed, max_attempts, created_at, updated_at, tenant, retain, run_at, due)
             values (:id, 'pending', :priority, iif(:due, {PLACE}, 0), :operation, :preset, :recipe,
                 :input_key, :input_size, :input_sha256, :image_id, :image_url, :others, 0,
-                :max_attempts, :max_attempts, :now, :now, :tenant, :run_at, :due)
+                :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due)
             returning *
             """,
             {
@@ -161,6 +164,7 @@ class SqliteCatalogue:
                 "image_url": taken.url if isinstance(taken, Elsewhere) else None,
                 "others": json_text(others),
                 "max_attempts": new.max_attempts,
+                "retain": new.retain,
                 "now": time_text(now),
                 "run_at": time_or_null(run_at),
                 "due": int(run_at is None),
@@ -321,6 +325,8 @@ class SqliteCatalogue:
         job = self.find(job_id)
         if job.status not in {"failed", "cancelled"}:
             raise WrongStatus(job.status)
+        if job.gone_at is not None:
+            raise BlobNotFound(job.input_key)
         return self._one(
             f"""
             update jobs set status = 'pending', position = {PLACE}, error_code = null, error = null,
@@ -346,8 +352,8 @@ class SqliteCatalogue:
         more = "".join(f" and {each}" for each, value in filters if value is not None)
         found = rows(
             self._db,
-            f"select * from jobs where status = 'failed' and number > :after{more} "
-            "order by number limit :limit",
+            "select * from jobs where status = 'failed' and gone_at is null "
+            f"and number > :after{more} order by number limit :limit",
             {
                 "code": which.code,
                 "before": time_or_null(which.failed_before),
@@ -417,8 +423,8 @@ class SqliteCatalogue:
         counts: dict[tuple[Status, Priority], int] = {
             (status, priority): jobs for status, priority, jobs in tallies
         }
-        queue = self._queue
-        return Tally(counts, queue.waiting(), queue.oldest(), queue.paused)
+        queue, stored = self._queue, self.retention.stored()
+        return Tally(counts, queue.waiting(), queue.oldest(), queue.paused, stored)
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""
@@ -455,7 +461,7 @@ class SqliteCatalogue:
         marks = ", ".join("?" * len(owners))
         images = self._db.execute(f"select key from images where id in ({marks})", owners)
         jobs = self._db.execute(
-            f"select input_key, outputs from jobs where id in ({marks})", owners
+            f"select input_key, outputs from jobs where id in ({marks}) and not purged", owners
         )
         needed = {key for (key,) in images}
         for input_key, outputs in jobs:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from sqlite_utils import Database
 
+from actors.storage.migrations import STEPS as SCHEMA
 from actors.storage.migrations import migrations
 from actors.storage.ports import Dead, Job, Output, Query, StorageFull, StorageUnavailable
 from actors.storage.sqlite import SqliteCatalogue
@@ -201,10 +202,7 @@ def test_the_steps_of_the_schema_are_recorded_and_taken_once(path, catalogue, lo
     applied = look("select migration_set, name, applied_at from _sqlite_migrations")
     SqliteCatalogue(path).close()
 
-    assert [row[1] for row in applied] == [
-        *("0001_jobs", "0002_spared", "0003_outputs", "0004_images", "0005_keys"),
-        *("0006_addresses", "0007_schedule"),
-    ]
+    assert [row[1] for row in applied] == list(SCHEMA)
     assert look("select migration_set, name, applied_at from _sqlite_migrations") == applied
 
 

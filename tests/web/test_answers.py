@@ -131,6 +131,41 @@ def test_what_does_not_apply_is_null_or_absent(answers):
     assert not absent & told.keys()
 
 
+HOUR_LATER = "2026-03-01T13:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("kept", "retain", "expires_at"),
+    [
+        (None, None, None),
+        (timedelta(hours=1), None, HOUR_LATER),
+        (None, 3600, HOUR_LATER),
+        (timedelta(days=1), 3600, HOUR_LATER),
+    ],
+)
+def test_a_job_that_has_ended_says_when_its_files_go(kept, retain, expires_at):
+    answers = Answers(str, str, kept)
+    ended = {"status": "failed", "updated_at": NOON, "retain": retain}
+
+    told = json.loads(answers.job(make_job(**ended)))
+    before = json.loads(answers.job(make_job(status="pending", retain=retain)))
+
+    assert (told.get("retain"), told.get("expires_at")) == (retain, expires_at)
+    assert "expires_at" not in before
+
+
+def test_a_job_whose_files_have_gone_names_none(answers):
+    job = make_job(status="completed", outputs=(OUTPUT,), retain=1, gone_at=NOON)
+    job = replace(job, receipt='{"versions":{}}')
+
+    told = json.loads(answers.job(job))
+
+    assert told["gone"] is True
+    assert (told["input_path"], told["output_path"]) == (None, None)
+    assert not {"outputs", "expires_at"} & told.keys()
+    assert told["receipt"]["input_sha256"]
+
+
 def test_a_job_of_a_preset_or_of_an_image_says_so(answers):
     told = json.loads(answers.job(make_job(operation="", preset="avatar", image_id="a-b")))
 

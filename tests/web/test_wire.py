@@ -17,7 +17,7 @@ from web.members import MAX_DEPTH, MAX_MEMBERS, MAX_NAME
 from web.problems import MAX_FAULTS, Problem
 from web.wire import MAX_PART_HEAD, MAX_PARTS, Body, Offer, WireLimits, order, picture
 
-LIMITS = WireLimits(image=1000, json=3000)
+LIMITS = WireLimits(image=1000, json=3000, retain=100)
 IMAGE = b"any bytes: \0\r\n\xff"
 WORDS = {"operation": "resize", "width": "30", "height": "20"}
 VALUES = {"operation": "resize", "width": 30, "height": 20}
@@ -236,6 +236,10 @@ def test_a_number_that_json_does_not_have_is_malformed(value):
         ("quality", "90"),
         ("priority", "urgent"),
         ("priority", 1),
+        ("retain", 0),
+        ("retain", LIMITS.retain + 1),
+        ("retain", 1.5),
+        ("retain", "60"),
         ("enlarge", 1),
         ("factor", 2),
         ("unknown", 1),
@@ -250,6 +254,17 @@ def test_a_wrong_member_is_pointed_at(name, value):
 
     assert pointers(problem) == [f"/{name}"]
     assert problem.kind.status == 422
+
+
+def test_what_is_to_be_kept_for_how_long_can_be_said_in_every_form():
+    said = [
+        from_json({"image_data": "AAAA", **VALUES, "retain": LIMITS.retain}),
+        from_form(form(IMAGE_PART, *fields(**WORDS, retain="7"))),
+        from_bare(IMAGE, **WORDS, retain="1"),
+        from_bare(IMAGE, **WORDS),
+    ]
+
+    assert [job.retain for job in said] == [LIMITS.retain, 7, 1, None]
 
 
 def test_all_faults_are_found_at_once():
