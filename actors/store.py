@@ -63,10 +63,10 @@ class StoreLimits:
     backlog: int
     asks: int
     attempts: int
-    retry_delay: float = 2.0
     retention: Rules = field(default_factory=Rules)
     sweep_period: float = 60.0
     grace: timedelta = timedelta(minutes=5)
+    retry_delay: float = 2.0
 
 
 class Store:
