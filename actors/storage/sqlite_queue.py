@@ -105,6 +105,9 @@ class SqliteQueue:
 
     def wake(self, now: datetime, limit: int) -> Woken:
         """See `Catalogue.wake`."""
+        first = self._first(due=False)
+        if first is None or first > now:
+            return Woken(0, first)
         due = rows(self._db, NEWLY_DUE, {"now": time_text(now), "limit": limit})
         for row in due:
             self._db.execute(WAKE, row)
