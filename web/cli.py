@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Final
 
 import click
 import trio
@@ -11,27 +13,33 @@ from rich.table import Table
 
 from actors.storage.ports import StorageError
 from actors.supervision import TooManyCrashes
-from web.keys import keys
-from web.load import load
 from web.logs import configure_logs
 from web.presets import BadPresets
-from web.queue import queue
 from web.settings import OpenToAnybody, Settings, read_settings
-from web.submit import submit
-from web.verify import verify
+
+# Commands that are a module of the same name each.
+MODULES: Final = {name: f"web.{name}" for name in ("keys", "load", "queue", "submit", "verify")}
 
 
-@click.group()
+class _Commands(click.Group):
+    """Commands that are imported when they are used: a client needs no storage, for example."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all names."""
+        return sorted([*super().list_commands(ctx), *MODULES])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of this name, if there is one."""
+        if cmd_name not in MODULES:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(import_module(MODULES[cmd_name]), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands)
 @click.version_option(package_name="calotype")
 def main() -> None:
     """Calotype, an asynchronous image-processing service."""
-
-
-main.add_command(submit)
-main.add_command(load)
-main.add_command(verify)
-main.add_command(keys)
-main.add_command(queue)
 
 
 @main.command()

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 import msgspec
 import trio
 
-from web.client import WAIT, Job, problem
+from web.calls import WAIT
+from web.failures import problem
 from web.figures import Figures
 from web.lean import BROKEN, Answer, LeanConnection
+from web.results import Job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

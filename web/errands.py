@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
 
 import click
+
+from web.sending import ImageUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from web.client import Picture
+    from web.results import Picture
 
+MAX_NAME: Final = 50  # characters that a name takes over from an address; up to 4 bytes each
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".tif", ".tiff"})
 
 
@@ -21,23 +26,25 @@ SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", 
 class Errand:
     """A picture to send. `base` is where its result goes, but for what its name ends with."""
 
-    source: Path
+    source: Path | ImageUrl
     base: Path
 
     @property
     def name(self) -> str:
-        """The source, fit to be shown."""
+        """The source, fit to be shown: an address without its query, which may be a secret."""
+        if isinstance(self.source, ImageUrl):
+            return self.source.url.partition("?")[0]
         return click.format_filename(self.source)
 
 
-def errands_for(paths: Iterable[Path]) -> list[Errand]:
-    """Return an errand for each file, and for each picture in and below each directory.
+def errands_for(sources: Iterable[Path | ImageUrl]) -> list[Errand]:
+    """Return an errand for each file or address, and each picture in and below each directory.
 
     In directories, what is hidden is left out. No two errands have the same base.
     """
     errands, taken = [], set[Path]()
-    for path in paths:
-        for source, wanted in _pictures(path):
+    for each in sources:
+        for source, wanted in _pictures(each):
             base, number = wanted, 1
             while base in taken:
                 number += 1
@@ -47,8 +54,11 @@ def errands_for(paths: Iterable[Path]) -> list[Errand]:
     return errands
 
 
-def _pictures(path: Path) -> Iterator[tuple[Path, Path]]:
+def _pictures(path: Path | ImageUrl) -> Iterator[tuple[Path | ImageUrl, Path]]:
     """Yield each picture and its place below the directory of the results."""
+    if isinstance(path, ImageUrl):
+        yield path, Path(_name_in(path.url))
+        return
     if not path.is_dir():
         yield path, Path(path.stem)
         return
@@ -59,6 +69,13 @@ def _pictures(path: Path) -> Iterator[tuple[Path, Path]]:
             hidden = name.startswith(".")
             if source.suffix.lower() in SUFFIXES and not hidden and source.is_file():
                 yield source, source.relative_to(path).with_suffix("")
+
+
+def _name_in(url: str) -> str:
+    """Return a name for a file, made of the end of the path, or else of the host."""
+    parts = urlsplit(url)
+    stem = Path(unquote(parts.path)).stem or parts.hostname or ""
+    return re.sub(r"[^\w.-]", "_", stem).lstrip(".")[:MAX_NAME] or "image"
 
 
 class Outputs:
@@ -74,7 +91,9 @@ class Outputs:
         self.file = out if alone and out is not None and not out.is_dir() else None
         self._directory = out or Path()
         self._made = made
-        self._inputs = {_identity(errand.source) for errand in errands}
+        self._inputs = {
+            _identity(errand.source) for errand in errands if isinstance(errand.source, Path)
+        }
 
     def is_input(self, path: Path) -> bool:
         """Whether `path` is one of the pictures that are sent, by any of its names."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from web.pieces import Progress as Listener
+    from web.sending import Progress as Listener
 
 
 class Board:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
@@ -12,17 +11,20 @@ import httpx2
 import trio
 
 from actors.imaging.facts import Format
-from web.client import Client, RequestFailed, Unreachable
+from web.client import AsyncClient
 from web.errands import Errand, Outputs, errands_for
+from web.failures import RequestFailed, Unreachable
 from web.interruption import INTERRUPTED, run_interruptibly
 from web.key_file import key_option
 from web.progress import Board
+from web.receiving import written_beside
 from web.recipes import OPERATIONS
+from web.sending import ImageUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from web.client import Parameters
+    from web.sending import Recipe
 
 FORMATS: Final = get_args(Format)
 SUFFIX_FORMATS: Final = {
@@ -38,7 +40,7 @@ class _Batch:
 
     url: str
     key: str | None = field(repr=False)
-    parameters: Parameters
+    parameters: Recipe
     errands: list[Errand]
     outputs: Outputs
     jobs: int
@@ -52,6 +54,18 @@ def _checked_url(_context: click.Context, _parameter: click.Parameter, value: st
     if url.scheme not in {"http", "https"} or not url.host:
         raise click.BadParameter(f"{value!r} is no address such as http://127.0.0.1:8080.")
     return value
+
+
+def _checked_sources(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> list[Path | ImageUrl]:
+    a_path = click.Path(exists=True, path_type=Path)
+    return [
+        ImageUrl(_checked_url(context, parameter, each))
+        if each.lower().startswith(("http://", "https://"))
+        else Path(a_path.convert(each, parameter, context))
+        for each in values
+    ]
 
 
 def _checked_settings(
@@ -69,7 +83,9 @@ def _checked_settings(
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument(
+    "sources", metavar="PATH|URL...", nargs=-1, required=True, callback=_checked_sources
+)
 @click.option("--operation", type=click.Choice(tuple(OPERATIONS)), metavar="NAME")
 @click.option("--preset", metavar="NAME", help="One of the service's own recipes.")
 @click.option("--width", type=click.IntRange(1))
@@ -100,7 +116,7 @@ def _checked_settings(
 @click.option("--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="At once.")
 def submit(  # noqa: PLR0913 - one argument for each option
     *,
-    paths: tuple[Path, ...],
+    sources: list[Path | ImageUrl],
     operation: str | None,
     preset: str | None,
     width: int | None,
@@ -115,6 +131,8 @@ def submit(  # noqa: PLR0913 - one argument for each option
 ) -> None:
     """Send pictures to a service, and keep what it makes of them.
 
+    A picture is a file; or an address, from which the service fetches it.
+
     Of a directory, all pictures in it and below it are sent, and its tree is kept in the results.
     The results are named after the pictures and the operation or the preset, such as
     photo.thumbnail.jpg, and their names are printed as they are written. No picture that is sent is
@@ -125,10 +143,12 @@ def submit(  # noqa: PLR0913 - one argument for each option
     made = operation or preset
     if made is None or (operation and preset):
         raise click.UsageError("Name an --operation or a --preset.")
-    errands = errands_for(paths)
+    errands = errands_for(sources)
     if not errands:
         raise click.UsageError("There is no picture in there.")
-    outputs = Outputs(out, made, errands, alone=len(paths) == 1 and not paths[0].is_dir())
+    first = sources[0]
+    alone = len(sources) == 1 and not (isinstance(first, Path) and first.is_dir())
+    outputs = Outputs(out, made, errands, alone=alone)
     if outputs.file is not None and outputs.is_input(outputs.file):
         raise click.UsageError(f"{out} is a picture to be sent; it would be overwritten.")
     if outputs.file is not None and operation and "output_format" not in settings:
@@ -178,13 +198,13 @@ def _first(group: BaseExceptionGroup[Unreachable]) -> str:
 
 async def _send_all(batch: _Batch, board: Board) -> None:
     errands = iter(batch.errands)
-    async with Client(batch.url, key=batch.key) as client, trio.open_nursery() as nursery:
+    async with AsyncClient(batch.url, key=batch.key) as client, trio.open_nursery() as nursery:
         for _ in range(min(batch.jobs, len(batch.errands))):
             nursery.start_soon(_send_some, client, batch, errands, board)
 
 
 async def _send_some(
-    client: Client, batch: _Batch, errands: Iterator[Errand], board: Board
+    client: AsyncClient, batch: _Batch, errands: Iterator[Errand], board: Board
 ) -> None:
     for errand in errands:
         with board.under_way(errand.name) as progress:
@@ -206,11 +226,6 @@ async def _send_some(
 
 
 def _write(target: Path, data: bytes) -> None:
-    """Write it beside first, so that under its name there is never half a picture."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(data)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    with written_beside(target) as file:
+        file.write(data)

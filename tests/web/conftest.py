@@ -1,15 +1,20 @@
-"""What the tests of the edge share: the real service."""
+"""What the tests of the edge share: the real service, and clients of both kinds."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, AsyncExitStack
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+import trio
 
+from tests.conftest import PATIENCE
 from tests.web import running
 from tests.web.running import Server
+from web.client import AsyncClient, Client
+from web.results import Job
 
 StartServer: TypeAlias = Callable[..., AbstractContextManager[Server]]
 
@@ -30,3 +35,39 @@ def start_server(tmp_path: Path) -> StartServer:
         return running.start_server(tmp_path / f"server-{next(numbers)}", **settings)
 
     return start
+
+
+class InThread:
+    """A client that blocks, as if it waited."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str):
+        method = getattr(self._client, name)
+
+        async def call(*args, **kwargs):
+            return await trio.to_thread.run_sync(partial(method, *args, **kwargs))
+
+        return call
+
+    async def jobs(self, **which: object) -> AsyncIterator[Job]:
+        method = getattr(self._client, "jobs")  # noqa: B009 - of any arguments
+        for job in await trio.to_thread.run_sync(lambda: list(method(**which))):
+            yield job
+
+
+@pytest.fixture(params=["blocking", "waiting"])
+async def connect(request: pytest.FixtureRequest):
+    """What makes a client of either kind: `connect(url, key=…)`."""
+    with trio.fail_after(3 * PATIENCE):
+        async with AsyncExitStack() as stack:
+
+            def connect(url: str, key: str | None = None):
+                if request.param == "blocking":
+                    return InThread(stack.enter_context(Client(url, key=key)))
+                client = AsyncClient(url, key=key)
+                stack.push_async_exit(client)
+                return client
+
+            yield connect

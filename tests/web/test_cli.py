@@ -2,12 +2,15 @@
 
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.conftest import is_picture
 from tests.web.running import COMMAND, PATIENCE, Server, environment
+from web.cli import main
 from web.serve import _announce
 from web.settings import Settings
 
@@ -127,3 +130,34 @@ def test_without_the_photo_of_the_checkout_the_greeting_leaves_a_gap(monkeypatch
     _announce(Settings(), 8080)
 
     assert "-F image=@YOUR.jpg " in capsys.readouterr().out
+
+
+def test_every_command_is_listed_and_there():
+    listed = CliRunner().invoke(main, ["--help"])
+
+    for name in ("keys", "load", "serve", "settings", "submit", "verify"):
+        assert f"\n  {name} " in listed.stdout
+        assert CliRunner().invoke(main, [name, "--help"]).exit_code == 0
+    assert CliRunner().invoke(main, ["melt"]).exit_code == 2
+
+
+def test_a_client_needs_no_storage_and_no_server():
+    program = """
+import sys
+from web.cli import main
+
+try:
+    main(["submit", "--help"])
+finally:
+    print(*{"sqlite_utils", "quart", "hypercorn"} & set(sys.modules), file=sys.stderr)
+"""
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ended.stderr == "\n"

@@ -1,82 +1,116 @@
-"""The HTTP API in Python: against the real service, and against one that misbehaves on demand."""
+"""The HTTP API in Python: the one contract of both clients, against the real service."""
 
-from collections.abc import Callable, Coroutine
+import os
+import subprocess
+from io import BytesIO
+from typing import BinaryIO
 
 import httpx2
 import pytest
 import trio
 
-from tests.conftest import PATIENCE, is_picture
-from web.client import (
-    ATTEMPTS,
-    LONGEST_PAUSE,
-    Client,
-    Job,
+from tests.conftest import is_picture
+from tests.web import running
+from tests.web.running import free_port, start_server
+from web.calls import Calls
+from web.client import AsyncClient, Client
+from web.failures import (
+    Conflict,
+    Forbidden,
+    Invalid,
     JobFailed,
-    NoAnswer,
-    Output,
-    Parameters,
-    Picture,
+    NotFound,
     ProblemError,
+    TooLarge,
+    Unauthenticated,
     Unreachable,
 )
+from web.sending import ImageId, ImageUrl
 
-THUMBNAIL: Parameters = {"operation": "thumbnail", "width": 32, "height": 32}
+THUMBNAIL = {"operation": "thumbnail", "width": 32, "height": 32}
 JOB_ID = "550e8400-e29b-41d4-a716-446655440000"
-BUSY = {"title": "Overloaded", "status": 503, "detail": "Too much to do.", "code": "overloaded"}
 
 
 @pytest.fixture
-async def client(server):
-    async with Client(server.url) as client:
-        with trio.fail_after(PATIENCE):
-            yield client
+async def client(connect, server):
+    return connect(server.url)
 
 
-class Scripted:
-    """A service that gives these answers, one after another. `asked` is what it was asked."""
+def test_whatever_one_client_can_do_the_other_can():
+    calls = {name for name in vars(Calls) if not name.startswith("_")}
 
-    def __init__(self, *answers: httpx2.Response | httpx2.TransportError) -> None:
-        self._answers = iter(answers)
-        self.asked: list[tuple[str, str, bytes]] = []
-        self.queries: list[str] = []
-        self.credentials: list[str | None] = []
-
-    def client(self, key: str | None = None) -> Client:
-        return Client("http://scripted", key=key, transport=httpx2.MockTransport(self._answer))
-
-    async def _answer(self, request: httpx2.Request) -> httpx2.Response:
-        assert isinstance(request.stream, httpx2.AsyncByteStream)
-        body = b"".join([part async for part in request.stream])
-        self.asked.append((request.method, request.url.path, body))
-        self.queries.append(request.url.query.decode())
-        self.credentials.append(request.headers.get("Authorization"))
-        answer = next(self._answers)
-        if isinstance(answer, httpx2.TransportError):
-            raise answer
-        return answer
+    assert calls == {name for name in vars(Client) if not name.startswith("_")}
+    assert all(getattr(Client, name).__doc__ == getattr(Calls, name).__doc__ for name in calls)
 
 
-def busy(retry_after: str) -> httpx2.Response:
-    return httpx2.Response(503, json=BUSY, headers={"Retry-After": retry_after})
-
-
-def job(status: str, **more: object) -> httpx2.Response:
-    return httpx2.Response(200, json={"id": JOB_ID, "status": status, **more})
-
-
-ACCEPTED = httpx2.Response(202, json={"job_id": JOB_ID, "status": "pending", "message": "…"})
-
-
-async def test_a_job_is_submitted_waited_for_and_downloaded(client, server, photo):
+async def test_a_job_is_submitted_waited_for_and_downloaded(client, photo):
     submitted = await client.submit(photo, THUMBNAIL)
-    ended = await client.get_job(submitted.id, wait=PATIENCE)
+    ended = await client.wait(submitted.id)
     picture = await client.download(submitted.id)
 
-    assert not submitted.ended
-    assert ended == Job(submitted.id, "completed", outputs=(Output("output"),))
+    assert submitted.status == "pending"
+    assert (ended.id, ended.status, ended.ended) == (submitted.id, "completed", True)
+    assert (ended.operation, ended.width, ended.attempts) == ("thumbnail", 32, 1)
+    assert ended.created_at <= ended.started_at <= ended.updated_at
+    (output,) = ended.outputs
+    assert (output.name, output.width, output.height) == ("output", 32, 24)
+    assert output.size_bytes == len(picture.data)
+    assert ended.receipt.recipe["outputs"]
     assert picture.content_type == "image/jpeg"
     assert is_picture(picture.data, (32, 24))
+
+
+STEPS = [{"op": "resize", "width": 16, "height": 12}]
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"operation": "resize", "width": 16, "height": 12, "priority": "high", "quality": None},
+        {"operations": STEPS, "output": {"format": "png"}, "priority": "high"},
+        {"outputs": [{"name": "a", "operations": STEPS}], "priority": "high"},
+    ],
+)
+async def test_a_recipe_is_said_in_any_form_of_any_image(client, photo, tmp_path, recipe):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(photo)
+    uploaded = await client.upload(path)
+
+    with path.open("rb") as file:
+        for subject in (photo, path, file, uploaded, ImageId(uploaded.id)):
+            submitted = await client.submit(subject, recipe)
+            job = await client.wait(submitted.id)
+
+            assert (job.status, job.priority) == ("completed", "high")
+            assert [(each.width, each.height) for each in job.outputs] == [(16, 12)]
+
+
+async def test_a_flat_recipe_may_say_its_numbers_as_text_of_any_image(client, photo):
+    uploaded = await client.upload(photo)
+    mark = {"operation": "watermark", "image": uploaded.id, "opacity": 0.5}
+
+    for subject in (photo, uploaded):
+        for recipe in ({"operation": "rotate", "angle": "90", "autorotate": False}, mark):
+            submitted = await client.submit(subject, recipe)
+            assert (await client.wait(submitted.id)).status == "completed"
+
+
+async def test_a_preset_is_a_recipe(connect, tmp_path, photo):
+    presets = tmp_path / "presets.toml"
+    presets.write_text('[avatar]\noperations = [{op = "resize", width = 16}]\n')
+    with start_server(tmp_path / "server", PRESETS=presets) as server:
+        client = connect(server.url)
+
+        picture = await client.submit_and_wait(photo, {"preset": "avatar"})
+
+    assert is_picture(picture.data, (16, 12))
+
+
+async def test_an_address_is_fetched_by_the_service(client):
+    with pytest.raises(Invalid) as refused:
+        await client.submit(ImageUrl("http://127.0.0.1/a.jpg"), THUMBNAIL)
+
+    assert [fault.pointer for fault in refused.value.faults] == ["/image_url"]
 
 
 async def test_one_call_gives_the_picture(client, photo):
@@ -86,7 +120,43 @@ async def test_one_call_gives_the_picture(client, photo):
     assert is_picture(picture.data, (32, 24))
 
 
-async def test_a_file_is_sent_as_it_is_and_its_progress_told(client, server, photo, tmp_path):
+async def test_all_results_come_by_their_names(client, photo):
+    outputs = [{"name": "small", "operations": STEPS}, {"name": "facts", "format": "json"}]
+
+    several = await client.submit_and_wait_for_all(photo, {"outputs": outputs})
+    first = await client.submit_and_wait(photo, {"outputs": outputs})
+    (alone,) = await client.submit_and_wait_for_all(photo, THUMBNAIL)
+
+    assert [(each.name, each.suffix) for each in several] == [("small", ".jpg"), ("facts", ".json")]
+    assert is_picture(first.data, (16, 12))
+    assert (first.name, alone.name) == ("", "")
+
+
+async def test_a_file_is_sent_from_where_it_stands_and_left_open(client, photo):
+    file = BytesIO(b"preface" + photo)
+    file.seek(7)
+
+    picture = await client.submit_and_wait(file, THUMBNAIL)
+
+    assert is_picture(picture.data, (32, 24))
+    assert not file.closed
+
+
+def full_pipe(data: bytes) -> BinaryIO:
+    end, beginning = os.pipe()
+    os.write(beginning, data)
+    os.close(beginning)
+    return os.fdopen(end, "rb")
+
+
+async def test_what_cannot_seek_is_sent_as_well(client, photo):
+    with full_pipe(photo) as pipe:
+        picture = await client.submit_and_wait(pipe, THUMBNAIL)
+
+    assert is_picture(picture.data, (32, 24))
+
+
+async def test_a_file_is_sent_as_it_is_and_its_progress_told(client, photo, tmp_path):
     # What follows the end of a JPEG is no part of it, and makes it long enough for three pieces.
     source = tmp_path / "photo.jpg"
     source.write_bytes(photo + bytes(600_000))
@@ -103,237 +173,224 @@ async def test_a_file_that_is_not_there_is_an_error_of_the_system(client, tmp_pa
         await client.submit(tmp_path / "nothing.jpg", THUMBNAIL)
 
 
+async def test_a_plan_says_what_would_be_made(client, photo):
+    plan = await client.plan(photo, {"operations": STEPS})
+
+    assert (plan.facts.format, plan.facts.width) == ("jpeg", 64)
+    assert [(each.name, each.width, each.height) for each in plan.outputs] == [("output", 16, 12)]
+    assert plan.predicted.memory_bytes > 0
+
+
+async def test_a_result_is_written_to_a_path_or_into_a_file(client, photo, tmp_path):
+    submitted = await client.submit(photo, THUMBNAIL)
+    (output,) = (await client.wait(submitted.id)).outputs
+    target, file = tmp_path / "small.jpg", BytesIO()
+    target.write_bytes(b"what was there before")
+
+    to_path = await client.save(submitted.id, target)
+    to_file = await client.save(submitted.id, file, "output")
+
+    assert to_path == to_file
+    assert (to_path.sha256, to_path.size_bytes) == (output.sha256, output.size_bytes)
+    assert to_path.content_type == output.media_type
+    assert target.read_bytes() == file.getvalue()
+    assert list(tmp_path.iterdir()) == [target]
+
+
+async def test_what_cannot_be_had_leaves_the_file_as_it_was(client, tmp_path):
+    target = tmp_path / "small.jpg"
+    target.write_bytes(b"what was there before")
+
+    with pytest.raises(NotFound):
+        await client.save(JOB_ID, target)
+
+    assert target.read_bytes() == b"what was there before"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+async def test_all_jobs_are_walked_through_page_by_page(connect, tmp_path, photo, monkeypatch):
+    monkeypatch.setattr("web.calls.PAGE", 2)
+    with start_server(tmp_path / "server") as server:
+        client = connect(server.url)
+        uploaded = await client.upload(photo)
+        ids = [(await client.submit(uploaded, THUMBNAIL)).id for _ in range(5)]
+        last = [await client.wait(job_id) for job_id in ids][-1]
+
+        page = await client.page(limit=2)
+        rest = await client.page(limit=3, cursor=page.next)
+        everything = [job.id async for job in client.jobs()]
+        completed = [job.id async for job in client.jobs(status="completed", operation="resize")]
+        later = [job.id async for job in client.jobs(created_after=last.created_at)]
+
+    assert [job.id for job in page.jobs + rest.jobs] == everything == ids[::-1]
+    assert rest.next is None
+    assert completed == later == []
+
+
+async def test_a_job_is_cancelled_retried_and_deleted(client, photo):
+    submitted = await client.submit(b"no picture", THUMBNAIL)
+    await client.wait(submitted.id)
+
+    again = await client.retry(submitted.id)
+    ended = await client.wait(submitted.id)
+    with pytest.raises(Conflict):
+        await client.cancel(submitted.id)
+    await client.delete(submitted.id)
+    with pytest.raises(NotFound):
+        await client.job(submitted.id)
+
+    assert again.status == "pending"
+    assert (ended.status, ended.error_code) == ("failed", "not_an_image")
+
+
+async def test_an_image_is_uploaded_known_and_deleted(client, photo):
+    uploaded = await client.upload(photo)
+    known = await client.image(uploaded.id)
+    await client.delete_image(uploaded.id)
+    with pytest.raises(NotFound):
+        await client.image(uploaded.id)
+
+    assert known == uploaded
+    assert (known.format, known.width, known.height, known.size_bytes) == (
+        *("jpeg", 64, 48),
+        len(photo),
+    )
+    assert known.palette[0].color.startswith("#")
+
+
+async def test_a_link_needs_no_key_and_keeps_its_secret(connect, tmp_path, photo):
+    with start_server(tmp_path / "server") as server:
+        key, weak = (make_key(server, *scopes) for scopes in (BOTH, BOTH[:1]))
+        client, nobody = connect(server.url, key=key), connect(server.url)
+        submitted = await client.submit(photo, THUMBNAIL)
+        await client.wait(submitted.id)
+
+        link = await client.link(submitted.id, 60)
+        named = await client.link(submitted.id, 60, "output")
+        with pytest.raises(Unauthenticated):
+            await nobody.job(submitted.id)
+        with pytest.raises(Forbidden):
+            await connect(server.url, key=weak).submit(photo, THUMBNAIL)
+        async with httpx2.AsyncClient() as browser:
+            pictures = [(await browser.get(each.url)).content for each in (link, named)]
+
+    assert all(is_picture(picture, (32, 24)) for picture in pictures)
+    assert "signature" in link.url
+    assert "signature" not in repr(link)
+
+
+BOTH = ("jobs:read", "jobs:write")
+
+
+def make_key(server: running.Server, *scopes: str) -> str:
+    options = [option for scope in scopes for option in ("--scope", scope)]
+    made = subprocess.run(
+        [*running.COMMAND, "keys", "create", "--tenant", "acme", *options],
+        env=server.environment,
+        cwd=server.dir,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return made.stdout.strip()
+
+
+async def test_the_service_is_said_to_be_there(client):
+    assert (await client.health()).status == "healthy"
+
+
 async def test_what_the_service_refuses_says_why(client, photo):
-    with pytest.raises(ProblemError) as refused:
+    with pytest.raises(Invalid) as refused:
         await client.submit(photo, {**THUMBNAIL, "width": 0})
-    with pytest.raises(ProblemError) as unknown:
-        await client.get_job(JOB_ID)
+    with pytest.raises(NotFound) as unknown:
+        await client.job(JOB_ID)
 
     assert (refused.value.status, refused.value.code) == (422, "invalid")
+    assert [fault.pointer for fault in refused.value.faults] == ["/width"]
+    assert refused.value.faults[0].detail in refused.value.detail
     assert (unknown.value.status, unknown.value.code) == (404, "not_found")
     assert unknown.value.detail in str(unknown.value)
 
 
-async def test_a_job_id_cannot_lead_elsewhere(client):
-    with pytest.raises(ProblemError, match="not_found"):
-        await client.get_job("../health")
+async def test_an_upload_that_is_refused_before_its_end_says_why(client, tmp_path):
+    source = tmp_path / "photo.jpg"
+    with source.open("wb") as file:
+        file.truncate(60_000_000)
+
+    with pytest.raises(TooLarge):
+        await client.submit(source, THUMBNAIL)
+
+
+async def test_a_wait_goes_on_over_a_restart_of_the_service(connect, tmp_path, photo, monkeypatch):
+    monkeypatch.setattr("web.line._draw", lambda _, cap: cap)
+    with start_server(tmp_path / "server") as server:
+        client = connect(server.url)
+        submitted = await client.submit(photo, {**THUMBNAIL, "output_format": "avif"})
+        ended = []
+
+        async def wait() -> None:
+            ended.append(await client.wait(submitted.id))
+
+        async with trio.open_nursery() as waiting:
+            server.kill()
+            waiting.start_soon(wait)
+            await trio.to_thread.run_sync(server.start)
+
+    assert [job.status for job in ended] == ["completed"]
+
+
+async def test_an_id_cannot_lead_elsewhere(client):
+    for call in (client.job, client.image, client.download):
+        with pytest.raises(ProblemError, match="not_found"):
+            await call("../health")
 
 
 async def test_what_is_no_picture_is_no_result(client):
-    with pytest.raises((JobFailed, ProblemError), match="not_an_image"):
+    with pytest.raises(JobFailed, match="not_an_image") as failed:
         await client.submit_and_wait(b"hello", THUMBNAIL)
 
-
-async def test_a_failed_job_is_an_error_with_its_reason():
-    service = Scripted(
-        ACCEPTED, job("processing"), job("failed", error="Too dull.", error_code="dull")
-    )
-
-    async with service.client() as client:
-        with pytest.raises(JobFailed, match=r"Too dull\. \(dull\)"):
-            await client.submit_and_wait(b"photo", THUMBNAIL)
+    assert failed.value.job.error_code == "not_an_image"
 
 
-async def test_a_wait_goes_on_until_the_job_has_ended():
-    image = httpx2.Response(200, content=b"image", headers={"Content-Type": "image/webp"})
-    service = Scripted(ACCEPTED, job("pending"), job("processing"), job("completed"), image)
+async def test_where_nobody_listens_is_said(connect):
+    client = connect(f"http://127.0.0.1:{free_port()}")
 
-    async with service.client() as client:
-        picture = await client.submit_and_wait(b"photo", THUMBNAIL)
-
-    assert picture == Picture(b"image", "image/webp")
-    assert [path for _, path, _ in service.asked] == [
-        "/jobs",
-        *3 * [f"/jobs/{JOB_ID}"],
-        f"/jobs/{JOB_ID}/download",
-    ]
+    with pytest.raises(Unreachable):
+        await client.submit(b"photo", THUMBNAIL)
 
 
-SEVERAL = job("completed", outputs=[{"name": "large", "width": 9}, {"name": "thumb"}])
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_client_keeps_its_secrets(kind):
+    client = kind("http://me:secret@127.0.0.1:1/calotype", key="ck_secret")
+
+    assert repr(client) == f"{kind.__name__}('http://127.0.0.1:1/calotype/')"
 
 
-async def test_several_results_are_fetched_by_their_names():
-    images = [
-        httpx2.Response(200, content=each, headers={"Content-Type": kind})
-        for each, kind in ((b"large", "image/avif"), (b"facts", "application/json"))
-    ]
-    service = Scripted(ACCEPTED, SEVERAL, *images)
+def test_a_path_before_the_services_own_is_kept():
+    seen = []
 
-    async with service.client() as client:
-        pictures = await client.submit_and_wait_for_all(b"photo", {"preset": "gallery"})
+    def proxy(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request.url.path)
+        return httpx2.Response(
+            201,
+            json={"url": "/jobs/1/download?signature=2", "expires_at": "2026-03-01T13:00:00Z"},
+        )
 
-    assert pictures == [
-        Picture(b"large", "image/avif", "large"),
-        Picture(b"facts", "application/json", "thumb"),
-    ]
-    assert [picture.suffix for picture in pictures] == [".avif", ".json"]
-    assert service.queries == ["preset=gallery", "wait=30", "output=large", "output=thumb"]
+    with Client("http://host/calotype", transport=httpx2.MockTransport(proxy)) as client:
+        link = client.link("1", 60)
 
-
-async def test_of_several_results_the_first_is_the_result():
-    image = httpx2.Response(200, content=b"large", headers={"Content-Type": "image/avif"})
-    service = Scripted(SEVERAL, image)
-
-    async with service.client() as client:
-        picture = await client.submit_and_wait(b"photo", {"preset": "gallery"})
-
-    assert picture == Picture(b"large", "image/avif")
-    assert service.queries == ["preset=gallery", ""]
-
-
-async def test_one_result_has_no_name_of_its_own(client, photo):
-    (picture,) = await client.submit_and_wait_for_all(photo, THUMBNAIL)
-
-    assert picture.name == ""
-    assert is_picture(picture.data, (32, 24))
-
-
-async def test_a_result_comes_by_the_name_of_its_output(client, photo):
-    submitted = await client.submit(photo, {**THUMBNAIL, "output_format": "json"})
-    await client.wait_ended(submitted.id)
-
-    facts = await client.download(submitted.id, "output")
-    with pytest.raises(ProblemError, match="not_found"):
-        await client.download(submitted.id, "other")
-
-    assert (facts.content_type, facts.suffix) == ("application/json", ".json")
-
-
-async def test_a_name_that_could_lead_elsewhere_is_no_answer():
-    stranger = job("completed", outputs=[{"name": "../../a"}])
-
-    async with Scripted(stranger).client() as client:
-        with pytest.raises(ProblemError, match="not_understood"):
-            await client.submit_and_wait_for_all(b"photo", THUMBNAIL)
-
-
-async def test_a_busy_service_is_given_the_time_it_asks_for(autojump_clock):
-    service = Scripted(busy("3"), busy("2"), ACCEPTED)
-
-    async with service.client() as client:
-        submitted = await client.submit(b"photo", THUMBNAIL)
-
-    assert submitted == Job(JOB_ID, "pending")
-    assert service.asked == 3 * [("POST", "/jobs", b"photo")]
-    assert trio.current_time() == pytest.approx(5, abs=0.1)
-
-
-@pytest.mark.parametrize(
-    "retry_after", [f"{LONGEST_PAUSE + 1:.0f}", "tomorrow", "-1", "\u0661", ""]
-)
-async def test_a_pause_that_is_too_long_or_unclear_is_left_to_the_caller(retry_after):
-    headers = [(b"Retry-After", retry_after.encode())]
-    service = Scripted(httpx2.Response(503, json=BUSY, headers=headers))
-
-    async with service.client() as client:
-        with pytest.raises(ProblemError, match="overloaded"):
-            await client.submit(b"photo", THUMBNAIL)
-
-
-async def test_a_submission_of_unknown_fate_is_not_repeated():
-    service = Scripted(httpx2.Response(503, json=BUSY))
-
-    async with service.client() as client:
-        with pytest.raises(ProblemError, match="overloaded"):
-            await client.submit(b"photo", THUMBNAIL)
-
-    assert len(service.asked) == 1
-
-
-async def test_patience_has_an_end(autojump_clock):
-    service = Scripted(*[busy("1") for _ in range(ATTEMPTS)])
-
-    async with service.client() as client:
-        with pytest.raises(ProblemError, match="overloaded"):
-            await client.get_job(JOB_ID)
-
-    assert len(service.asked) == ATTEMPTS
-
-
-async def test_where_nobody_listens_is_tried_again_and_then_said(autojump_clock):
-    service = Scripted(*[httpx2.ConnectError("refused") for _ in range(ATTEMPTS)])
-
-    async with service.client() as client:
-        with pytest.raises(Unreachable, match="refused"):
-            await client.submit(b"photo", THUMBNAIL)
-
-    assert len(service.asked) == ATTEMPTS
-
-
-async def test_a_submission_without_an_answer_is_not_repeated():
-    service = Scripted(httpx2.ReadError("reset"))
-
-    async with service.client() as client:
-        with pytest.raises(NoAnswer):
-            await client.submit(b"photo", THUMBNAIL)
-
-
-async def test_what_only_reads_is_repeated(autojump_clock):
-    service = Scripted(httpx2.ReadError("reset"), job("completed"))
-
-    async with service.client() as client:
-        assert (await client.get_job(JOB_ID)).ended
-
-
-@pytest.mark.parametrize(
-    ("answer", "code"),
-    [
-        (httpx2.Response(502, text="<h1>Bad gateway</h1>"), "http_502"),
-        (httpx2.Response(200, text="<h1>Welcome</h1>"), "not_understood"),
-        (httpx2.Response(200, content=b'{"id":"\xff"}'), "not_understood"),
-        (httpx2.Response(500, content=b"\xff"), "http_500"),
-    ],
-)
-async def test_a_stranger_at_the_address_is_an_error_too(answer, code):
-    async with Scripted(answer).client() as client:
-        with pytest.raises(ProblemError) as error:
-            await client.get_job(JOB_ID)
-
-    assert error.value.code == code
-
-
-def stalled(
-    started: trio.Event,
-) -> Callable[[httpx2.Request], Coroutine[None, None, httpx2.Response]]:
-    async def answer(_: httpx2.Request) -> httpx2.Response:
-        started.set()
-        return await trio.sleep_forever()
-
-    return answer
-
-
-async def test_the_callers_deadline_ends_a_call(autojump_clock):
-    started = trio.Event()
-    transport = httpx2.MockTransport(stalled(started))
-
-    async with Client("http://scripted", transport=transport) as client:
-        with trio.move_on_after(7) as deadline:
-            await client.get_job(JOB_ID, wait=60)
-
-    assert started.is_set()
-    assert deadline.cancelled_caught
+    assert seen == ["/calotype/jobs/1/links"]
+    assert link.url == "http://host/calotype/jobs/1/download?signature=2"
 
 
 async def test_an_upload_can_be_cancelled_midway(server, tmp_path):
     source = tmp_path / "photo.jpg"
     source.write_bytes(bytes(2_000_000))
 
-    async with Client(server.url) as client:
+    async with AsyncClient(server.url) as client:
         with trio.CancelScope() as scope:
             await client.submit(source, THUMBNAIL, lambda sent, _: scope.cancel() if sent else None)
-        with pytest.raises(ProblemError, match="not_found"):
-            await client.get_job(JOB_ID)
+        with pytest.raises(NotFound):
+            await client.job(JOB_ID)
 
     assert scope.cancelled_caught
-
-
-@pytest.mark.parametrize(("key", "header"), [(None, None), ("ck_a_b", "Bearer ck_a_b")])
-async def test_a_key_goes_with_every_request(photo, key, header):
-    service = Scripted(ACCEPTED, job("completed"), httpx2.Response(200, content=b"picture"))
-
-    async with service.client(key) as client:
-        submitted = await client.submit(photo, THUMBNAIL)
-        await client.get_job(submitted.id)
-        await client.download(submitted.id)
-
-    assert service.credentials == [header] * 3

@@ -10,8 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.conftest import PATIENCE, draw, is_picture
+from tests.web import faulty
 from tests.web.running import COMMAND, environment, free_port, start_server
 from web.errands import errands_for
+from web.sending import ImageUrl
 from web.submit import submit
 
 THUMBNAIL = ("--operation", "thumbnail", "--width", "32", "--height", "32")
@@ -246,6 +248,8 @@ def test_a_service_that_is_not_there_is_one_clear_sentence(run):
         ("photo.jpg", "--format", "bmp"),
         ("photo.jpg", "-o", "small.bmp"),
         ("photo.jpg", "--url", "ftp://127.0.0.1"),
+        ("http://[::1/photo.jpg",),
+        ("https://",),
         ("photo.jpg", "--url", "http://[::1"),
         ("photo.jpg", "--operation", "melt"),
         ("photo.jpg", "--preset", "avatar"),
@@ -293,3 +297,42 @@ def test_ctrl_c_ends_it_cleanly(here):
     assert process.returncode == 130
     assert (output, errors) == ("", "calotype: Interrupted.\n")
     assert names(here) == {"photo.jpg"}
+
+
+def test_a_picture_can_be_an_address(here, photo, tmp_path):
+    with faulty.serve(faulty.answer(200, photo)) as source:
+        host = source.url.removeprefix("http://")
+        with start_server(tmp_path / "server", FETCH_ALLOW=host) as server:
+            result = invoke(
+                f"{source.url}/album/my%20cat.jpg?token=1", *THUMBNAIL, "--url", server.url
+            )
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "my_cat.thumbnail.jpg\n"
+    assert is_picture(Path("my_cat.thumbnail.jpg").read_bytes(), (32, 24))
+
+
+def test_an_address_that_gives_nothing_is_said_without_its_query(run):
+    result = run("http://127.0.0.1/photo.jpg?token=1")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("calotype: http://127.0.0.1/photo.jpg: ")
+    assert "token" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("https://example.org/a/photo.jpg", "photo"),
+        ("https://example.org", "example.org"),
+        ("https://example.org/%2e%2e/..%2f..%2fetc", "etc"),
+        ("https://example.org/..", "image"),
+        ("https://example.org/.hidden.jpg", "hidden"),
+        ("https://example.org/a%00b\u00e9?c", "a_b\u00e9"),
+        ("https://example.org/" + 300 * "a", 50 * "a"),
+    ],
+)
+def test_a_result_is_named_after_the_end_of_an_address(url, base):
+    (errand,) = errands_for([ImageUrl(url)])
+
+    assert str(errand.base) == base
