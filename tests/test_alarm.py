@@ -20,16 +20,23 @@ class Clock:
         return NOON + timedelta(seconds=trio.current_time() + self.set_by)
 
 
+class Ringing(Alarm):
+    """An alarm, with the moments at which it rang."""
+
+    def __init__(self, now):
+        super().__init__(now)
+        self.rings: list[float] = []
+
+
 @pytest.fixture
-def clock(autojump_clock):
+def clock():
     return Clock()
 
 
 @pytest.fixture
 async def alarm(nursery, clock):
-    """An alarm, with `rings`: when it rang."""
-    alarm = Alarm(clock)
-    alarm.rings = []
+    """An alarm that is running."""
+    alarm = Ringing(clock)
     nursery.start_soon(alarm.run, lambda: alarm.rings.append(trio.current_time()))
     await trio.testing.wait_all_tasks_blocked()
     return alarm
@@ -39,7 +46,7 @@ def at(seconds):
     return NOON + timedelta(seconds=seconds)
 
 
-async def test_it_rings_when_it_is_time_and_not_before(alarm):
+async def test_it_rings_when_it_is_time_and_not_before(autojump_clock, alarm):
     alarm.set(at(100))
 
     await trio.sleep(99)
@@ -50,14 +57,14 @@ async def test_it_rings_when_it_is_time_and_not_before(alarm):
     assert alarm.rings == pytest.approx([100])
 
 
-async def test_it_rings_at_once_if_that_has_passed(alarm):
+async def test_it_rings_at_once_if_that_has_passed(autojump_clock, alarm):
     alarm.set(at(-5))
     await trio.testing.wait_all_tasks_blocked()
 
     assert alarm.rings == pytest.approx([0])
 
 
-async def test_without_a_time_it_sleeps(alarm):
+async def test_without_a_time_it_sleeps(autojump_clock, alarm):
     alarm.set(at(5))
     alarm.set(None)
     await trio.sleep(10_000)
@@ -65,7 +72,7 @@ async def test_without_a_time_it_sleeps(alarm):
     assert alarm.rings == []
 
 
-async def test_another_time_takes_the_place_of_the_first(alarm):
+async def test_another_time_takes_the_place_of_the_first(autojump_clock, alarm):
     alarm.set(at(500))
     alarm.set(at(5))
     await trio.sleep(50)
@@ -73,7 +80,7 @@ async def test_another_time_takes_the_place_of_the_first(alarm):
     assert alarm.rings == pytest.approx([5])
 
 
-async def test_it_rings_again_if_nobody_has_heard_and_not_after(alarm):
+async def test_it_rings_again_if_nobody_has_heard_and_not_after(autojump_clock, alarm):
     alarm.set(at(5))
     await trio.sleep(2 * LOOK_AGAIN)
     unheard = list(alarm.rings)
@@ -84,7 +91,7 @@ async def test_it_rings_again_if_nobody_has_heard_and_not_after(alarm):
     assert alarm.rings == unheard
 
 
-async def test_what_is_still_due_after_a_ring_rings_again_at_once(alarm):
+async def test_what_is_still_due_after_a_ring_rings_again_at_once(autojump_clock, alarm):
     alarm.set(at(5))
     await trio.sleep(6)
     alarm.set(at(5))
@@ -93,7 +100,9 @@ async def test_what_is_still_due_after_a_ring_rings_again_at_once(alarm):
     assert alarm.rings == pytest.approx([5, 6])
 
 
-async def test_a_clock_that_is_set_forwards_is_noticed_within_a_minute(alarm, clock):
+async def test_a_clock_that_is_set_forwards_is_noticed_within_a_minute(
+    autojump_clock, alarm, clock
+):
     alarm.set(at(10_000))
     await trio.sleep(1)
     clock.set_by = 20_000
@@ -103,7 +112,9 @@ async def test_a_clock_that_is_set_forwards_is_noticed_within_a_minute(alarm, cl
     assert len(alarm.rings) == 1
 
 
-async def test_a_clock_that_is_set_back_makes_it_ring_late_and_not_early(alarm, clock):
+async def test_a_clock_that_is_set_back_makes_it_ring_late_and_not_early(
+    autojump_clock, alarm, clock
+):
     alarm.set(at(100))
     await trio.sleep(50)
     clock.set_by = -1_000

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import PIL
@@ -104,7 +104,7 @@ class Running:
         self.address, self.mailbox = open_mailbox("store", 64)
         self.activity = Activity("store", self.mailbox)
         self.threads = trio.CapacityLimiter(4)
-        self.clock = Ticking()
+        self.clock: Callable[[], datetime] = Ticking()
         self.orders = Orders(workers=1)
         self.limits = limits
         self.intensity = Intensity(max_crashes)
@@ -1898,9 +1898,7 @@ async def test_no_more_are_handed_out_that_have_to_be_fetched_than_the_claim_all
     assert [job.id for job in after] == [distant[1].id]
 
 
-async def test_failed_jobs_of_all_tenants_are_tried_again_as_far_as_there_is_room(
-    nursery, storage
-):
+async def test_failed_jobs_of_all_tenants_are_tried_again_as_far_as_there_is_room(nursery, storage):
     store = Running(storage, replace(LIMITS, backlog=2))
     await nursery.start(store.run)
     for tenant in ("acme", "zenith", ""):

@@ -95,10 +95,7 @@ class Settings(BaseSettings):
         Seconds,
         Field(description="Seconds before a second attempt, at most; twice as long each time."),
     ] = 2.0
-    max_delay: Annotated[
-        float,
-        Field(ge=0, le=10**9, allow_inf_nan=False, description="Seconds a job may be put off."),
-    ] = 30 * 86_400.0
+    max_delay: Annotated[Count, Field(description="Seconds a job may be put off.")] = 30 * 86_400
     fetching_workers: Annotated[
         int | None,
         Field(

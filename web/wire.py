@@ -68,7 +68,7 @@ class WireLimits:
     json: int
     sources: Allowance = field(default_factory=Allowance)
     retain: int = 10**9
-    delay: float = 30 * 86_400.0
+    delay: int = 30 * 86_400
     attempts: int = 3
     now: Callable[[], datetime] = utc_now
 
@@ -324,7 +324,7 @@ def _start(words: _JobWords, members: Members, limits: WireLimits) -> datetime |
         members.blame("max_attempts", f"must be from 1 to {limits.attempts}")
     if words.run_at and words.delay is not None:
         members.faults.append(Fault("", "must have run_at or delay, not both"))
-    far = f"must be at most {limits.delay:g} seconds ahead"
+    far = f"must be at most {limits.delay} seconds ahead"
     if words.delay is not None:
         if words.delay <= limits.delay:
             return timedelta(seconds=words.delay)

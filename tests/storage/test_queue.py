@@ -4,6 +4,7 @@ import itertools
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from actors.storage.memory import MemoryCatalogue
-from actors.storage.ports import PRIORITIES, Dead, Elsewhere
+from actors.storage.ports import PRIORITIES, Catalogue, Dead, Elsewhere, Priority
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
 from tests.storage.test_contract import ANY, CATALOGUES, RECEIPT, Each, minute, names, new_job
@@ -313,7 +314,7 @@ class Entry:
 
     name: str
     tenant: str
-    lane: str
+    lane: Priority
     distant: bool
     number: int
     run_at: int | None = None
@@ -325,7 +326,7 @@ class Entry:
 class Modelled(RuleBasedStateMachine):
     """A catalogue beside a list of jobs that says in a few lines which of them is the next."""
 
-    opening = staticmethod(lambda _: MemoryCatalogue())
+    opening: Callable[[Path], Catalogue] = staticmethod(lambda _: MemoryCatalogue())
 
     def __init__(self) -> None:
         super().__init__()

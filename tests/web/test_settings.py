@@ -13,7 +13,7 @@ POSITIVE = [
     name
     for name in Settings.model_fields
     if name not in {"host", "port", "allow_anonymous", "input_formats", "log_format", "log_level"}
-    and name not in {"fetch_allow", "fetch_deny", "fetch_ports", "max_redirects", "max_delay"}
+    and name not in {"fetch_allow", "fetch_deny", "fetch_ports", "max_redirects"}
     and not name.endswith(("_path", "_dir", "presets"))
 ]
 

@@ -4,6 +4,8 @@ import base64
 import json
 import tracemalloc
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from actors.imaging.operations.scaling import Resize, Thumbnail
 from actors.imaging.recipe import Output, Recipe, decode_recipe, encode_recipe
 from actors.messages import Submit
 from actors.storage.ports import Elsewhere
+from tests.conftest import NOON
 from web.members import MAX_DEPTH, MAX_MEMBERS, MAX_NAME
 from web.problems import MAX_FAULTS, Problem
 from web.wire import MAX_PART_HEAD, MAX_PARTS, Body, Offer, WireLimits, order, picture
@@ -818,8 +821,9 @@ def test_nothing_else_may_come_with_it(content_type, body, query, pointer):
 
 def when(**said):
     """What is asked for by a job that says this, at noon."""
-    limits = replace(LIMITS, delay=100.0, attempts=3, now=lambda: NOON)
-    body = Body("application/json", msgspec.json.encode({**WHOLE, **said}))
+    limits = replace(LIMITS, delay=100, attempts=3, now=lambda: NOON)
+    whole = {**VALUES, "image_data": base64_of(IMAGE), **said}
+    body = Body("application/json", json.dumps(whole).encode())
     return order(body, limits, Offer()).job
 
 
