@@ -29,6 +29,7 @@ from actors.storage.ports import (
     Query,
     Tally,
 )
+from actors.storage.usage import Bill
 
 R = TypeVar("R")
 
@@ -41,6 +42,16 @@ class OfTenant(Request[R]):
     """
 
     tenant: str = field(default="", kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class OnAccount(OfTenant[R]):
+    """What makes a job pending, and so is counted for somebody; without a bill for nobody.
+
+    Errors besides those of each: `QuotaExceeded`.
+    """
+
+    bill: Bill | None = field(default=None, kw_only=True)
 
 
 # --- The Dispatcher -------------------------------------------------------------------------------
@@ -82,12 +93,13 @@ class Drain(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class Submit(OfTenant[Job]):
+class Submit(OnAccount[Job]):
     """Accept a job. Once answered, it is on the disk, and will end.
 
     `image` is the bytes, where to fetch them, or the id of an image. `operation` is the name of the
     recipe's only operation, or nothing; `preset` that of the preset which it is. `retain` is for
     how many seconds its files are to be kept when it has ended.
+    `pixels` are those of an image that is bytes, where they are to be counted.
     It is not begun before `start`: a time, or so long after it was accepted. `max_attempts` counts
     if it is less than what the operator allows.
     Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`, `ImageNotFound`.
@@ -101,6 +113,7 @@ class Submit(OfTenant[Job]):
     retain: int | None = None
     start: datetime | timedelta | None = None
     max_attempts: int | None = None
+    pixels: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +151,7 @@ class Cancel(OfTenant[Job]):
 
 
 @dataclass(frozen=True, slots=True)
-class Retry(OfTenant[Job]):
+class Retry(OnAccount[Job]):
     """Make a failed or cancelled job pending again.
 
     Errors: `JobNotFound`, `WrongStatus`, `BacklogFull`, `BlobNotFound`.
@@ -229,6 +242,11 @@ class FindKey(Request[Key]):
 
 
 @dataclass(frozen=True, slots=True)
+class ListKeyIds(Request[frozenset[str]]):
+    """The answer is the ids of all keys there ever were."""
+
+
+@dataclass(frozen=True, slots=True)
 class CountKeys(Request[int]):
     """The answer is how many keys there ever were."""
 
@@ -314,12 +332,14 @@ class Load(Request[bytes]):
 class KeepInput(Request[None]):
     """Keep what was fetched for a job in this attempt, as if it had been sent.
 
-    Errors: `StaleClaim`, `JobNotFound`, `StorageFull`.
+    `pixels` are those of the image, 0 if it is none.
+    Errors: `StaleClaim`, `JobNotFound`, `StorageFull`, `QuotaExceeded`.
     """
 
     job_id: str
     attempt: int
     data: bytes
+    pixels: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 BYTES = (1e3, 1e4, 1e5, 5e5, 1e6, 2e6, 5e6, 1e7, 2e7, 5e7)
 
 JOBS = Counter("calotype_jobs", "Jobs that ended, by how they ended.", ["status"])
+REFUSALS = Counter("calotype_refusals", "Refusals by a limit or a quota, by which.", ["policy"])
 EXPIRED = Counter("calotype_jobs_expired", "Jobs whose files were given up by retention.")
 CRASHES = Counter("calotype_actor_crashes", "Actors replaced after a crash.", ["actor"])
 RETRIES = Counter(

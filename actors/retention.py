@@ -40,11 +40,11 @@ class Retention:
     async def run(self) -> None:
         """Sweep until cancelled. If the storage fails, try again at the next time."""
         while True:
+            await trio.sleep(self._period)
             try:
                 await self._sweep()
             except StorageError as error:
                 log.warning("retention_failed", error=str(error))
-            await trio.sleep(self._period)
 
     async def _sweep(self) -> None:
         rules, now = self._rules, self._stock.now()

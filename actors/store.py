@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from actors import metrics
 from actors.alarm import Alarm
 from actors.backlog import Backlog
 from actors.errors import BacklogFull, Draining, OutputNotFound
@@ -27,6 +28,7 @@ from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
 from actors.storage.ports import StorageError
 from actors.storage.retention import Rules
+from actors.storage.usage import QuotaExceeded
 from actors.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -172,6 +174,8 @@ class Store:
                 try:
                     envelope.answer(await handlers[type(message)](message))
                 except (StorageError, BacklogFull, OutputNotFound) as error:
+                    if isinstance(error, QuotaExceeded):
+                        metrics.REFUSALS.labels(error.quota).inc()
                     envelope.fail(error)
         finally:
             self._asks.release()

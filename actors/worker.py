@@ -12,6 +12,7 @@ import trio
 from actors import metrics
 from actors.errors import AskFailed, JobInterrupted
 from actors.imaging.errors import ImageError, ImagingCrashed, RenderStopped, contained
+from actors.imaging.inspect import count_pixels
 from actors.imaging.plan import foresee
 from actors.imaging.recipe import decode_recipe
 from actors.imaging.render import render
@@ -31,6 +32,7 @@ from actors.storage.ports import (
     StorageFull,
     StorageUnavailable,
 )
+from actors.storage.usage import QuotaExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,6 +51,8 @@ CODES: tuple[tuple[type[OutsideError], str], ...] = (
     (SourceTooLarge, "image_too_large"),
     (OutsideError, "source_unreachable"),
 )
+
+TOO_MANY_PIXELS = "With the image that was fetched, it would be more than {} pixels today."
 
 
 class Worker:
@@ -145,11 +149,19 @@ class Worker:
                 return _why_not(error)
         if data is None:
             raise RenderStopped
+        pixels = await trio.to_thread.run_sync(_count_pixels, data, self._limits, limiter=self._cpu)
         try:
-            await self._store.ask(KeepInput(job.id, job.attempts, data))
+            await self._store.ask(KeepInput(job.id, job.attempts, data, pixels))
         except StorageFull:
             return _Failure("out_of_space", "There was no room to keep the image.")
+        except QuotaExceeded as error:
+            return _Failure("quota_exceeded", TOO_MANY_PIXELS.format(error.bound))
         return data
+
+
+def _count_pixels(data: bytes, limits: Limits) -> int:
+    give_way()
+    return count_pixels(data, limits)
 
 
 class _Failure(NamedTuple):

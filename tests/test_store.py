@@ -76,6 +76,7 @@ from actors.storage.ports import (
     StorageUnavailable,
     WrongStatus,
 )
+from actors.storage.usage import Bill, QuotaExceeded
 from actors.store import Store, StoreLimits
 from actors.supervision import Activity, Intensity, supervise
 from tests.conftest import (
@@ -126,8 +127,8 @@ class Running:
         with trio.fail_after(PATIENCE):
             return await self.address.ask(request)
 
-    async def submit(self, image=b"photo", priority="normal", recipe=THUMBNAIL):
-        return await self.ask(Submit(image, "thumbnail", recipe, priority))
+    async def submit(self, image=b"photo", priority="normal", recipe=THUMBNAIL, **more):
+        return await self.ask(Submit(image, "thumbnail", recipe, priority, **more))
 
     async def keep_image(self, data=b"logo"):
         return await self.ask(KeepImage(data, FACTS, '{"opaque":true}'))
@@ -892,7 +893,7 @@ async def test_what_has_stopped_a_worker_is_done_though_nobody_waits_for_it(
     assert ended is JobNotFound or ended.status == "cancelled"
 
 
-@pytest.mark.parametrize("trouble", ["blobs", "catalogue", "backlog", "mark"])
+@pytest.mark.parametrize("trouble", ["blobs", "catalogue", "backlog", "mark", "quota"])
 async def test_a_submit_that_is_refused_leaves_nothing_of_its_picture_in_memory(
     nursery, storage, trouble
 ):
@@ -905,10 +906,66 @@ async def test_a_submit_that_is_refused_leaves_nothing_of_its_picture_in_memory(
     picture = bytes(1_000)
 
     with nothing_left_of(picture):
+        bill = Bill("key 1", jobs=0) if trouble == "quota" else None
+        recipe = marked_with(NOWHERE) if trouble == "mark" else THUMBNAIL
         with pytest.raises((StorageError, BacklogFull)):
-            await store.submit(picture, recipe=marked_with(NOWHERE))
+            await store.submit(picture, recipe=recipe, bill=bill)
         storage.inputs.broken = storage.catalogue.broken = None
         await store.ask(Count())  # The last message is held until the next one.
+
+
+# --- Quotas ---------------------------------------------------------------------------------------
+
+
+async def test_a_submit_beyond_a_quota_leaves_no_job_and_no_file(store, storage):
+    bill = Bill("key 1", jobs=1, pixels=100)
+    await store.submit(b"photo", bill=bill, pixels=60)
+    kept = [*storage.inputs.shards()]
+
+    for more in (bill, Bill("key 1", pixels=100)):
+        with pytest.raises(QuotaExceeded):
+            await store.submit(b"another", bill=more, pixels=41)
+
+    assert (await store.ask(Count())).count("pending") == 1
+    assert [*storage.inputs.shards()] == kept
+
+
+async def test_of_an_image_that_is_kept_its_own_pixels_count(store):
+    image = await store.keep_image()
+    pixels = image.width * image.height * image.frames
+    bill = Bill("key 1", pixels=2 * pixels)
+
+    await store.submit(image.id, bill=bill)
+    await store.submit(image.id, bill=bill)
+
+    with pytest.raises(QuotaExceeded):
+        await store.submit(image.id, bill=bill)
+
+
+async def test_a_retry_beyond_a_quota_leaves_the_job_as_it_is(store):
+    bill = Bill("key 1", jobs=1)
+    first = await store.submit(bill=bill)
+    await store.ask(Cancel(first.id))
+    await store.submit(bill=bill)
+
+    with pytest.raises(QuotaExceeded):
+        await store.ask(Retry(first.id, bill=bill))
+
+    assert (await store.find(first)).status == "cancelled"
+
+
+async def test_what_was_fetched_beyond_a_quota_is_not_kept(store, storage):
+    bill = Bill("key 1", pixels=100)
+    job = await store.submit(Elsewhere("https://example.org/"), bill=bill)
+    await store.claim()
+
+    with pytest.raises(QuotaExceeded):
+        await store.ask(KeepInput(job.id, 1, b"photo", pixels=101))
+    assert (await store.find(job)).input_key is None
+    assert [*storage.inputs.shards()] == []
+
+    await store.ask(KeepInput(job.id, 1, b"photo", pixels=100))
+    assert (await store.find(job)).input_key is not None
 
 
 async def test_counting_and_listing_show_what_there_is(store):

@@ -136,7 +136,7 @@ async def test_an_image_that_is_elsewhere_is_fetched_and_kept_before_it_is_rende
 
     keep, complete = working.store.asked
     assert working.fetcher.asked == [Download(URL, job.id)]
-    assert keep == KeepInput(job.id, 2, photo)
+    assert keep == KeepInput(job.id, 2, photo, pixels=64 * 48)
     assert (complete.job_id, complete.attempt) == (job.id, 2)
     assert is_picture(complete.made[0].data, (16, 12))
 

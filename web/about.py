@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import prometheus_client
 import trio
+from msgspec import Meta
 from quart import Blueprint
 from quart_trio.wrappers import TrioResponse as Response
 
 from actors.messages import Resize
-from web.members import Members, from_json
+from web.members import Members, from_json, meaning
 from web.problems import KINDS, Fault, Problem, invalid
 from web.replies import json_reply
 from web.uploads import upload
@@ -27,8 +28,35 @@ if TYPE_CHECKING:
 MAX_POOL_BODY = 1024  # bytes
 
 
-class _PoolWords(msgspec.Struct):
-    workers: int
+class PoolWords(msgspec.Struct):
+    """The body that changes the pool."""
+
+    workers: Annotated[
+        int,
+        meaning("How many there shall be, up to `MAX_POOL_SIZE`."),
+        Meta(extra_json_schema={"minimum": 1}),
+    ]
+
+
+class Healthy(msgspec.Struct):
+    """The service is there; the time is that of its clock, in Unix time."""
+
+    status: Literal["healthy"]
+    timestamp: int
+
+
+class State(msgspec.Struct):
+    """What the service says of itself."""
+
+    status: Literal["live", "ready"]
+
+
+class ProblemMeaning(msgspec.Struct):
+    """What the code of a problem means."""
+
+    code: str
+    title: str
+    status: int
 
 
 @dataclass(slots=True)
@@ -44,17 +72,17 @@ def health_blueprint(health: Health) -> Blueprint:
 
     @blueprint.get("/health")
     async def healthy() -> Response:
-        return _json({"status": "healthy", "timestamp": int(time.time())})
+        return _json(Healthy("healthy", int(time.time())))
 
     @blueprint.get("/health/live")
     async def live() -> Response:
-        return _json({"status": "live"})
+        return _json(State("live"))
 
     @blueprint.get("/health/ready")
     async def ready() -> Response:
         if health.draining:
             raise Problem("draining", "The service is shutting down.")
-        return _json({"status": "ready"})
+        return _json(State("ready"))
 
     return blueprint
 
@@ -68,7 +96,7 @@ def problems_blueprint() -> Blueprint:
         kind = KINDS.get(code)
         if kind is None:
             raise Problem("not_found", "There is no such problem.")
-        return _json({"code": code, "title": kind.title, "status": kind.status})
+        return _json(ProblemMeaning(code, kind.title, kind.status))
 
     return blueprint
 
@@ -95,7 +123,7 @@ def stats_blueprint(watch: Watch, dispatcher: Address, *, max_pool: int) -> Blue
         body = await upload().read()
         if len(body) > MAX_POOL_BODY:
             raise Problem("too_large", f"The JSON has more than {MAX_POOL_BODY} bytes.")
-        words = Members.of_json(from_json(body, dict[str, msgspec.Raw])).only(_PoolWords)
+        words = Members.of_json(from_json(body, dict[str, msgspec.Raw])).only(PoolWords)
         if not 1 <= words.workers <= max_pool:
             raise invalid([Fault("/workers", f"must be from 1 to {max_pool}")])
         with trio.fail_after(watch.patience):

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from actors.imaging.facts import Format
+    from actors.imaging.facts import Written
 
 # What every client can show; and what it must name, since browsers say image/* that cannot.
-SHOWN: tuple[Format, ...] = ("jpeg", "png", "gif")
-NAMED: tuple[Format, ...] = ("avif", "webp")
+SHOWN: tuple[Written, ...] = ("jpeg", "png", "gif")
+NAMED: tuple[Written, ...] = ("avif", "webp")
 
 
-def accepted(accept: Iterable[tuple[str, float]]) -> tuple[Format, ...]:
+def accepted(accept: Iterable[tuple[str, float]]) -> tuple[Written, ...]:
     """Return what may be chosen from for a client, which may be nothing.
 
     What it names counts if it likes nothing better. What it allows with a wildcard always does:

@@ -4,24 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, cast
 
 import msgspec
+from msgspec import Meta
 
-from actors.imaging.facts import Facts
+from actors.imaging.facts import Facts, Format
 from actors.imaging.receipt import as_made, as_said
 from actors.imaging.recipe import decode_recipe
-from actors.storage.ports import ENDED
+from actors.storage.ports import ENDED, Priority, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from actors.imaging.plan import Plan
+    from actors.imaging.plan import Plan as Forecast
     from actors.imaging.recipe import Output as Wanted
     from actors.imaging.recipe import Recipe
-    from actors.storage.ports import ImageRecord, Job, Output, Page
+    from actors.storage import ports
 
 SUBMITTED = "Image processing job submitted"
+
+
+Id: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+Moment: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Sha256: TypeAlias = Annotated[str, Meta(description="in hexadecimal", pattern="^[0-9a-f]{64}$")]
+# What was said and done is kept as JSON, and goes out as it is; this is what it holds.
+_OPERATIONS: dict[str, object] = {
+    "type": "array",
+    "items": {"$ref": "#/components/schemas/Operation"},
+}
+
+_RECIPE = Meta(
+    description="as the body of another job it makes the same",
+    extra_json_schema={"allOf": [{"$ref": "#/components/schemas/ManyOutputs"}]},
+)
 
 
 class _Details(msgspec.Struct):
@@ -33,29 +49,6 @@ class _Details(msgspec.Struct):
     operations: msgspec.Raw = msgspec.Raw(b"[]")
 
 
-class _Output(msgspec.Struct, omit_defaults=True):
-    name: str
-    path: str
-    media_type: str
-    width: int
-    height: int
-    frames: int
-    size_bytes: int
-    sha256: str
-    operations: msgspec.Raw
-    quality: int | None = None
-    ssim: float | None = None
-
-
-class _Receipt(msgspec.Struct):
-    """What the outputs were made of, and with."""
-
-    input_sha256: str | None
-    images: dict[str, str]
-    recipe: dict[str, object] | None
-    versions: dict[str, str]
-
-
 class _MadeWith(msgspec.Struct):
     """A receipt, as the catalogue keeps it."""
 
@@ -63,66 +56,129 @@ class _MadeWith(msgspec.Struct):
     images: dict[str, str] = {}
 
 
-class _Job(msgspec.Struct, omit_defaults=True):
-    id: str
-    status: str
-    input_path: str | None
-    output_path: str | None
-    priority: str
-    attempts: int
-    max_attempts: int
-    created_at: str
-    updated_at: str
-    operation: str | None = None
-    width: int | None = None
-    height: int | None = None
+# --- What is written, and from which web/openapi describes it -------------------------------------
+
+
+class Accepted(msgspec.Struct):
+    """A job that was accepted."""
+
+    job_id: Id
+    status: Literal["pending"]
+    message: str
+
+
+class Output(msgspec.Struct, omit_defaults=True):
+    """One result of a job."""
+
+    name: Annotated[str, Meta(description="that in `outputs`; `output` if there was none")]
+    path: Annotated[str, Meta(description="where the file is on the server")]
+    media_type: str
+    width: int
+    height: int
+    frames: int
+    size_bytes: int
+    sha256: Sha256
+    operations: Annotated[
+        msgspec.Raw,
+        Meta(description="what was done, in whole pixels", extra_json_schema=_OPERATIONS),
+    ]
+    quality: Annotated[int, Meta(description="with which it was written")] | None = None
+    ssim: Annotated[float, Meta(description="its likeness to what was to be written")] | None = None
+
+
+class Receipt(msgspec.Struct):
+    """What the outputs were made of, and with: with the same, the same bytes come out."""
+
+    input_sha256: Sha256 | None
+    images: Annotated[dict[str, str], Meta(description="SHA-256 of the others, by their ids")]
+    recipe: Annotated[dict[str, object], _RECIPE] | None
+    versions: Annotated[dict[str, str], Meta(description="of Calotype and its libraries")]
+
+
+class Job(msgspec.Struct, omit_defaults=True):
+    """A job. What does not apply is left out, or null where it is always there."""
+
+    id: Id
+    status: Status
+    input_path: Annotated[
+        str | None, Meta(description="where the image is; null until it has been fetched")
+    ]
+    output_path: Annotated[
+        str | None, Meta(description="where the first output is; null until there is one")
+    ]
+    priority: Priority
+    attempts: Annotated[int, Meta(description="how often it was begun")]
+    max_attempts: Annotated[int, Meta(description="how often it may be, since its last retry")]
+    created_at: Moment
+    updated_at: Moment
+    operation: Annotated[str, Meta(description="if the recipe is one operation")] | None = None
+    width: Annotated[int, Meta(description="what was asked for, in pixels")] | None = None
+    height: Annotated[int, Meta(description="what was asked for, in pixels")] | None = None
     preset: str | None = None
     image_id: str | None = None
     image_url: str | None = None
-    run_at: str | None = None
-    started_at: str | None = None
-    retain: int | None = None
-    expires_at: str | None = None
-    gone: bool = False
-    error: str | None = None
-    error_code: str | None = None
-    last_error: str | None = None
-    last_error_code: str | None = None
-    outputs: list[_Output] | None = None
-    receipt: _Receipt | None = None
+    run_at: Annotated[Moment, Meta(description="before which it is not begun")] | None = None
+    started_at: Annotated[Moment, Meta(description="when it was begun last")] | None = None
+    retain: Annotated[int, Meta(description="seconds, as asked for")] | None = None
+    expires_at: Annotated[Moment, Meta(description="when its files go")] | None = None
+    gone: Annotated[bool, Meta(description="whether its files have gone")] = False
+    error: Annotated[str, Meta(description="if it failed, for people")] | None = None
+    error_code: Annotated[str, Meta(description="if it failed, for programs")] | None = None
+    last_error: (
+        Annotated[str, Meta(description="why the last attempt came to nothing, for people")] | None
+    ) = None
+    last_error_code: Annotated[str, Meta(description="the same, for programs")] | None = None
+    outputs: Annotated[list[Output], Meta(description="if it is completed")] | None = None
+    receipt: Receipt | None = None
 
 
-class _Foreseen(msgspec.Struct):
+class Jobs(msgspec.Struct):
+    """A page of a list, newest first."""
+
+    jobs: list[Job]
+    next: Annotated[str | None, Meta(description="the `cursor` of the next page, if there is one")]
+
+
+class Foreseen(msgspec.Struct):
+    """An output as it would be; lengths are null that only the picture can tell."""
+
     name: str
     format: str
     width: int | None
     height: int | None
     frames: int
-    operations: list[dict[str, object]]
+    operations: Annotated[
+        list[dict[str, object]],
+        Meta(description="in whole pixels", extra_json_schema=_OPERATIONS),
+    ]
 
 
-class _Predicted(msgspec.Struct):
+class Predicted(msgspec.Struct):
+    """What a job would take: at most so much memory at a time, about so much of a core."""
+
     memory_bytes: int
     cpu_seconds: float
 
 
-class _Plan(msgspec.Struct):
+class Plan(msgspec.Struct):
+    """What would be made of an image."""
+
     facts: Facts
-    predicted: _Predicted
-    outputs: list[_Foreseen]
+    predicted: Predicted
+    outputs: list[Foreseen]
 
 
-class _Image(msgspec.Struct):
-    """An image that was uploaded; its `facts` are spread beside the rest."""
+class Image(msgspec.Struct):
+    """An image that was uploaded. What was seen in it is told beside this, in the same object."""
 
-    image_id: str
-    format: str
+    image_id: Id
+    format: Format
     width: int
     height: int
     frames: int
     size_bytes: int
-    sha256: str
-    created_at: str
+    sha256: Sha256
+    created_at: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,26 +193,24 @@ class Answers:
     locate_output: Callable[[str], str]
     kept: timedelta | None = None
 
-    def accepted(self, job: Job) -> bytes:
+    def accepted(self, job: ports.Job) -> bytes:
         """Return the answer to a submission."""
-        return msgspec.json.encode({"job_id": job.id, "status": "pending", "message": SUBMITTED})
+        return msgspec.json.encode(Accepted(job.id, "pending", SUBMITTED))
 
-    def job(self, job: Job) -> bytes:
+    def job(self, job: ports.Job) -> bytes:
         """Return a job."""
         return msgspec.json.encode(self._job(job))
 
-    def page(self, page: Page) -> bytes:
+    def page(self, page: ports.Page) -> bytes:
         """Return a page of jobs."""
         following = None if page.next is None else str(page.next)
-        return msgspec.json.encode(
-            {"jobs": [self._job(job) for job in page.jobs], "next": following}
-        )
+        return msgspec.json.encode(Jobs([self._job(job) for job in page.jobs], following))
 
-    def image(self, image: ImageRecord) -> bytes:
+    def image(self, image: ports.ImageRecord) -> bytes:
         """Return an image: what the catalogue knows of it, and what was seen in it."""
-        known = _Image(
+        known = Image(
             image_id=image.id,
-            format=image.format,
+            format=cast("Format", image.format),
             width=image.width,
             height=image.height,
             frames=image.frames,
@@ -168,10 +222,10 @@ class Answers:
         told = msgspec.structs.asdict(known)
         return msgspec.json.encode(told | seen | told)
 
-    def plan(self, plan: Plan) -> bytes:
+    def plan(self, plan: Forecast) -> bytes:
         """Return what would be made of an image."""
         outputs = [
-            _Foreseen(
+            Foreseen(
                 name=each.name,
                 format=each.format,
                 width=each.width,
@@ -181,15 +235,15 @@ class Answers:
             )
             for each in plan.outputs
         ]
-        predicted = _Predicted(plan.cost.memory, round(plan.cost.seconds, 3))
-        return msgspec.json.encode(_Plan(plan.facts, predicted, outputs))
+        predicted = Predicted(plan.cost.memory, round(plan.cost.seconds, 3))
+        return msgspec.json.encode(Plan(plan.facts, predicted, outputs))
 
-    def _job(self, job: Job) -> _Job:
+    def _job(self, job: ports.Job) -> Job:
         width, height = _asked_size(job)
         is_gone = job.gone_at is not None
         input_key = None if is_gone else job.input_key
         outputs = [] if is_gone else [self._output(output) for output in job.outputs]
-        return _Job(
+        return Job(
             id=job.id,
             status=job.status,
             input_path=self.locate_input(input_key) if input_key else None,
@@ -218,15 +272,15 @@ class Answers:
             receipt=_receipt(job),
         )
 
-    def _expires_at(self, job: Job) -> str | None:
+    def _expires_at(self, job: ports.Job) -> str | None:
         kept = self.kept if job.retain is None else timedelta(seconds=job.retain)
         if kept is None or job.status not in ENDED or job.gone_at is not None:
             return None
         return rfc3339(job.updated_at + kept)
 
-    def _output(self, output: Output) -> _Output:
+    def _output(self, output: ports.Output) -> Output:
         details = msgspec.json.decode(output.details, type=_Details)
-        return _Output(
+        return Output(
             name=output.name,
             path=self.locate_output(output.key),
             media_type=output.media_type,
@@ -241,7 +295,7 @@ class Answers:
         )
 
 
-def _asked_size(job: Job) -> tuple[int | None, int | None]:
+def _asked_size(job: ports.Job) -> tuple[int | None, int | None]:
     """Return the width and the height that were asked for, if it was one operation in pixels."""
     recipe = _recipe(job)
     if not job.operation or recipe is None:
@@ -251,14 +305,14 @@ def _asked_size(job: Job) -> tuple[int | None, int | None]:
     return width if isinstance(width, int) else None, height if isinstance(height, int) else None
 
 
-def _receipt(job: Job) -> _Receipt | None:
+def _receipt(job: ports.Job) -> Receipt | None:
     if job.receipt is None:
         return None
     made = msgspec.json.decode(job.receipt, type=_MadeWith)
-    return _Receipt(job.input_sha256, made.images, _resolved(job), made.versions)
+    return Receipt(job.input_sha256, made.images, _resolved(job), made.versions)
 
 
-def _recipe(job: Job) -> Recipe | None:
+def _recipe(job: ports.Job) -> Recipe | None:
     """Return what was to be made; None if it was accepted by a version that allowed more."""
     try:
         return decode_recipe(job.recipe)
@@ -266,7 +320,7 @@ def _recipe(job: Job) -> Recipe | None:
         return None
 
 
-def _resolved(job: Job) -> dict[str, object] | None:
+def _resolved(job: ports.Job) -> dict[str, object] | None:
     """Return the recipe as a client would send it, with all that was left to the picture."""
     recipe = _recipe(job)
     if recipe is None:
@@ -277,7 +331,7 @@ def _resolved(job: Job) -> dict[str, object] | None:
     return {"outputs": outputs} if recipe.autorotate else {"outputs": outputs, "autorotate": False}
 
 
-def _as_made(wanted: Wanted, output: Output) -> dict[str, object]:
+def _as_made(wanted: Wanted, output: ports.Output) -> dict[str, object]:
     details = msgspec.json.decode(output.details, type=_Details)
     return {
         "name": output.name,

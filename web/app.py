@@ -11,6 +11,7 @@ from quart_trio.wrappers import TrioRequest, TrioResponse
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from web.asgi import HTTPConnection
+from web.gate import account
 from web.problems import Problem, problem_of
 from web.uploads import upload
 
@@ -57,7 +58,16 @@ def create_app(blueprints: Iterable[Blueprint], uploads: Uploads, gate: Gate) ->
     @app.before_request
     async def admit() -> None:
         g.caller = await gate.admit()
-        upload().admitted.set()
+        upload().admit(account())
+
+    # Not async, Quart would take it to a thread.
+    @app.after_request
+    async def tell_limits(response: TrioResponse) -> TrioResponse:  # noqa: ASYNC124
+        counted = account()
+        for name, value in (counted.fields() if counted else {}).items():
+            said = response.headers.get(name)
+            response.headers[name] = f"{value}, {said}" if said else value
+        return response
 
     @app.errorhandler(Exception)
     async def answer_error(error: Exception) -> TrioResponse:

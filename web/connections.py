@@ -309,7 +309,7 @@ class _Protocol(H11Protocol):
             tasks,
             ConnectionState({}),
             False,  # No TLS here: a proxy's business.
-            None,  # Nobody asks who the client is, and one that has gone cannot be told.
+            _peer(socket),
             parse_socket_addr(socket.family, socket.getsockname()),
             send,
         )
@@ -360,6 +360,15 @@ class _Protocol(H11Protocol):
     async def _refuse(self, status: int) -> None:
         await self._send_error_response(status)
         await self.send(Closed())
+
+
+def _peer(socket: trio.socket.SocketType) -> tuple[str, int] | None:
+    """Return the address of the client; None of one that has gone."""
+    try:
+        host, port, *_ = socket.getpeername()
+    except OSError:
+        return None
+    return host, port
 
 
 class _Tasks(TaskGroup):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from actors.messages import OfTenant
-from web.gate import caller
+from actors.messages import OfTenant, OnAccount
+from web.gate import account, caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,8 @@ def _nothing() -> None:
 
 class Envoy:
     """Asks the Dispatcher. No route can forget whose jobs it asks for, since none has to say so.
+
+    Nor can it forget whom they are counted for.
 
     `patience` is how many seconds an answer may take.
     """
@@ -45,4 +47,6 @@ class Envoy:
         """Ask as `ask` does, for as long as it takes."""
         if isinstance(message, OfTenant):
             message = replace(message, tenant=caller().tenant)
+        if isinstance(message, OnAccount) and (counted := account()):
+            message = replace(message, bill=counted.bill)
         return await self._dispatcher.ask(message, concluded)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from web.results import Picture
 
 MAX_NAME: Final = 50  # characters that a name takes over from an address; up to 4 bytes each
-SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".tif", ".tiff"})
+SUFFIXES: Final = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".tif", ".tiff", ".heic", ".heif"}
+)
 
 
 @dataclass(frozen=True, slots=True)

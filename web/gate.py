@@ -13,7 +13,7 @@ import structlog
 import trio
 from quart import g, request
 
-from actors.messages import CountKeys, FindKey, FindTenant
+from actors.messages import CountKeys, FindKey, FindTenant, ListKeyIds
 from actors.storage.credentials import SCOPES, Key, KeyNotFound, Scope
 from web.problems import Problem
 from web.recent import Recent
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from actors.mailbox import Address
     from web.links import Links
+    from web.origins import Origins
+    from web.turnstile import Account, Turnstile
 
 OPEN: frozenset[Scope] = frozenset()
 READ: frozenset[Scope] = frozenset({"jobs:read"})
@@ -61,6 +63,8 @@ NEEDED: Mapping[str, frozenset[Scope]] = MappingProxyType(
         "GET /health/live": OPEN,
         "GET /health/ready": OPEN,
         "GET /problems/<code>": OPEN,
+        "GET /openapi.json": OPEN,
+        "GET /docs": OPEN,
     }
 )
 AGE = 1.0  # seconds until a change of a key is noticed, at most
@@ -85,6 +89,11 @@ def caller() -> Caller:
     return cast("Caller", g.caller)
 
 
+def account() -> Account | None:
+    """Return whom the present request is counted for; None if for nobody."""
+    return cast("Account | None", g.get("account"))
+
+
 class Gate(Protocol):
     """What stands before the routes."""
 
@@ -92,7 +101,10 @@ class Gate(Protocol):
         """Make sure that it knows what each of them needs. Raises: LookupError."""
 
     async def admit(self) -> Caller:
-        """Return who asks in the present request, if they may. Raises: Problem, and others."""
+        """Return who asks in the present request, if they may; from then on `account` is known.
+
+        Raises: Problem, and others. If the request was counted, `account` is known all the same.
+        """
 
 
 class Gatekeeper:
@@ -108,16 +120,21 @@ class Gatekeeper:
         links: Links,
         patience: float,
         *,
+        turnstile: Turnstile,
+        origins: Origins,
         allow_anonymous: bool,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._dispatcher = dispatcher
         self._links = links
         self._patience = patience
+        self._turnstile = turnstile
+        self._origins = origins
         self._allow_anonymous = allow_anonymous
         self._now = clock
         self._keys = Recent(self._find_key, age=AGE, size=REMEMBERED)
         self._count = Recent(self._count_keys, age=AGE, size=1)
+        self._ids = Recent(self._list_key_ids, age=AGE, size=1)
 
     def check(self, routes: Iterable[str]) -> None:
         """See `Gate.check`."""
@@ -129,17 +146,19 @@ class Gatekeeper:
         """See `Gate.admit`.
 
         Raises:
-          Problem: `unauthenticated`, `forbidden`.
+          Problem: `unauthenticated`, `forbidden`, `rate_limited`.
           JobNotFound: if a link is right, and its job deleted.
           trio.TooSlowError, AskFailed, StorageError: if nobody can say.
         """
         route = route_of_request()
         if route is None or not (needed := NEEDED[route]):
             return Caller("", OPEN)
+        origin = self._origin()
         if route == DOWNLOAD and "signature" in request.args:
+            self._count_for(self._turnstile.of_origin(origin))
             return await self._bearer_of_link()
         with trio.fail_after(self._patience):
-            found = await self._bearer_of_key()
+            found = await self._bearer_of_key(origin)
         if found.key_id:
             structlog.contextvars.bind_contextvars(tenant=found.tenant, key_id=found.key_id)
         for scope in SCOPES:
@@ -147,21 +166,36 @@ class Gatekeeper:
                 raise _forbidden(scope)
         return found
 
-    async def _bearer_of_key(self) -> Caller:
+    def _origin(self) -> str:
+        client = request.scope.get("client")
+        forwarded = request.headers.getlist("X-Forwarded-For")
+        return self._origins.of(client[0] if client else None, forwarded)
+
+    def _count_for(self, somebody: Account) -> None:
+        g.account = somebody
+        somebody.count_request()
+
+    async def _bearer_of_key(self, origin: str) -> Caller:
         fields = request.headers.getlist("Authorization")
         brought = [text.strip() for text in map(_bearer_text, fields) if text is not None]
         token = read_token(brought[0]) if len(fields) == len(brought) == 1 else None
-        if token and (key := await self._good_key(token)):
+        if token and (key := await self._good_key(token, origin)):
+            self._count_for(self._turnstile.of_key(key.id, key.limits))
             return Caller(key.tenant, frozenset(key.scopes), key.id)
+        self._count_for(self._turnstile.of_origin(origin))
         if not await self._count.get(None) or (self._allow_anonymous and not brought):
             return ANONYMOUS
         if brought:
+            self._turnstile.count_wrong_key(origin)
             raise _unauthenticated(
                 "The key is unknown, revoked or expired.", ' error="invalid_token"'
             )
         raise _unauthenticated("This needs a key: Authorization: Bearer ck_…")
 
-    async def _good_key(self, token: Token) -> Key | None:
+    async def _good_key(self, token: Token, origin: str) -> Key | None:
+        # Whoever has tried very many keys has no further one looked up, unless it is there.
+        if self._turnstile.is_guessing(origin) and token.key_id not in await self._ids.get(None):
+            return None
         key = await self._keys.get(token.key_id)
         # With the same effort whether there is such a key or not.
         is_right = hmac.compare_digest(key.digest if key else NO_DIGEST, token.digest)
@@ -183,6 +217,9 @@ class Gatekeeper:
             return await self._dispatcher.ask(FindKey(key_id))
         except KeyNotFound:
             return None
+
+    async def _list_key_ids(self, _: None) -> frozenset[str]:
+        return await self._dispatcher.ask(ListKeyIds())
 
     async def _count_keys(self, _: None) -> int:
         return await self._dispatcher.ask(CountKeys())

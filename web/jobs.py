@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import msgspec
 import structlog
 import trio
+from msgspec import Meta
 from quart import Blueprint, request
 from quart_trio.wrappers import TrioResponse as Response
 
@@ -18,7 +19,7 @@ from actors.errors import ActorStopped, AskFailed, Draining
 from actors.imaging.recipe import Name
 from actors.messages import Await, Cancel, Delete, Find, ListJobs, Retry
 from actors.storage.ports import ENDED, ImageNotFound, Query, Status, StorageUnavailable
-from web.members import Members
+from web.members import Members, meaning
 from web.problems import Fault, Problem, invalid
 from web.replies import json_reply, no_content
 from web.uploads import upload
@@ -37,29 +38,35 @@ NO_ANSWER = (AskFailed, StorageUnavailable, trio.TooSlowError)
 PREFERENCE = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,18})\"?\s*(;.*)?", re.IGNORECASE)
 
 
-class _ListWords(msgspec.Struct):
+class ListWords(msgspec.Struct):
     """The query of a list."""
 
-    status: Status | None = None
-    operation: str | None = None
-    preset: str | None = None
-    created_after: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)] = 20
-    cursor: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
+    status: Annotated[Status, meaning("Only jobs of this status.")] | None = None
+    operation: Annotated[str, meaning("Only jobs that are this one operation.")] | None = None
+    preset: Annotated[str, meaning("Only jobs of this preset.")] | None = None
+    created_after: (
+        Annotated[datetime, Meta(tz=True), meaning("Only jobs that are younger; RFC 3339.")] | None
+    ) = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE), meaning("How many at most.")] = 20
+    cursor: (
+        Annotated[int, Meta(ge=1, le=2**63 - 1), meaning("The `next` of the page before.")] | None
+    ) = None
 
 
-class _DownloadWords(msgspec.Struct):
+class DownloadWords(msgspec.Struct):
     """The query of a download; the last two are those of a link, which the gate has looked at."""
 
-    output: Name | None = None
-    expires: str | None = None
-    signature: str | None = None
+    output: Annotated[Name, meaning("The name of an output; by default the first.")] | None = None
+    expires: Annotated[str, meaning("Of a link: until when, in Unix time.")] | None = None
+    signature: Annotated[str, meaning("Of a link.")] | None = None
 
 
-class _WaitWords(msgspec.Struct):
+class WaitWords(msgspec.Struct):
     """The query of a job."""
 
-    wait: Annotated[float, msgspec.Meta(ge=0)] = 0
+    wait: Annotated[
+        float, Meta(ge=0), meaning("Seconds to wait for its end, up to `MAX_WAIT`.")
+    ] = 0
 
 
 def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
@@ -89,7 +96,7 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
     async def submit() -> Response:
         order = await kitchen.order()
         try:
-            job = await envoy.ask(order.job, upload().hand_over())
+            job = await envoy.ask(await kitchen.counted(order.job), upload().hand_over())
         except ImageNotFound as error:
             raise order.without(str(error)) from error
         except (trio.TooSlowError, ActorStopped) as error:
@@ -113,13 +120,13 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
 
     @jobs.get("/<job_id>")
     async def look(job_id: str) -> Response:
-        words = Members.of_query(request.args.items(multi=True)).only(_WaitWords)
+        words = Members.of_query(request.args.items(multi=True)).only(WaitWords)
         structlog.contextvars.bind_contextvars(job_id=job_id)
         return json_reply(answers.job(await look_after(words.wait, job_id)))
 
     @jobs.get("/<job_id>/download")
     async def download(job_id: str) -> Response:
-        words = Members.of_query(request.args.items(multi=True)).only(_DownloadWords)
+        words = Members.of_query(request.args.items(multi=True)).only(DownloadWords)
         structlog.contextvars.bind_contextvars(job_id=job_id)
         return await downloads.output(job_id, words.output)
 
@@ -139,7 +146,7 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
 
     @jobs.get("")
     async def list_jobs() -> Response:
-        words = Members.of_query(request.args.items(multi=True)).only(_ListWords)
+        words = Members.of_query(request.args.items(multi=True)).only(ListWords)
         page = await envoy.ask(
             ListJobs(
                 Query(

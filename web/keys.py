@@ -21,6 +21,7 @@ from rich.table import Table
 from actors.storage.credentials import SCOPES, TENANT, Key, KeyNotFound, NewKey, Scope
 from actors.storage.opening import open_beside, view_catalogue
 from actors.storage.ports import StorageError
+from web.bounds import PARSERS, limits_text, read_limits
 from web.logs import configure_logs
 from web.settings import read_settings
 from web.tokens import ID_BYTES, Token, make_token
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
     from actors.storage.ports import Catalogue
 
 T = TypeVar("T")
+C = TypeVar("C", bound="Callable[..., object]")
 
 log = structlog.get_logger("calotype.keys")
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}  # in seconds
 LONGEST = 10 * 366 * UNITS["d"]
 LONGEST_NAME = 100
+DEFAULT = "default"  # what takes a limit away that a key has of its own
 
 
 class Duration(click.ParamType[timedelta]):
@@ -77,6 +80,50 @@ def _name(_context: click.Context, _parameter: click.Parameter, value: str) -> s
     return value
 
 
+def _limits(
+    _context: click.Context, _parameter: click.Parameter, said: tuple[str, ...]
+) -> dict[str, str]:
+    own: dict[str, str] = {}
+    for each in said:
+        name, is_set, text = each.partition("=")
+        if name not in PARSERS or not is_set:
+            raise click.BadParameter(
+                f"{each!r} is none of {', '.join(PARSERS)}, with = and a value."
+            )
+        if name in own:
+            raise click.BadParameter(f"{name} is limited twice.")
+        try:
+            own[name] = text if text == DEFAULT else _checked(name, text)
+        except ValueError as error:
+            raise click.BadParameter(f"{error}.") from error
+    return own
+
+
+def _checked(name: str, text: str) -> str:
+    PARSERS[name](text)
+    return text
+
+
+def _with(limits: str | None, said: dict[str, str]) -> str | None:
+    """Return the limits of a key when these are changed."""
+    own = read_limits(limits) | said
+    return limits_text({name: text for name, text in own.items() if text != DEFAULT})
+
+
+def limit_option(*, required: bool) -> Callable[[C], C]:
+    """Give a command the option `--limit`; it gets what was said as `limits`, by name."""
+    return click.option(
+        "--limit",
+        "limits",
+        multiple=True,
+        required=required,
+        metavar="NAME=LIMIT",
+        callback=_limits,
+        help="requests=100/1m, bytes=500M/1h, jobs=20 or pixels=10G; off, or default. Can be "
+        "repeated.",
+    )
+
+
 def _lifetime(
     _context: click.Context, _parameter: click.Parameter, value: timedelta | None
 ) -> timedelta | None:
@@ -106,6 +153,7 @@ def keys() -> None:
 )
 @click.option("--name", default="", callback=_name, help="To tell it from others.")
 @click.option("--expires", type=Duration(), callback=_lifetime, help="After 30d, for example.")
+@limit_option(required=False)
 def create(
     *,
     tenant: str | None,
@@ -113,6 +161,7 @@ def create(
     scopes: tuple[str, ...],
     name: str,
     expires: timedelta | None,
+    limits: dict[str, str],
 ) -> None:
     """Make a key, and print it. It is shown this once: nobody can find it again."""
     if (tenant is None) != no_tenant:
@@ -120,7 +169,7 @@ def create(
     now, token = datetime.now(UTC), make_token()
     chosen = [scope for scope in SCOPES if scope in scopes]
     ends_at = None if expires is None else now + expires
-    new = _new(token, tenant or "", tuple(chosen), name, ends_at)
+    new = _new(token, tenant or "", tuple(chosen), name, ends_at, _with(None, limits))
     key = _change(lambda catalogue: catalogue.keys.add(new, now))
     click.echo(token)
     log.info("key_created", **_told(key))
@@ -140,10 +189,18 @@ def list_keys(*, as_json: bool) -> None:
     table.add_column("id", no_wrap=True, min_width=2 * ID_BYTES)
     for heading in ("tenant", "scopes", "name", "created", "expires", ""):
         table.add_column(heading)
-    for key in found:
+    limits = [
+        "\n".join(f"{name}={text}" for name, text in read_limits(key.limits).items())
+        for key in found
+    ]
+    if any(limits):
+        widest = max(len(line) for text in limits for line in text.split("\n"))
+        table.add_column("limits", no_wrap=True, min_width=widest)
+    for key, own in zip(found, limits, strict=True):
         created, expires = _minute(key.created_at), _minute(key.expires_at)
         scopes = " ".join(key.scopes)
-        table.add_row(key.id, key.tenant, scopes, key.name, created, expires, _state(key, now))
+        told = (key.id, key.tenant, scopes, key.name, created, expires, _state(key, now), own)
+        table.add_row(*told[: len(table.columns)])
     Console(soft_wrap=True, markup=False).print(table)
 
 
@@ -154,6 +211,18 @@ def revoke(key_id: str) -> None:
     now = datetime.now(UTC)
     key = _change(lambda catalogue: catalogue.keys.revoke(key_id, now))
     log.info("key_revoked", **_told(key))
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@limit_option(required=True)
+def limit(key_id: str, limits: dict[str, str]) -> None:
+    """Change how much a key may be used. What is not named stays as it is."""
+
+    def limit_it(catalogue: Catalogue) -> Key:
+        return catalogue.keys.limit(key_id, _with(catalogue.keys.find(key_id).limits, limits))
+
+    log.info("key_limited", **_told(_change(limit_it)))
 
 
 @keys.command()
@@ -204,7 +273,7 @@ def _new(
     scopes: tuple[Scope, ...],
     name: str,
     ends_at: datetime | None,
-    limits: str | None = None,
+    limits: str | None,
 ) -> NewKey:
     return NewKey(
         id=token.key_id,
@@ -247,6 +316,7 @@ def _told(key: Key) -> dict[str, object]:
         "tenant": key.tenant,
         "scopes": list(key.scopes),
         "name": key.name,
+        "limits": read_limits(key.limits),
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import trio
 from quart import request
 
+from actors.imaging.facts import DEFAULT_LIMITS, Limits
+from actors.imaging.inspect import count_pixels
 from web import wire
 from web.accept import accepted
+from web.gate import account
 from web.problems import Problem
 from web.uploads import upload
 
 if TYPE_CHECKING:
+    from actors.messages import Submit
     from web.presets import Presets
 
+COUNTERS = 2  # threads that count pixels
 NONE_OF_OURS = "The Accept allows none of AVIF, WebP, JPEG, PNG and GIF, from which auto chooses."
 
 
 @dataclass(frozen=True, slots=True)
 class Kitchen:
-    """Reads requests under `limits`, with the operator's `presets`."""
+    """Reads requests under `limits`, with the operator's `presets`.
+
+    Pixels are counted in `threads`, and those of what is beyond `images` are none.
+    """
 
     limits: wire.WireLimits
     presets: Presets
+    images: Limits = DEFAULT_LIMITS
+    threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(COUNTERS))
 
     async def order(self) -> wire.Order:
         """Return what the request asks for.
@@ -36,6 +47,17 @@ class Kitchen:
         if not accepts and any(output.format == "auto" for output in order.job.recipe.outputs):
             raise Problem("not_acceptable", NONE_OF_OURS)
         return order
+
+    async def counted(self, job: Submit) -> Submit:
+        """Return `job` with its pixels, if the caller may have so many of them only."""
+        somebody, image = account(), job.image
+        bill = somebody.bill if somebody else None
+        if bill is None or bill.pixels is None or not isinstance(image, bytes):
+            return job
+        pixels = await trio.to_thread.run_sync(
+            count_pixels, image, self.images, limiter=self.threads
+        )
+        return replace(job, pixels=pixels)
 
     async def picture(self) -> bytes:
         """Return the image that the request brings. Raises `Problem` as `wire` says."""

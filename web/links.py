@@ -15,13 +15,14 @@ from urllib.parse import urlencode
 
 import msgspec
 import trio
+from msgspec import Meta
 from quart import Blueprint
 from quart_trio.wrappers import TrioResponse as Response
 
 from actors.imaging.recipe import Name
 from actors.messages import Find, LearnLinkSecret
-from web.answers import time_text
-from web.members import Members, from_json
+from web.answers import Moment, time_text
+from web.members import Members, from_json, meaning
 from web.problems import Problem
 from web.recent import Recent
 from web.replies import json_reply
@@ -88,11 +89,18 @@ class Links:
         return hmac.new(secret.encode(), text, hashlib.sha256).hexdigest()
 
 
-class _LinkWords(msgspec.Struct):
+class LinkWords(msgspec.Struct):
     """The body that asks for a link."""
 
-    expires_in: Annotated[int, msgspec.Meta(ge=1, le=LONGEST)]
-    output: Name | None = None
+    expires_in: Annotated[int, Meta(ge=1, le=LONGEST), meaning("For how many seconds.")]
+    output: Annotated[Name, meaning("Which one; by default the first.")] | None = None
+
+
+class LinkMade(msgspec.Struct):
+    """A link to a result."""
+
+    url: Annotated[str, Meta(description="path and query, on this service")]
+    expires_at: Moment
 
 
 def links_blueprint(envoy: Envoy, links: Links) -> Blueprint:
@@ -104,10 +112,10 @@ def links_blueprint(envoy: Envoy, links: Links) -> Blueprint:
         body = await upload().read()
         if len(body) > MAX_BODY:
             raise Problem("too_large", f"The JSON has more than {MAX_BODY} bytes.")
-        words = Members.of_json(from_json(body, dict[str, msgspec.Raw])).only(_LinkWords)
+        words = Members.of_json(from_json(body, dict[str, msgspec.Raw])).only(LinkWords)
         job = await envoy.ask(Find(job_id))
         made = await links.sign(job.id, words.output, words.expires_in)
-        told = {"url": made.url, "expires_at": time_text(made.expires)}
+        told = LinkMade(made.url, time_text(made.expires))
         return json_reply(msgspec.json.encode(told), 201)
 
     return blueprint

@@ -168,6 +168,14 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]
     return msgspec.structs.fields(kind)
 
 
+def meaning(text: str) -> msgspec.Meta:
+    """Say what a parameter is for, where the API is described.
+
+    A `description` says what a value must be, and is told to whoever says something else.
+    """
+    return msgspec.Meta(extra_json_schema={"description": text})
+
+
 def check_names(names: Collection[str]) -> None:
     """Check that all of `names` can be repeated in an answer.
 

@@ -6,10 +6,12 @@ The form is RFC 9457, with the members that the HTTP contract adds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from math import ceil
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 import trio
+from msgspec import Meta
 
 from actors.errors import (
     ActorStopped,
@@ -28,6 +30,7 @@ from actors.storage.ports import (
     StorageUnavailable,
     WrongStatus,
 )
+from actors.storage.usage import QuotaExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,6 +64,8 @@ KINDS: Mapping[str, Kind] = {
     "unsupported_media_type": Kind(415, "Unsupported media type"),
     "range_not_satisfiable": Kind(416, "Range not satisfiable"),
     "invalid": Kind(422, "Invalid request"),
+    "rate_limited": Kind(429, "Too many requests", retry=True),
+    "quota_exceeded": Kind(429, "Quota exceeded", retry=True),
     "internal": Kind(500, "Internal error"),
     "overloaded": Kind(503, "Overloaded", retry=True),
     "draining": Kind(503, "Shutting down", retry=True),
@@ -75,6 +80,18 @@ class Fault:
 
     pointer: str
     detail: str
+
+
+class ProblemDetails(msgspec.Struct, omit_defaults=True):
+    """The body of every answer of 400 and above (RFC 9457)."""
+
+    type: Annotated[str, Meta(extra_json_schema={"format": "uri-reference"})]
+    title: str
+    status: int
+    detail: Annotated[str, Meta(description="for people; it may change")]
+    code: Annotated[str, Meta(description="for programs; it never changes")]
+    error: Annotated[str, Meta(description="the title again, for older clients")]
+    errors: Annotated[tuple[Fault, ...], Meta(description="of 422 alone: every fault")] = ()
 
 
 class Problem(Exception):
@@ -101,17 +118,17 @@ class Problem(Exception):
 
     def body(self) -> bytes:
         """Return the problem as JSON."""
-        members: dict[str, object] = {
-            "type": f"/problems/{self.code}",
-            "title": self.kind.title,
-            "status": self.kind.status,
-            "detail": self.detail,
-            "code": self.code,
-            "error": self.kind.title,
-        }
-        if self.faults:
-            members["errors"] = self.faults
-        return msgspec.json.encode(members)
+        return msgspec.json.encode(
+            ProblemDetails(
+                type=f"/problems/{self.code}",
+                title=self.kind.title,
+                status=self.kind.status,
+                detail=self.detail,
+                code=self.code,
+                error=self.kind.title,
+                errors=tuple(self.faults),
+            )
+        )
 
 
 def invalid(faults: Sequence[Fault]) -> Problem:
@@ -154,6 +171,8 @@ def problem_of(error: Exception) -> Problem | None:
         return error
     if isinstance(error, WrongStatus):
         return Problem("conflict", f"The job is {error.status}.")
+    if isinstance(error, QuotaExceeded):
+        return _quota_exceeded(error)
     for kind, code, detail in TOLD:
         if isinstance(error, kind):
             return Problem(code, detail)
@@ -162,3 +181,17 @@ def problem_of(error: Exception) -> Problem | None:
             faults = [Fault("", str(error))] if code == "invalid" else []
             return Problem(code, str(error), faults=faults)
     return None
+
+
+def _quota_exceeded(error: QuotaExceeded) -> Problem:
+    standing = f'"{error.quota}";r={error.left}'
+    if error.wait is None:
+        detail = f"The image alone has more than the {error.bound} pixels of a whole day."
+        return Problem("quota_exceeded", detail, headers={"RateLimit": standing}, retry=False)
+    if error.quota == "jobs":
+        detail = f"There may be {error.bound} jobs at a time that have not ended."
+    else:
+        detail = f"There may be {error.bound} pixels a day (UTC), and {error.left} are left."
+    seconds = str(ceil(error.wait))
+    headers = {"RateLimit": f"{standing};t={seconds}", "Retry-After": seconds}
+    return Problem("quota_exceeded", detail, headers=headers)

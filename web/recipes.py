@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import msgspec
 
-from actors.imaging.facts import Format
+from actors.imaging.facts import Written
 from actors.imaging.recipe import (
     MAX_OPERATIONS,
     MAX_OTHERS,
@@ -71,7 +71,7 @@ class Named(NamedTuple):
 
 
 def take_recipe(
-    members: Members, presets: Mapping[str, Recipe], accepts: tuple[Format, ...] = ()
+    members: Members, presets: Mapping[str, Recipe], accepts: tuple[Written, ...] = ()
 ) -> Named | None:
     """Take the recipe out of `members`; None if something is wrong with it.
 

@@ -11,7 +11,7 @@ from quart import Blueprint, request
 from actors.messages import Count, Hold, ListDead, Redrive
 from actors.storage.ports import Dead
 from web.answers import rfc3339
-from web.members import Members, from_json
+from web.members import Members, from_json, meaning
 from web.problems import Problem
 from web.replies import json_reply
 from web.uploads import upload
@@ -29,24 +29,30 @@ MAX_BODY: Final = 1024  # bytes
 Age = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
-class _DeadWords(msgspec.Struct):
+class DeadWords(msgspec.Struct):
     """Which failed jobs to list; `older_than` is in seconds."""
 
-    code: str | None = None
-    older_than: Age | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_LISTED)] = MOST_LISTED
-    cursor: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    code: Annotated[str, meaning("Only those with this `error_code`.")] | None = None
+    older_than: Annotated[Age, meaning("Only those that failed so many seconds ago.")] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_LISTED), meaning("How many at most.")] = (
+        MOST_LISTED
+    )
+    cursor: Annotated[
+        int, msgspec.Meta(ge=0, le=2**63 - 1), meaning("The `next` of the page before.")
+    ] = 0
 
 
-class _RetryWords(msgspec.Struct):
+class RetryWords(msgspec.Struct):
     """Which failed jobs to try again."""
 
-    code: str | None = None
-    older_than: Age | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETRIED)] = MOST_RETRIED
+    code: Annotated[str, meaning("Only those with this `error_code`.")] | None = None
+    older_than: Annotated[Age, meaning("Only those that failed so many seconds ago.")] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETRIED), meaning("How many at most.")] = (
+        MOST_RETRIED
+    )
 
 
-class _Queue(msgspec.Struct):
+class QueueState(msgspec.Struct):
     """The queue at one moment. Of those `pending`, so many are `waiting` for their time."""
 
     paused: bool
@@ -57,7 +63,7 @@ class _Queue(msgspec.Struct):
     oldest_pending_seconds: float | None
 
 
-class _DeadJob(msgspec.Struct):
+class DeadJob(msgspec.Struct):
     """What an operator is told of a job, whosever it is: nothing of its picture or its address."""
 
     id: str
@@ -67,6 +73,21 @@ class _DeadJob(msgspec.Struct):
     attempts: int
     created_at: str
     updated_at: str
+
+
+class DeadJobs(msgspec.Struct):
+    """A page of failed jobs, in the order in which they were accepted."""
+
+    jobs: list[DeadJob]
+    next: Annotated[
+        str | None, msgspec.Meta(description="the `cursor` of the next page, if there is one")
+    ]
+
+
+class Retried(msgspec.Struct):
+    """How many jobs are tried again; as many as were asked for may mean that there are more."""
+
+    retried: int
 
 
 def queue_blueprint(envoy: Envoy) -> Blueprint:
@@ -87,7 +108,7 @@ def queue_blueprint(envoy: Envoy) -> Blueprint:
 
     @queue.get("/dead")
     async def list_dead() -> Response:
-        words = Members.of_query(request.args.items(multi=True)).only(_DeadWords)
+        words = Members.of_query(request.args.items(multi=True)).only(DeadWords)
         before = _before(words.older_than)
         which = Dead(
             limit=words.limit + 1, code=words.code, failed_before=before, after=words.cursor
@@ -96,17 +117,17 @@ def queue_blueprint(envoy: Envoy) -> Blueprint:
         shown = found[: words.limit]
         following = str(shown[-1][0]) if len(found) > len(shown) else None
         jobs = [_dead_job(job) for _, job in shown]
-        return json_reply(msgspec.json.encode({"jobs": jobs, "next": following}))
+        return json_reply(msgspec.json.encode(DeadJobs(jobs, following)))
 
     @queue.post("/retry")
     async def retry() -> Response:
         body = await upload().read() or b"{}"
         if len(body) > MAX_BODY:
             raise Problem("too_large", f"The JSON has more than {MAX_BODY} bytes.")
-        words = Members.of_json(from_json(body, dict[str, msgspec.Raw])).only(_RetryWords)
+        words = Members.of_json(from_json(body, dict[str, msgspec.Raw])).only(RetryWords)
         which = Dead(limit=words.limit, code=words.code, failed_before=_before(words.older_than))
         retried = await envoy.ask(Redrive(which))
-        return json_reply(msgspec.json.encode({"retried": retried}))
+        return json_reply(msgspec.json.encode(Retried(retried)))
 
     return queue
 
@@ -121,7 +142,7 @@ def age_in_seconds(tally: Tally) -> float | None:
 def _told(tally: Tally) -> Response:
     return json_reply(
         msgspec.json.encode(
-            _Queue(
+            QueueState(
                 paused=tally.paused,
                 pending=tally.count("pending"),
                 waiting=sum(tally.waiting.values()),
@@ -137,8 +158,8 @@ def _before(age: float | None) -> datetime | None:
     return None if age is None else datetime.now(UTC) - timedelta(seconds=age)
 
 
-def _dead_job(job: Job) -> _DeadJob:
-    return _DeadJob(
+def _dead_job(job: Job) -> DeadJob:
+    return DeadJob(
         id=job.id,
         tenant=job.tenant,
         operation=job.operation,

@@ -18,14 +18,13 @@ from web.recipes import OPERATIONS, RENAMED
 
 Json: TypeAlias = dict[str, object]
 
-_COMPONENTS = "#/components/schemas/"
+COMPONENTS = "#/components/schemas/"
 
 
 class Schema(NamedTuple):
     """`recipe` describes the members of a request that say it; `components` are what it refers to.
 
-    A request has other members as well, so these objects are open: `unevaluatedProperties` closes
-    them where they are put together.
+    A request has other members as well, so these objects are open; `web/openapi` closes them.
     """
 
     recipe: Json
@@ -35,7 +34,7 @@ class Schema(NamedTuple):
 def schema() -> Schema:
     """Return what describes every way to say a recipe."""
     (operation, _, color, name), made = msgspec.json.schema_components(
-        (Operation, Encoding, Color, Name), ref_template=_COMPONENTS + "{name}"
+        (Operation, Encoding, Color, Name), ref_template=COMPONENTS + "{name}"
     )
     structs: dict[str, Json] = {
         each: {
@@ -98,7 +97,7 @@ def _members(kind: type[msgspec.Struct]) -> Json:
 
 
 def _reference(path: str) -> Json:
-    return {"$ref": _COMPONENTS + path}
+    return {"$ref": COMPONENTS + path}
 
 
 def _with_references(described: Json, color: Json) -> Json:

@@ -23,6 +23,7 @@ from actors.system import Capacity, open_system
 from web.about import Health, health_blueprint, problems_blueprint, stats_blueprint
 from web.answers import Answers
 from web.app import create_app
+from web.bounds import parse_rate
 from web.connections import ConnectionLimits, Server
 from web.downloads import Downloads
 from web.envoy import Envoy
@@ -31,9 +32,12 @@ from web.images import images_blueprint
 from web.jobs import jobs_blueprint
 from web.kitchen import Kitchen
 from web.links import Links, links_blueprint
+from web.openapi.blueprint import openapi_blueprint
+from web.origins import Origins, parse_proxies
 from web.presets import Presets
 from web.schedule import queue_blueprint
 from web.settings import OpenToAnybody
+from web.turnstile import Turnstile
 from web.uploads import UploadLimits, Uploads
 from web.watch import Watch
 from web.wire import WireLimits
@@ -139,7 +143,7 @@ async def _serve_web(
     answers = Answers(places.locate_input, places.locate_output, settings.retention.results)
     envoy, links = Envoy(dispatcher, patience), Links(dispatcher, patience)
     downloads = Downloads(envoy)
-    kitchen = Kitchen(_wire_limits(settings), presets)
+    kitchen = Kitchen(_wire_limits(settings), presets, settings.image_limits)
     app = create_app(
         [
             jobs_blueprint(envoy, answers, downloads, kitchen, settings.max_wait),
@@ -148,6 +152,7 @@ async def _serve_web(
             health_blueprint(health),
             problems_blueprint(),
             queue_blueprint(envoy),
+            openapi_blueprint(),
             stats_blueprint(
                 Watch(system, server, uploads, patience),
                 dispatcher,
@@ -155,7 +160,14 @@ async def _serve_web(
             ),
         ],
         uploads,
-        Gatekeeper(dispatcher, links, patience, allow_anonymous=settings.allow_anonymous),
+        Gatekeeper(
+            dispatcher,
+            links,
+            patience,
+            turnstile=Turnstile(settings.bounds, parse_rate(settings.rate_wrong_keys)),
+            origins=Origins(parse_proxies(settings.trusted_proxies or "")),
+            allow_anonymous=settings.allow_anonymous,
+        ),
     )
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(

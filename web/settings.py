@@ -6,6 +6,7 @@ import ipaddress
 import os
 import sys
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
@@ -16,6 +17,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from actors.imaging.facts import Format, Limits
 from actors.outside.allowance import Allowance, parse_allowance
 from actors.storage.retention import Rules
+from web.bounds import OFF, Bounds, parse_quota, parse_rate
+from web.origins import parse_proxies
 
 MIB = 1024 * 1024
 
@@ -183,6 +186,29 @@ class Settings(BaseSettings):
         int, Field(ge=0, le=20, description="Redirects that are followed for one image.")
     ] = 5
 
+    rate_requests: Annotated[
+        str, Field(description="Requests of each key, or of each address without one: 100/1m.")
+    ] = OFF
+    rate_bytes: Annotated[
+        str, Field(description="Bytes of request bodies of each of them: 500M/1h.")
+    ] = OFF
+    rate_wrong_keys: Annotated[
+        str, Field(description="Wrong keys that an address may try before it is 429.")
+    ] = "100/1m"
+    quota_jobs: Annotated[
+        str, Field(description="Jobs of each of them that have not ended: 100.")
+    ] = OFF
+    quota_pixels: Annotated[
+        str, Field(description="Pixels of the inputs of each of them in a day (UTC): 10G.")
+    ] = OFF
+    trusted_proxies: Annotated[
+        str | None,
+        Field(
+            description="Addresses and networks of proxies whose `X-Forwarded-For` is believed, "
+            "with commas between."
+        ),
+    ] = None
+
     max_connections: Annotated[Count, Field(description="Connections; beyond, 503.")] = 1000
     max_header_size: Annotated[
         int, Field(ge=1024, le=MIB, description="Bytes of a request's head.")
@@ -208,7 +234,10 @@ class Settings(BaseSettings):
 
     input_formats: Annotated[
         str,
-        Field(description="Formats of images that are read, with commas between; tiff is another."),
+        Field(
+            description="Formats of images that are read, with commas between; tiff and heic are "
+            "others, and heic needs the extra `heif`."
+        ),
     ] = "jpeg,png,webp,gif,avif"
     max_pixels: Annotated[Count, Field(description="Width x height of an image.")] = (
         Limits().max_pixels
@@ -251,6 +280,24 @@ class Settings(BaseSettings):
         parse_allowance(places or "")
         return places
 
+    @field_validator("rate_requests", "rate_bytes", "rate_wrong_keys")
+    @classmethod
+    def _rates_are_such(cls, rate: str) -> str:
+        parse_rate(rate)
+        return rate
+
+    @field_validator("quota_jobs", "quota_pixels")
+    @classmethod
+    def _quotas_are_such(cls, quota: str) -> str:
+        parse_quota(quota)
+        return quota
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_such(cls, proxies: str | None) -> str | None:
+        parse_proxies(proxies or "")
+        return proxies
+
     @field_validator("fetch_ports")
     @classmethod
     def _ports_are_such(cls, ports: str) -> str:
@@ -279,6 +326,16 @@ class Settings(BaseSettings):
     def needs_keys(self) -> bool:
         """Whether the service can be reached from elsewhere, and not by everybody."""
         return not self.allow_anonymous and not _is_loopback(self.host)
+
+    @property
+    def bounds(self) -> Bounds:
+        """What each key or address may use."""
+        return Bounds(
+            requests=parse_rate(self.rate_requests),
+            bytes=parse_rate(self.rate_bytes),
+            jobs=parse_quota(self.quota_jobs),
+            pixels=parse_quota(self.quota_pixels),
+        )
 
     @property
     def allowance(self) -> Allowance:
@@ -339,6 +396,8 @@ def _formats(names: str) -> frozenset[Format]:
     wanted = [name.strip().lower() for name in names.split(",")]
     if not known.keys() >= set(wanted):
         raise ValueError(f"name some of {', '.join(known)}")
+    if "heic" in wanted and find_spec("pillow_heif") is None:
+        raise ValueError("heic needs a decoder: pip install 'calotype[heif]'")
     return frozenset(known[name] for name in wanted)
 
 

@@ -10,7 +10,7 @@ import click
 import httpx2
 import trio
 
-from actors.imaging.facts import Format
+from actors.imaging.facts import Written
 from web.client import AsyncClient
 from web.errands import Errand, Outputs, errands_for
 from web.failures import RequestFailed, Unreachable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from web.sending import Recipe
 
-FORMATS: Final = get_args(Format)
+FORMATS: Final = get_args(Written)
 SUFFIX_FORMATS: Final = {
     **{f".{name}": name for name in FORMATS},
     ".jpg": "jpeg",

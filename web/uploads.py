@@ -11,7 +11,7 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 import trio
 from quart import request
@@ -45,6 +45,16 @@ class UploadLimits:
     min_rate: int
     period: float
     patience: float
+
+
+class Payer(Protocol):
+    """Whom the bytes of bodies are counted for."""
+
+    def count_bytes(self, size: int) -> None:
+        """Count bytes before they are taken in. Raises: Problem, if there may not be so many."""
+
+    def give_bytes_back(self, size: int) -> None:
+        """Undo the counting of bytes that did not come."""
 
 
 def upload() -> Upload:
@@ -81,7 +91,7 @@ class Uploads:
 class Upload:
     """One body. One task fills it from the connection, another reads it; both once.
 
-    `admitted` is set when it is wanted: nothing is taken in before.
+    `admitted` is set when it is wanted, by `admit`: nothing is taken in before.
     """
 
     def __init__(self, uploads: Uploads, declared: int | None) -> None:
@@ -94,9 +104,30 @@ class Upload:
         self._spilled = 0
         self._has_turn = False
         self._handed_over = False
+        self._payer: Payer | None = None
+        self._paid = 0
         self.admitted = trio.Event()
         self._done = trio.Event()
         self._problem: Exception | None = None
+
+    def admit(self, payer: Payer | None = None) -> None:
+        """Have the body taken in, and its bytes counted for `payer`.
+
+        Of one that declares its size all are counted now; of another, as they come.
+
+        Raises:
+          Problem: if the payer may not send so many. Nothing is taken in.
+        """
+        self._payer = payer
+        # What is too large will not be taken in, and is to be told so.
+        if self._declared and self._declared <= self._uploads.limits.max_size:
+            self._pay(self._declared)
+        self.admitted.set()
+
+    def _pay(self, size: int) -> None:
+        if self._payer and size > self._paid:
+            self._payer.count_bytes(size - self._paid)
+            self._paid = size
 
     async def fill(self, receive: ASGIReceiveCallable) -> bool:
         """Take the body in from `receive`; return False if the client has gone before its end.
@@ -149,6 +180,7 @@ class Upload:
             return
         self._size += len(piece)
         self._check_size(self._size)
+        self._pay(self._size)
         if self._file is None and self._uploads.take(len(piece)):
             self._taken += len(piece)
             if self._pieces and len(self._pieces[-1]) < SMALL:
@@ -211,6 +243,9 @@ class Upload:
 
     def close(self) -> None:
         """Give back what the body holds, unless it was handed over. May be called again."""
+        if self._payer and self._paid > self._size:
+            self._payer.give_bytes_back(self._paid - self._size)
+            self._paid = self._size
         if not self._handed_over:
             self._let_go()
 

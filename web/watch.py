@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from web.uploads import Uploads
 
 
-class _Actor(msgspec.Struct):
+class Actor(msgspec.Struct):
+    """An actor and its mailbox: messages `waiting` of `capacity`, and askers `blocked` outside."""
+
     name: str
     doing: str
     handled: int
@@ -29,19 +31,25 @@ class _Actor(msgspec.Struct):
     blocked: int
 
 
-class _Limiter(msgspec.Struct):
+class Limiter(msgspec.Struct):
+    """How many there are at once, of so many that there may be; and how many wait."""
+
     used: int
     total: int
     waiting: int
 
 
-class _Bodies(msgspec.Struct):
+class Bodies(msgspec.Struct):
+    """Bytes of request bodies; `memory` is the most there may be in it."""
+
     in_memory: int
     on_disk: int
     memory: int
 
 
-class _Connections(msgspec.Struct):
+class Connections(msgspec.Struct):
+    """How many are open, of so many that may be."""
+
     open: int
     limit: int
 
@@ -58,10 +66,10 @@ class Stats(msgspec.Struct):
     paused: bool
     oldest_pending_seconds: float | None
     stored_bytes: int
-    actors: list[_Actor]
-    limiters: dict[str, _Limiter]
-    bodies: _Bodies
-    connections: _Connections
+    actors: list[Actor]
+    limiters: dict[str, Limiter]
+    bodies: Bodies
+    connections: Connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +102,13 @@ class Watch:
                 "storage": _limiter(self.system.storage),
                 "fetches": _limiter(self.system.fetches),
             },
-            bodies=_Bodies(
-                self.uploads.in_memory, self.uploads.on_disk, self.uploads.limits.memory
-            ),
-            connections=_Connections(len(self.server.open), self.server.limits.connections),
+            bodies=Bodies(self.uploads.in_memory, self.uploads.on_disk, self.uploads.limits.memory),
+            connections=Connections(len(self.server.open), self.server.limits.connections),
         )
 
-    def _actors(self) -> list[_Actor]:
+    def _actors(self) -> list[Actor]:
         return [
-            _Actor(
+            Actor(
                 each.name,
                 each.doing,
                 each.handled,
@@ -138,6 +144,6 @@ def set_gauges(stats: Stats) -> None:
     metrics.CONNECTIONS.set(stats.connections.open)
 
 
-def _limiter(limiter: trio.CapacityLimiter) -> _Limiter:
+def _limiter(limiter: trio.CapacityLimiter) -> Limiter:
     now = limiter.statistics()
-    return _Limiter(now.borrowed_tokens, int(now.total_tokens), now.tasks_waiting)
+    return Limiter(now.borrowed_tokens, int(now.total_tokens), now.tasks_waiting)

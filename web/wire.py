@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import pybase64
-from msgspec import Raw
+from msgspec import Meta, Raw
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import (
@@ -33,7 +33,7 @@ from actors.outside.allowance import Allowance
 from actors.outside.errors import SourceForbidden
 from actors.outside.targets import parse_target
 from actors.storage.ports import Elsewhere, Priority
-from web.members import MAX_NAME, Members, check_names, from_json, pointer
+from web.members import MAX_NAME, Members, check_names, from_json, meaning, pointer
 from web.problems import Fault, Problem, invalid
 from web.recipes import Named, take_recipe
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from actors.imaging.errors import Misfits
-    from actors.imaging.facts import Format
+    from actors.imaging.facts import Written
     from actors.imaging.recipe import Recipe
     from web.recipes import Form
 
@@ -87,7 +87,7 @@ class Offer:
     """What a recipe may refer to: `presets` by name; `accepts` are the formats for `auto`."""
 
     presets: Mapping[str, Recipe] = field(default_factory=dict)
-    accepts: tuple[Format, ...] = ()
+    accepts: tuple[Written, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def order(body: Body, limits: WireLimits, offer: Offer) -> Order:
     """Return what the client asks for."""
     said = _said(body, limits)
     image, recipe = _image(said, limits), _recipe(said, offer)
-    words = said.members.take(_JobWords)
+    words = said.members.take(JobWords)
     start = _start(words, said.members, limits) if words else None
     said.members.refuse_rest("is no parameter here")
     if words and (words.retain or 0) > limits.retain:
@@ -299,26 +299,52 @@ def _text(data: bytes) -> str:
 # --- The checks -----------------------------------------------------------------------------------
 
 
-class _JobWords(msgspec.Struct):
+class JobWords(msgspec.Struct):
     """What a request says of the job and not of the image."""
 
-    priority: Priority = "normal"
-    run_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    delay: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    max_attempts: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    retain: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    priority: Annotated[Priority, meaning("What is more urgent begins earlier.")] = "normal"
+    retain: (
+        Annotated[
+            int, Meta(ge=1), meaning("For how many seconds its files are kept once it has ended.")
+        ]
+        | None
+    ) = None
+    run_at: (
+        Annotated[
+            datetime, Meta(tz=True), meaning("Before which time it is not begun; not with `delay`.")
+        ]
+        | None
+    ) = None
+    delay: Annotated[float, Meta(ge=0), meaning("For how many seconds it is not begun.")] | None = (
+        None
+    )
+    max_attempts: (
+        Annotated[int, Meta(ge=1), meaning("How often it may be begun before it has failed.")]
+        | None
+    ) = None
 
 
-class _ImageWords(msgspec.Struct):
-    image_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)] | None = None
-    image_url: str | None = None
+class ImageWords(msgspec.Struct):
+    """Where an image is that is not sent."""
+
+    image_id: (
+        Annotated[
+            str,
+            Meta(min_length=1, max_length=MAX_NAME),
+            meaning("An image that was uploaded, in place of one that is sent."),
+        ]
+        | None
+    ) = None
+    image_url: (
+        Annotated[str, meaning("Where to fetch the image, in place of one that is sent.")] | None
+    ) = None
 
 
 def _recipe(said: _Said, offer: Offer) -> Named | None:
     return take_recipe(said.members, offer.presets, offer.accepts)
 
 
-def _start(words: _JobWords, members: Members, limits: WireLimits) -> datetime | timedelta | None:
+def _start(words: JobWords, members: Members, limits: WireLimits) -> datetime | timedelta | None:
     """Return when the job may be begun; note what is wrong with that, or with its attempts."""
     if words.max_attempts and words.max_attempts > limits.attempts:
         members.blame("max_attempts", f"must be from 1 to {limits.attempts}")
@@ -343,7 +369,7 @@ def _start(words: _JobWords, members: Members, limits: WireLimits) -> datetime |
 
 def _image(said: _Said, limits: WireLimits) -> bytes | Elsewhere | str:
     members, faults = said.members, said.members.faults
-    words = members.take(_ImageWords) or _ImageWords()
+    words = members.take(ImageWords) or ImageWords()
     named = [name for name in ("image_id", "image_url") if getattr(words, name) is not None]
     if named and said.is_bare and said.images == {"image": b""}:
         said.images.clear()  # There is no body.

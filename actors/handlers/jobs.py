@@ -95,7 +95,16 @@ class JobHandlers:
             tenant=message.tenant,
             retain=message.retain,
         )
-        return await self._stock.commit(lambda catalogue: catalogue.add(new, now))
+        # Taken out, because what is committed must not hold the picture.
+        bill, pixels = message.bill, message.pixels
+
+        def add(catalogue: Catalogue) -> Job:
+            job = catalogue.add(new, now)
+            if bill:
+                catalogue.usage.admit(job.id, bill, pixels or _pixels(catalogue, job), now)
+            return job
+
+        return await self._stock.commit(add)
 
     async def _find(self, message: Find) -> Job:
         job_id, tenant = message.job_id, message.tenant
@@ -128,8 +137,12 @@ class JobHandlers:
         now = self._stock.now()
 
         def retry(catalogue: Catalogue) -> Job:
-            job = catalogue.find_own(message.job_id, message.tenant)
-            return catalogue.retry(job.id, min(job.max_attempts, self._attempts), now)
+            found = catalogue.find_own(message.job_id, message.tenant)
+            job = catalogue.retry(found.id, min(found.max_attempts, self._attempts), now)
+            if message.bill:
+                # What was counted of its pixels stays so, and is not counted again.
+                catalogue.usage.admit(job.id, message.bill, 0, now)
+            return job
 
         with self._backlog.room():
             return await self._stock.commit(retry)
@@ -160,3 +173,11 @@ class JobHandlers:
 
     async def _read_output(self, message: ReadOutput) -> bytes:
         return await self._stock.outputs.get(message.key, message.offset, message.length)
+
+
+def _pixels(catalogue: Catalogue, job: Job) -> int:
+    """Return the pixels of the image that a job was made of, if it is one that is kept."""
+    if job.image_id is None:
+        return 0
+    image = catalogue.find_image(job.image_id, job.tenant)
+    return image.width * image.height * image.frames

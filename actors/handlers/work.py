@@ -80,11 +80,17 @@ class WorkHandlers:
 
     async def _keep_input(self, message: KeepInput) -> None:
         job_id, attempt, size = message.job_id, message.attempt, len(message.data)
+        pixels = message.pixels
         # Of each attempt its own, so that one which comes late cannot take the file of another.
         key = key_of(job_id, suffix_of(message.data), attempt)
         async with self._stock.inputs.kept(key, message.data) as sha256:
             file, now = NewInput(key=key, size_bytes=size, sha256=sha256), self._stock.now()
-            await self._stock.commit(lambda records: records.supply(job_id, attempt, file, now))
+
+            def supply(catalogue: Catalogue) -> None:
+                catalogue.supply(job_id, attempt, file, now)
+                catalogue.usage.charge(job_id, pixels, now)
+
+            await self._stock.commit(supply)
         metrics.INPUT_SIZE.observe(size)
 
     async def _complete(self, message: Complete) -> None:

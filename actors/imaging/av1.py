@@ -5,6 +5,7 @@ A file can say one size and hold another: decoders obey the stream, and scale wh
 
 from dataclasses import dataclass
 
+from actors.imaging.bits import Bits
 from actors.imaging.errors import NotAnImage, UnsupportedFormat
 from actors.imaging.facts import Size
 from actors.imaging.isobmff import TRUNCATED, Parts
@@ -28,23 +29,6 @@ class _Sequence:
     frame_id_bits: int
     screen_content_tools: int
     integer_mv: int
-
-
-class _Bits:
-    def __init__(self, data: bytes) -> None:
-        self._number, self._left = int.from_bytes(data, "big"), 8 * len(data)
-
-    def take(self, number: int) -> int:
-        self._left -= number
-        if self._left < 0:
-            raise NotAnImage(TRUNCATED)
-        return self._number >> self._left & (1 << number) - 1
-
-    def take_variable_length(self) -> int:
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-        return self.take(zeros) + (1 << zeros) - 1
 
 
 class Stream:
@@ -78,18 +62,18 @@ class Stream:
             if length < 0 or start > end:
                 raise NotAnImage(TRUNCATED)
             if kind == _SEQUENCE_HEADER:
-                self._begin(_Bits(data[body : min(start, body + _LONGEST_HEADER)]))
+                self._begin(Bits(data[body : min(start, body + _LONGEST_HEADER)]))
             elif kind in {_FRAME_HEADER, _FRAME}:
                 self.frames += 1
-                self._check_frame(_Bits(data[body : min(start, body + _LONGEST_HEADER)]))
+                self._check_frame(Bits(data[body : min(start, body + _LONGEST_HEADER)]))
 
-    def _begin(self, bits: _Bits) -> None:
+    def _begin(self, bits: Bits) -> None:
         sequence = _sequence_header(bits)
         if self._sequence is not None and sequence.size != self.size:
             raise NotAnImage("The AVIF is broken: its parts disagree about its size.")
         self._sequence, self.size, self.depth = sequence, sequence.size, sequence.depth
 
-    def _check_frame(self, bits: _Bits) -> None:
+    def _check_frame(self, bits: Bits) -> None:
         if self._sequence is None:
             raise NotAnImage("The AVIF is broken: it has a frame of no sequence.")
         if _has_own_size(bits, self._sequence):
@@ -105,7 +89,7 @@ def _leb128(data: bytes, position: int) -> tuple[int, int]:
     raise NotAnImage(TRUNCATED)
 
 
-def _sequence_header(bits: _Bits) -> _Sequence:
+def _sequence_header(bits: Bits) -> _Sequence:
     """Read it in the order of section 5.5 of the AV1 specification."""
     profile, _still, reduced = bits.take(3), bits.take(1), bool(bits.take(1))
     presentation_time_bits = 0
@@ -126,7 +110,7 @@ def _sequence_header(bits: _Bits) -> _Sequence:
     return _Sequence(size, depth, reduced, presentation_time_bits, frame_id_bits, tools, integer_mv)
 
 
-def _operating_points(bits: _Bits) -> int:
+def _operating_points(bits: Bits) -> int:
     """Skip what is said of timing, and return the length of a frame's presentation time."""
     delay_bits, presentation_time_bits, equal_interval = 0, 0, False
     if bits.take(1):
@@ -150,7 +134,7 @@ def _operating_points(bits: _Bits) -> int:
     return 0 if equal_interval else presentation_time_bits
 
 
-def _coding_tools(bits: _Bits) -> tuple[int, int]:
+def _coding_tools(bits: Bits) -> tuple[int, int]:
     """Return whether frames have tools for screen content, and whole numbers in their vectors."""
     bits.take(4)
     has_order_hint = bits.take(1)
@@ -165,7 +149,7 @@ def _coding_tools(bits: _Bits) -> tuple[int, int]:
     return tools, integer_mv
 
 
-def _has_own_size(bits: _Bits, sequence: _Sequence) -> bool:
+def _has_own_size(bits: Bits, sequence: _Sequence) -> bool:
     """Read the header of a frame, in the order of section 5.9.2, up to the answer."""
     if sequence.reduced or bits.take(1):
         return False

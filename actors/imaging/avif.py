@@ -5,30 +5,31 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from actors.imaging.av1 import Stream
-from actors.imaging.avif_items import Item, Meta, read_meta
 from actors.imaging.avif_tracks import Track, read_tracks
 from actors.imaging.errors import ImageTooLarge, NotAnImage
-from actors.imaging.facts import MAX_PROFILE, Facts, Limits, Size
+from actors.imaging.facts import Facts, Limits, Size
+from actors.imaging.heif_items import (
+    EXIF,
+    METADATA,
+    ORIENTATIONS,
+    Meta,
+    content,
+    exif_in,
+    extent,
+    grid,
+    names,
+    profile_in,
+    read_meta,
+)
 from actors.imaging.isobmff import Box, Fields, Parts, boxes, by_kind
 from actors.imaging.sizes import check_size
 
 _STILL, _MOVING = b"avif", b"avis"
-_PIXELS, _GRID, _EXIF = b"av01", b"grid", b"Exif"
-_METADATA = frozenset({_EXIF, b"mime"})
+_PIXELS, _GRID = b"av01", b"grid"
 _NOBODY_READS = b"skip"
-_PROFILES = frozenset({b"prof", b"rICC"})
 _DISAGREE = "The AVIF is broken: its parts disagree about its size."
 _NO_PICTURE = "The AVIF has no picture in it."
 _OVERLAP = "The AVIF is broken: its parts lie upon each other."
-_LONGEST_LIST_OF_NAMES = 4_096
-
-# What is said of orientation is the quarters of a turn against the clock, and then which sides
-# change places, if any: 0 for top and bottom, 1 for left and right. It is here as EXIF says it.
-_ORIENTATIONS = {
-    (0, None): 1, (1, None): 8, (2, None): 3, (3, None): 6,
-    (0, 0): 4, (1, 0): 5, (2, 0): 2, (3, 0): 7,
-    (0, 1): 2, (1, 1): 7, (2, 1): 4, (3, 1): 5,
-}  # fmt: skip
 
 # Honest stills have one coded frame, or one for each layer. Animations have such as are not
 # shown, but with no more of them than of those that are.
@@ -66,7 +67,7 @@ class _File:
 
 def is_avif(data: bytes) -> bool:
     """Tell whether `data` begins like an AVIF."""
-    return not {_STILL, _MOVING}.isdisjoint(_names(data))
+    return not {_STILL, _MOVING}.isdisjoint(names(data))
 
 
 def read_avif(data: bytes, limits: Limits) -> Facts:
@@ -103,7 +104,7 @@ def avif_without_metadata(data: bytes) -> bytes:
     clean = bytearray(data)
     for meta in (file.meta, *(track.meta for track in file.tracks)):
         for item in meta.items.values():
-            if item.kind in _METADATA:
+            if item.kind in METADATA:
                 clean[item.kind_at : item.kind_at + 4] = _NOBODY_READS
     return bytes(clean)
 
@@ -113,14 +114,10 @@ def avif_exif(data: bytes) -> bytes:
     file = _read(data, Parts(_ANY), _ANY)
     meta = file.track.meta if file.is_animation else file.meta
     for number, item in meta.items.items():
-        if item.kind == _EXIF and (
+        if item.kind == EXIF and (
             file.is_animation or meta.primary in meta.related(b"cdsc", number)
         ):
-            try:
-                body = _content(data, meta, item)
-            except NotAnImage:
-                return b""
-            return body[4 + int.from_bytes(body[:4], "big") :].removeprefix(b"Exif\0\0")
+            return exif_in(data, meta, item)
     return b""
 
 
@@ -133,20 +130,7 @@ def avif_has_metadata(data: bytes) -> bool:
 
 def avif_profile(data: bytes) -> bytes | None:
     """Return the colour profile in an AVIF that `read_avif` has accepted, if there is one."""
-    for box in _read(data, Parts(_ANY), _ANY).properties:
-        start = box.start + 4
-        if box.kind == b"colr" and data[box.start : start] in _PROFILES:
-            return data[start : box.end] if box.end - start <= MAX_PROFILE else None
-    return None
-
-
-def _names(data: bytes) -> set[bytes]:
-    """Return what an ISO base media file calls itself at its beginning."""
-    length = int.from_bytes(data[:4], "big")
-    if data[4:8] != b"ftyp" or length > _LONGEST_LIST_OF_NAMES:
-        return set()
-    names = data[8:12] + data[16:length]
-    return {names[start : start + 4] for start in range(0, len(names) - 3, 4)}
+    return profile_in(data, _read(data, Parts(_ANY), _ANY).properties)
 
 
 def _read(data: bytes, parts: Parts, limits: Limits) -> _File:
@@ -159,9 +143,9 @@ def _read(data: bytes, parts: Parts, limits: Limits) -> _File:
 
 
 def _as_far_as_decoders_read(data: bytes, parts: Parts) -> Iterator[Box]:
-    names = _names(data)
-    wanted = {b"meta"} if _STILL in names else set()
-    if _MOVING in names:
+    said = names(data)
+    wanted = {b"meta"} if _STILL in said else set()
+    if _MOVING in said:
         wanted.add(b"moov")
     for box in boxes(data, Box(b"", 0, len(data)), parts):
         yield box
@@ -176,7 +160,7 @@ def _stills(data: bytes, meta: Meta, parts: Parts) -> dict[int, Stream]:
     left = _SHARED * len(data)
     for number, item in meta.items.items():
         if item.kind == _PIXELS and item.extents:
-            body = _content(data, meta, item)
+            body = content(data, meta, item)
             left -= len(body)
             if left < 0:
                 raise NotAnImage(_OVERLAP)
@@ -218,9 +202,9 @@ def _check_cost(streams: Iterable[Stream], most: int, limits: Limits) -> None:
 def _still(data: bytes, meta: Meta, streams: Mapping[int, Stream]) -> tuple[Size, int]:
     """Return the size of the picture, and the depth of its samples."""
     item = meta.items[meta.primary]
-    size = _extent(data, item)
+    size = extent(data, item)
     if item.kind == _GRID:
-        columns, rows, size_of_grid = _grid(data, meta, item)
+        columns, rows, size_of_grid = grid(data, meta, item)
         tiles = [
             streams[number] for number in meta.related(b"dimg", meta.primary) if number in streams
         ]
@@ -234,28 +218,6 @@ def _still(data: bytes, meta: Meta, streams: Mapping[int, Stream]) -> tuple[Size
     return size, streams[meta.primary].depth
 
 
-def _extent(data: bytes, item: Item) -> Size:
-    for box in item.properties:
-        if box.kind == b"ispe":
-            fields = Fields(data, box)
-            fields.skip(4)
-            return fields.number(4), fields.number(4)
-    raise NotAnImage("The AVIF is broken: its picture has no size.")
-
-
-def _grid(data: bytes, meta: Meta, item: Item) -> tuple[int, int, Size]:
-    """Return how many columns and rows of tiles make a picture, and its size."""
-    body = _content(data, meta, item)
-    fields = Fields(body, Box(_GRID, 0, len(body)))
-    of_edge = 4 if fields.number(2) & 1 else 2
-    rows, columns = fields.number(1) + 1, fields.number(1) + 1
-    return columns, rows, (fields.number(of_edge), fields.number(of_edge))
-
-
-def _content(data: bytes, meta: Meta, item: Item) -> bytes:
-    return b"".join(data[start:end] for start, end in meta.places(item, data))
-
-
 def _orientation(data: bytes, properties: Iterable[Box]) -> int:
     turns: int = 0
     mirror: int | None = None
@@ -264,4 +226,4 @@ def _orientation(data: bytes, properties: Iterable[Box]) -> int:
             turns = Fields(data, box).number(1) & 3
         elif box.kind == b"imir":
             mirror = Fields(data, box).number(1) & 1
-    return _ORIENTATIONS[turns, mirror]
+    return ORIENTATIONS[turns, mirror]

@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from actors.imaging.avif_items import Meta, read_meta
 from actors.imaging.errors import ImageTooLarge, NotAnImage
 from actors.imaging.facts import Limits, Size
+from actors.imaging.heif_items import Meta, read_meta
 from actors.imaging.isobmff import TRUNCATED, Box, Fields, Parts, boxes, by_kind
 
 _FOR_EVER = 0

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from actors.imaging.course import Foresight, Window
 from actors.imaging.encode import QUALITIES
-from actors.imaging.facts import Facts, Format, Size
+from actors.imaging.facts import Facts, Format, Size, Written
 from actors.imaging.recipe import Output
 from actors.imaging.step import Rate
 from actors.imaging.writing.draft import USUAL_EFFORT
@@ -66,6 +66,7 @@ _READING: Final[Mapping[Format, _Reading]] = MappingProxyType(
         "gif": _Reading(6, 6, 8),
         "avif": _Reading(13, 10, 90),
         "tiff": _Reading(10.2, 6, 4),
+        "heic": _Reading(13, 24, 190),
     }
 )
 _PLAYING: Final[Mapping[Format, _Reading]] = MappingProxyType(
@@ -84,7 +85,7 @@ _IN_SCANS = _Reading(6, 6, 30)
 # At a fraction of its size, all of a JPEG is still read.
 _SKIPPING_TIME = 1
 
-_WRITING: Final[Mapping[Format, _Writing]] = MappingProxyType(
+_WRITING: Final[Mapping[Written, _Writing]] = MappingProxyType(
     {
         "jpeg": _Writing(4.5, (4, 4, 4, 4, 4, 10, 10, 10, 10)),
         "png": _Writing(4.5, (80, 85, 90, 130, 220, 330, 330, 350, 400)),
@@ -98,7 +99,7 @@ _LOSSLESS_WEBP = _Writing(70, (55, 100, 200, 300, 350, 380, 420, 450, 500))
 _PALETTED_PNG = _Writing(14, (35,) * 9)
 _PHOTOGRAPH_AS_PNG = 75  # where no effort is asked for
 _PROGRESSIVE_JPEG = 20
-_FILMING: Final[Mapping[Format, _Filming]] = MappingProxyType(
+_FILMING: Final[Mapping[Written, _Filming]] = MappingProxyType(
     {
         "webp": _Filming(40, 0.5, 1.4),
         "gif": _Filming(30, 1.2, 1.5),
@@ -131,7 +132,7 @@ class Work:
     """An output in the making: what is seen through the `window`, and what is `ahead` of it."""
 
     output: Output
-    kinds: tuple[Format, ...]
+    kinds: tuple[Written, ...]
     window: Window
     ahead: Foresight
     moves: bool
@@ -277,7 +278,7 @@ def _write(bill: _Bill, facts: Facts, work: Work, frames: int) -> None:
     bill.take(held + memory * pixels, time * pixels)
 
 
-def _writing(output: Output, kind: Format, facts: Facts) -> tuple[float, float]:
+def _writing(output: Output, kind: Written, facts: Facts) -> tuple[float, float]:
     """Return the memory and the time that each pixel of a still takes."""
     writing = _WRITING[kind]
     if kind == "webp" and output.lossless:

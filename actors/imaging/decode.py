@@ -23,6 +23,8 @@ from actors.imaging.errors import ImageError, ImageTooLarge, NotAnImage
 from actors.imaging.facts import Facts, Format, Size
 from actors.imaging.geometry import Box
 from actors.imaging.gif import gif_frames
+from actors.imaging.heic import heic_pixels, heic_window
+from actors.imaging.heic_decoder import open_heic
 from actors.imaging.jpeg import jpeg_first_scan, jpeg_without_metadata
 from actors.imaging.metadata import profile
 from actors.imaging.png import png_frames, png_gamma, png_without_metadata
@@ -47,6 +49,7 @@ _OPENERS: Mapping[Format, Callable[[bytes], ImageFile.ImageFile]] = MappingProxy
         "webp": lambda data: WebPImageFile(io.BytesIO(data)),
         "avif": lambda data: AvifImageFile(io.BytesIO(avif_without_metadata(data))),
         "tiff": lambda data: _tiff(tiff_without_metadata(data)),
+        "heic": lambda data: open_heic(heic_pixels(data)),
     }
 )
 
@@ -98,6 +101,9 @@ def decode(data: bytes, facts: Facts, wanted: Size | None) -> Decoded:
         if facts.format == "gif":
             whole = 0.0, 0.0, float(facts.width), float(facts.height)
             return Decoded(_still_gif(data, facts), whole, None)
+        if facts.format == "heic":
+            whole = 0.0, 0.0, float(facts.width), float(facts.height)
+            return Decoded(_heic(data), whole, profile(data, facts))
         # While what has just been read of the file, and what reads it, is still in the caches.
         colours = profile(data, facts)
         image = _opened(data, facts)
@@ -162,6 +168,15 @@ def _still_gif(data: bytes, facts: Facts) -> Image.Image:
     canvas = Image.new("RGBA", (facts.width, facts.height), (0, 0, 0, 0))
     canvas.paste(image.convert("RGBA"), frame.box[:2])
     return canvas
+
+
+def _heic(data: bytes) -> Image.Image:
+    """Return what is seen of a HEIC, which is coded in blocks and can have a border."""
+    image = _whole(_OPENERS["heic"](data))
+    size, window = heic_window(data)
+    if image.size != size:
+        raise NotAnImage("The image is broken: its parts disagree about its size.")
+    return image if window == (0, 0, *size) else image.crop(window)
 
 
 def _play_gif(data: bytes, facts: Facts) -> Iterator[tuple[Image.Image, int]]:

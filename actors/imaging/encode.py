@@ -11,7 +11,7 @@ from PIL import Image
 
 from actors.imaging.colour import flatten
 from actors.imaging.errors import ImpossibleRecipe
-from actors.imaging.facts import Format, Size
+from actors.imaging.facts import Size, Written
 from actors.imaging.modes import has_alpha
 from actors.imaging.recipe import LOSSY, Encoding
 from actors.imaging.writing.avif import write_avif
@@ -28,23 +28,23 @@ from actors.imaging.writing.webp import write_webp
 
 __all__ = ["ANIMATED", "QUALITIES", "Encoded", "Timing", "check_writable", "encode"]
 
-ANIMATED: Final[frozenset[Format]] = frozenset({"webp", "avif", "gif", "png"})
+ANIMATED: Final[frozenset[Written]] = frozenset({"webp", "avif", "gif", "png"})
 
 # What is used where nothing is asked for: at 75 an AVIF is as like the original as a JPEG at 90 by
 # SSIM, in two thirds of the bytes.
-QUALITIES: Final[Mapping[Format, int]] = MappingProxyType({"jpeg": 90, "webp": 90, "avif": 75})
+QUALITIES: Final[Mapping[Written, int]] = MappingProxyType({"jpeg": 90, "webp": 90, "avif": 75})
 _HIGHEST = 100
 
 # What an encoder can write, and decoders read: libavif's refuse what is longer.
-_LONGEST_EDGES: Mapping[Format, int] = MappingProxyType(
+_LONGEST_EDGES: Mapping[Written, int] = MappingProxyType(
     {"jpeg": 65_500, "webp": 16_383, "gif": 65_535, "avif": 32_768}
 )
 # In milliseconds: what fits into the 24 bits that WebP has for it. It is four hours.
 _LONGEST_DURATION = 2**24 - 1
-_NAMES: Mapping[Format, str] = MappingProxyType(
+_NAMES: Mapping[Written, str] = MappingProxyType(
     {"jpeg": "a JPEG", "webp": "a WebP", "gif": "a GIF", "avif": "an AVIF"}
 )
-_WRITERS: Mapping[Format, Callable[[Draft, int], bytes]] = MappingProxyType(
+_WRITERS: Mapping[Written, Callable[[Draft, int], bytes]] = MappingProxyType(
     {
         "jpeg": write_jpeg,
         "png": write_png,
@@ -58,7 +58,7 @@ _WRITERS: Mapping[Format, Callable[[Draft, int], bytes]] = MappingProxyType(
 
 def encode(
     frames: Sequence[Image.Image],
-    kind: Format,
+    kind: Written,
     encoding: Encoding,
     *,
     timing: Timing | None = None,
@@ -123,7 +123,7 @@ def _best(attempt: Callable[[int], Encoded], encoding: Encoding, usual: int | No
     return encoded
 
 
-def check_writable(kind: Format, encoding: Encoding, size: Size | None) -> None:
+def check_writable(kind: Written, encoding: Encoding, size: Size | None) -> None:
     """Check that a picture of `size`, or of any if that is not known, can be written as is said.
 
     Raises:
@@ -146,7 +146,7 @@ def _bounded(timing: Timing) -> Timing:
     return replace(timing, durations=durations)
 
 
-def _fitting(kind: Format, background: str) -> Callable[[Image.Image], Image.Image]:
+def _fitting(kind: Written, background: str) -> Callable[[Image.Image], Image.Image]:
     """Return what makes of a picture one that the format can hold."""
     if kind == "jpeg":
         return lambda image: flatten(image, background)

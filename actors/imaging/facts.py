@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
-Format: TypeAlias = Literal["jpeg", "png", "webp", "gif", "avif", "tiff"]
+# What is written here; and what is read.
+Written: TypeAlias = Literal["jpeg", "png", "webp", "gif", "avif", "tiff"]
+Format: TypeAlias = Literal[Written, "heic"]
 Size: TypeAlias = tuple[int, int]
 
 # In bytes. Profiles come from strangers; what is larger than a printer's profile is left alone.
 MAX_PROFILE: Final = 4_000_000
 
-# TIFF is a language of its own, and what browsers do not show either: an operator turns it on.
+# TIFF is a language of its own, and what browsers do not show either; HEIC needs a decoder that is
+# not installed unless it is asked for. An operator turns them on.
 USUAL_FORMATS: Final[frozenset[Format]] = frozenset({"jpeg", "png", "webp", "gif", "avif"})
 
 
@@ -18,10 +21,10 @@ class Limits:
     """Which images are read, and how large one may be.
 
     A chunk is one part of a file's structure: a segment in JPEG, a chunk in PNG and WebP, a block
-    or an extension's sub-block in GIF, a box in AVIF.
+    or an extension's sub-block in GIF, a box in AVIF and HEIC.
     A data chunk is a part that holds pixels, of which honest files have many more: `IDAT` in PNG,
-    an image's sub-block in GIF, an entry of a table or a unit of coded data in AVIF, a strip or a
-    tile in TIFF. 20,000 of them, however small, cost a PNG 60 ms.
+    an image's sub-block in GIF, an entry of a table or a unit of coded data in AVIF and HEIC, a
+    strip or a tile in TIFF. 20,000 of them, however small, cost a PNG 60 ms.
     `max_seconds` is what a render may take of a core, by its plan (`cost.cost_of`).
     """
 

@@ -4,16 +4,26 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from actors.imaging.avif import is_avif, read_avif
-from actors.imaging.errors import NotAnImage, UnsupportedFormat
+from actors.imaging.errors import ImageError, NotAnImage, UnsupportedFormat, contained
 from actors.imaging.facts import DEFAULT_LIMITS, Facts, Format, Limits
 from actors.imaging.gif import read_gif
+from actors.imaging.heic import is_heic, read_heic
 from actors.imaging.jpeg import read_jpeg
 from actors.imaging.png import SIGNATURE, read_png
 from actors.imaging.sizes import check_frames
 from actors.imaging.tiff import is_tiff, read_tiff
 from actors.imaging.webp import read_webp
 
-__all__ = ["MEDIA_TYPES", "SUFFIXES", "Facts", "Format", "Limits", "inspect", "sniff"]
+__all__ = [
+    "MEDIA_TYPES",
+    "SUFFIXES",
+    "Facts",
+    "Format",
+    "Limits",
+    "count_pixels",
+    "inspect",
+    "sniff",
+]
 
 SUFFIXES: Mapping[Format, str] = MappingProxyType(
     {
@@ -23,6 +33,7 @@ SUFFIXES: Mapping[Format, str] = MappingProxyType(
         "gif": ".gif",
         "avif": ".avif",
         "tiff": ".tif",
+        "heic": ".heic",
     }
 )
 MEDIA_TYPES: Mapping[Format, str] = MappingProxyType(
@@ -33,6 +44,7 @@ MEDIA_TYPES: Mapping[Format, str] = MappingProxyType(
         "gif": "image/gif",
         "avif": "image/avif",
         "tiff": "image/tiff",
+        "heic": "image/heic",
     }
 )
 
@@ -44,6 +56,7 @@ _NAMES: Mapping[Format, str] = MappingProxyType(
         "gif": "GIF",
         "avif": "AVIF",
         "tiff": "TIFF",
+        "heic": "HEIC",
     }
 )
 _BEGINNINGS: Mapping[Format, Callable[[bytes], bool]] = MappingProxyType(
@@ -54,6 +67,7 @@ _BEGINNINGS: Mapping[Format, Callable[[bytes], bool]] = MappingProxyType(
         "gif": lambda data: data.startswith((b"GIF87a", b"GIF89a")),
         "avif": is_avif,
         "tiff": is_tiff,
+        "heic": is_heic,
     }
 )
 _READERS: Mapping[Format, Callable[[bytes, Limits], Facts]] = MappingProxyType(
@@ -64,6 +78,7 @@ _READERS: Mapping[Format, Callable[[bytes, Limits], Facts]] = MappingProxyType(
         "gif": read_gif,
         "avif": read_avif,
         "tiff": read_tiff,
+        "heic": read_heic,
     }
 )
 
@@ -89,7 +104,7 @@ _UNSUPPORTED = (
     (b"SIMPLE  =", "FITS"),
     (b"icns", "ICNS"),
 )
-_HEIF = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
+_HEIF = frozenset({b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
 
 
 def sniff(data: bytes) -> Format | None:
@@ -113,6 +128,16 @@ def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Facts:
     facts = _READERS[kind](data, limits)
     check_frames((facts.width, facts.height), facts.frames, limits)
     return facts
+
+
+def count_pixels(data: bytes, limits: Limits = DEFAULT_LIMITS) -> int:
+    """Return width x height x frames of an image; 0 of what nothing can be made of."""
+    try:
+        with contained():
+            facts = inspect(data, limits)
+    except ImageError:
+        return 0
+    return facts.width * facts.height * facts.frames
 
 
 def _refusal(data: bytes, kind: Format | None, limits: Limits) -> NotAnImage | UnsupportedFormat:

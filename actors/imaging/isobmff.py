@@ -1,4 +1,4 @@
-"""ISO base media files, of which AVIF is one: boxes within boxes, and tables in some of them."""
+"""ISO base media files, such as AVIF and HEIC: boxes within boxes, and tables in some of them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from actors.imaging.errors import ImageTooLarge, NotAnImage
 from actors.imaging.facts import Limits
 
-TRUNCATED = "The AVIF is truncated."
+TRUNCATED = "The image is truncated."
 
 # Of these there is one, or none.
 _SINGLE = frozenset(
@@ -35,7 +35,7 @@ class Parts:
     def __init__(self, limits: Limits) -> None:
         self._boxes, self._entries = limits.max_chunks, limits.max_data_chunks
         self._refusal = (
-            f"The AVIF has too many parts; at most {self._boxes:,} boxes and "
+            f"The image has too many parts; at most {self._boxes:,} boxes and "
             f"{self._entries:,} entries in them are allowed."
         )
 
@@ -140,6 +140,6 @@ def by_kind(found: Iterable[Box]) -> dict[bytes, Box]:
     kinds: dict[bytes, Box] = {}
     for box in found:
         if box.kind in kinds and box.kind in _SINGLE:
-            raise NotAnImage("The AVIF is broken: it says the same thing twice.")
+            raise NotAnImage("The image is broken: it says the same thing twice.")
         kinds[box.kind] = box
     return kinds

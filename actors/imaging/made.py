@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from actors.imaging.facts import Format
+from actors.imaging.facts import Written
 from actors.imaging.step import Step
 
 
@@ -19,7 +19,7 @@ class Made:
 
     name: str
     data: bytes
-    format: Format | Literal["json"]
+    format: Written | Literal["json"]
     width: int
     height: int
     frames: int = 1

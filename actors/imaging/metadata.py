@@ -7,6 +7,7 @@ from types import MappingProxyType
 from actors.imaging.avif import avif_exif, avif_has_metadata, avif_profile
 from actors.imaging.facts import Facts, Format
 from actors.imaging.gif import gif_has_metadata
+from actors.imaging.heic import heic_exif, heic_has_metadata, heic_profile
 from actors.imaging.jpeg import jpeg_exif, jpeg_has_metadata, jpeg_profile
 from actors.imaging.png import png_exif, png_has_metadata, png_profile
 from actors.imaging.tiff import tiff_exif, tiff_has_metadata, tiff_profile
@@ -28,6 +29,7 @@ _EXIF: Mapping[Format, Callable[[bytes], bytes]] = MappingProxyType(
         "webp": webp_exif,
         "avif": avif_exif,
         "tiff": tiff_exif,
+        "heic": heic_exif,
     }
 )
 _PROFILES: Mapping[Format, Callable[[bytes], bytes | None]] = MappingProxyType(
@@ -37,6 +39,7 @@ _PROFILES: Mapping[Format, Callable[[bytes], bytes | None]] = MappingProxyType(
         "webp": webp_profile,
         "avif": avif_profile,
         "tiff": tiff_profile,
+        "heic": heic_profile,
     }
 )
 _HAVE_METADATA: Mapping[Format, Callable[[bytes], bool]] = MappingProxyType(
@@ -47,6 +50,7 @@ _HAVE_METADATA: Mapping[Format, Callable[[bytes], bool]] = MappingProxyType(
         "gif": gif_has_metadata,
         "avif": avif_has_metadata,
         "tiff": tiff_has_metadata,
+        "heic": heic_has_metadata,
     }
 )
 

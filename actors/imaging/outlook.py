@@ -6,18 +6,20 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from msgspec.structs import replace
+
 from actors.imaging.course import Window
 from actors.imaging.encode import ANIMATED
 from actors.imaging.errors import ImpossibleRecipe
-from actors.imaging.facts import Facts, Format, Limits, Size, as_turned
+from actors.imaging.facts import Facts, Limits, Size, Written, as_turned
 from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.recipe import LOSSY, Operation, Output, Recipe
 
 # What `auto` prefers, if the client takes it: for what moves, for what one can see through, and for
 # all else.
-MOVING: tuple[Format, ...] = ("webp", "avif", "gif", "png")
-CLEAR: tuple[Format, ...] = ("avif", "webp", "png", "gif", "jpeg")
-OPAQUE: tuple[Format, ...] = ("avif", "webp", "jpeg", "png", "gif")
+MOVING: tuple[Written, ...] = ("webp", "avif", "gif", "png")
+CLEAR: tuple[Written, ...] = ("avif", "webp", "png", "gif", "jpeg")
+OPAQUE: tuple[Written, ...] = ("avif", "webp", "jpeg", "png", "gif")
 
 # Facts are told of a small copy.
 _DESCRIBED = Thumbnail(512, 512, enlarge=False)
@@ -28,6 +30,18 @@ def told_apart(output: Output, recipe: Recipe) -> str | None:
     return output.name if len(recipe.outputs) > 1 else None
 
 
+def settled(output: Output, facts: Facts) -> Output:
+    """Return `output` with a format also if it names none: that of the original.
+
+    What is read here and never written becomes what everything can show, with all that is seen.
+    """
+    if output.format is not None:
+        return output
+    if facts.format == "heic":
+        return replace(output, format="auto", accepts=("jpeg", "png"))
+    return replace(output, format=facts.format)
+
+
 def steps_of(output: Output) -> tuple[Operation, ...]:
     """Return what is done for `output`: what it says, and for facts a small copy."""
     if output.format == "json":
@@ -36,16 +50,16 @@ def steps_of(output: Output) -> tuple[Operation, ...]:
 
 
 def moves(output: Output, facts: Facts) -> bool:
-    """Whether `output` of an image keeps every frame."""
+    """Whether `output` of an image, which is `settled`, keeps every frame."""
     formats = _candidates(output) if output.format == "auto" else (output.format,)
     return (
         facts.frames > 1
         and output.animation == "keep"
-        and any((each or facts.format) in ANIMATED for each in formats)
+        and any(each in ANIMATED for each in formats)
     )
 
 
-def chosen(output: Output, liked: Iterable[Format]) -> Format:
+def chosen(output: Output, liked: Iterable[Written]) -> Written:
     """Return which format `auto` is, of those that suit the picture, the best first.
 
     Raises:
@@ -58,7 +72,7 @@ def chosen(output: Output, liked: Iterable[Format]) -> Format:
     return kind
 
 
-def _candidates(output: Output) -> tuple[Format, ...]:
+def _candidates(output: Output) -> tuple[Written, ...]:
     """Return what `auto` may choose from."""
     if not output.lossless:
         return output.accepts

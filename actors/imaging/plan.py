@@ -12,7 +12,7 @@ from actors.imaging.course import Course
 from actors.imaging.decode import draft_of
 from actors.imaging.encode import check_writable
 from actors.imaging.errors import ImpossibleRecipe, Misfit, Misfits
-from actors.imaging.facts import Facts, Format, Limits, Size
+from actors.imaging.facts import Facts, Limits, Size, Written
 from actors.imaging.inspect import inspect
 from actors.imaging.outlook import (
     CLEAR,
@@ -22,6 +22,7 @@ from actors.imaging.outlook import (
     chosen,
     moves,
     naming,
+    settled,
     steps_of,
     told_apart,
     wanted,
@@ -42,7 +43,7 @@ class Foreseen:
     """
 
     name: str
-    format: Format | str
+    format: str
     width: int | None
     height: int | None
     frames: int
@@ -73,7 +74,8 @@ def foresee(data: bytes, recipe: Recipe, limits: Limits) -> Plan:
     foreseen: list[Foreseen] = []
     works: list[Work] = []
     misfits: list[Misfit] = []
-    for number, output in enumerate(recipe.outputs):
+    for number, said in enumerate(recipe.outputs):
+        output = settled(said, facts)
         try:
             seen, work = _foreseen(output, told_apart(output, recipe), facts, limits)
             foreseen.append(seen)
@@ -101,7 +103,7 @@ def _foreseen(
         _check(output, facts, limits, ahead.size if ahead.is_sized else None)
     foreseen = Foreseen(
         name=output.name,
-        format=output.format or facts.format,
+        format=str(output.format),
         width=width,
         height=height,
         frames=facts.frames if moves(output, facts) else 1,
@@ -111,7 +113,7 @@ def _foreseen(
         # What is worked on is a small copy, which is nobody's wish.
         course = Course(steps_of(output), facts.size_as_shown, limits, EMPTY)
         ahead = course.foresee()
-    kinds = _kinds(output, facts)
+    kinds = _kinds(output)
     return foreseen, Work(output, kinds, course.window, ahead, moves(output, facts))
 
 
@@ -123,7 +125,7 @@ def _check(output: Output, facts: Facts, limits: Limits, size: Size | None) -> N
         # Which of several it will be, nobody knows yet.
         chosen(output, MOVING if moves(output, facts) else (*CLEAR, *OPAQUE))
         return
-    for kind in _kinds(output, facts):
+    for kind in _kinds(output):
         check_writable(kind, output, size)
 
 
@@ -132,12 +134,12 @@ def _draft(works: Sequence[Work], facts: Facts) -> int:
     return draft_of(facts, largest(stills))
 
 
-def _kinds(output: Output, facts: Facts) -> tuple[Format, ...]:
+def _kinds(output: Output) -> tuple[Written, ...]:
     """Return the formats that it may be written in."""
     match output.format:
-        case "json":
+        case "json" | None:
             return ()
         case "auto":
-            return output.accepts or get_args(Format)
+            return output.accepts or get_args(Written)
         case kind:
-            return (kind or facts.format,)
+            return (kind,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping
 from importlib import metadata
@@ -36,6 +37,9 @@ def versions() -> Mapping[str, str]:
         version = features.version(codec)
         if version is not None:
             found[codec] = version
+    # An extra, whose wheels hold the codecs that belong to it.
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        found["pillow_heif"] = metadata.version("pillow-heif")
     return MappingProxyType(found)
 
 

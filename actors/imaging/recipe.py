@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct, json
 
 from actors.imaging.expect import Expect
-from actors.imaging.facts import Format
+from actors.imaging.facts import Written
 from actors.imaging.operations.covering import Background, Border, Redact, Round
 from actors.imaging.operations.cropping import Crop, Trim
 from actors.imaging.operations.filters import Blur, Pixelate, Sharpen
@@ -87,7 +87,7 @@ MAX_OTHERS = 8  # images that a recipe names besides; a Worker has them all in m
 
 # What is never written without loss. An AVIF could be, were the colours of its encoder not off by
 # up to 3 levels.
-LOSSY: frozenset[Format] = frozenset({"jpeg", "avif", "gif"})
+LOSSY: frozenset[Written] = frozenset({"jpeg", "avif", "gif"})
 # What is demanded of a picture, and not only wished for.
 _DEMANDS = ("lossless", "max_bytes", "min_ssim", "expect")
 
@@ -98,9 +98,10 @@ class Encoding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     What a format does not know is ignored, such as the `quality` of a PNG; but never `lossless`,
     `max_bytes`, `min_ssim` and `expect`, which are demands.
 
-    `format` is that of the original unless it is given. `auto` is the one that suits the picture
-    best of those that the client accepts. `json` is no picture, but the facts about it, of which
-    nothing can be demanded.
+    `format` is that of the original unless it is given; what is made of a HEIC, which is not
+    written, is then a JPEG, or a PNG if something shows through or it is `lossless`. `auto` is the
+    one that suits the picture best of those that the client accepts. `json` is no picture, but the
+    facts about it, of which nothing can be demanded.
 
     `quality` is 90 for JPEG and WebP and 75 for AVIF unless it is given. With `lossless` every
     pixel is as it was: `auto` is then a WebP or a PNG, and nothing is made a JPEG, an AVIF or a
@@ -126,7 +127,7 @@ class Encoding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     `animation`, `first` is the first frame. What is in `expect` is checked of the finished file.
     """
 
-    format: Format | Literal["auto", "json"] | None = None
+    format: Written | Literal["auto", "json"] | None = None
     quality: Quality | None = None
     lossless: bool = False
     progressive: bool = False
@@ -161,7 +162,7 @@ class Output(Encoding, frozen=True, kw_only=True):
     """
 
     name: Name = "output"
-    accepts: tuple[Format, ...] = ()
+    accepts: tuple[Written, ...] = ()
     operations: Annotated[tuple[Operation, ...], Meta(max_length=MAX_OPERATIONS)] = ()
 
 

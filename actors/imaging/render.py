@@ -19,7 +19,7 @@ from actors.imaging.decode import Decoded
 from actors.imaging.encode import Timing, encode
 from actors.imaging.errors import ImageTooLarge, ImpossibleRecipe
 from actors.imaging.expect import check
-from actors.imaging.facts import DEFAULT_LIMITS, NO_LIMITS, Facts, Format, Limits, Size, as_turned
+from actors.imaging.facts import DEFAULT_LIMITS, NO_LIMITS, Facts, Limits, Size, Written, as_turned
 from actors.imaging.geometry import Part, confined, cut, scale, unturned, upright
 from actors.imaging.inspect import inspect
 from actors.imaging.made import Made
@@ -33,6 +33,7 @@ from actors.imaging.outlook import (
     chosen,
     moves,
     naming,
+    settled,
     steps_of,
     told_apart,
     wanted,
@@ -94,9 +95,10 @@ def _render(
     facts, turned = inspect(original, limits), 1
     if not recipe.autorotate:
         facts, turned = replace(facts, orientation=1), facts.orientation
+    outputs = (settled(output, facts) for output in recipe.outputs)
     works = deque(
         _Work(output, facts, limits, album, stopped, turned, told_apart(output, recipe))
-        for output in recipe.outputs
+        for output in outputs
     )
     source = Source(original, facts, [work.wanted for work in works if not work.moves])
     made: list[Made] = []
@@ -277,9 +279,9 @@ class _Work:
         down = Fraction(decoded.box[3]) / facts.height
         return left * across, top * down, right * across, bottom * down
 
-    def _kind(self, image: Image.Image) -> Format:
+    def _kind(self, image: Image.Image) -> Written:
         if self._output.format != "auto":
-            return cast("Format", self._output.format or self._facts.format)
+            return cast("Written", self._output.format)
         liked = MOVING if self.moves else OPAQUE if is_opaque(image) else CLEAR
         return chosen(self._output, liked)
 

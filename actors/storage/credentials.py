@@ -66,6 +66,9 @@ class KeyRegister(Protocol):
     def list_all(self) -> list[Key]:
         """Return every key there ever was, the oldest first."""
 
+    def ids(self) -> frozenset[str]:
+        """Return the ids of all keys there ever were."""
+
     def count(self) -> int:
         """Return how many keys there ever were."""
 
@@ -74,6 +77,9 @@ class KeyRegister(Protocol):
 
     def expire(self, key_id: str, at: datetime) -> Key:
         """Have a key expire at `at`, if it does not before. Raises: KeyNotFound."""
+
+    def limit(self, key_id: str, limits: str | None) -> Key:
+        """Have a key live with these limits from now on. Raises: KeyNotFound."""
 
     def link_secret(self, fresh: str) -> str:
         """Return the secret that links are signed with; `fresh` becomes it if there is none."""

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from actors.storage.memory_keys import MemoryKeys
 from actors.storage.memory_retention import MemoryRetention
+from actors.storage.memory_usage import MemoryUsage
 from actors.storage.ports import (
+    ENDED,
     PRIORITIES,
     STATUSES,
     BlobNotFound,
@@ -63,6 +65,7 @@ class MemoryCatalogue:
         self._entries: dict[str, _Entry] = {}
         self._images: dict[str, _Kept] = {}
         self.keys = MemoryKeys()
+        self.usage = MemoryUsage()
         self.retention = MemoryRetention(
             lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
         )
@@ -75,12 +78,14 @@ class MemoryCatalogue:
         return [self._attempt(call) for call in calls]
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
-        before = copy.copy(self._entries), copy.copy(self._images), self.keys.copy()
+        before = copy.copy(self._entries), copy.copy(self._images)
+        registers = self.keys.copy(), self.usage.copy()
         reached, paused = copy.copy(self._reached), self._paused
         try:
             return call(self)
         except StorageError as error:
-            self._entries, self._images, self.keys = before
+            self._entries, self._images = before
+            self.keys, self.usage = registers
             self._reached, self._paused = reached, paused
             return error
 
@@ -316,6 +321,7 @@ class MemoryCatalogue:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
         del self._entries[job_id]
+        self.usage.leave(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -438,6 +444,8 @@ class MemoryCatalogue:
 
     def _put(self, job: Job, *, due: bool = True) -> Job:
         self._entries[job.id] = replace(self._entries[job.id], job=job, due=due)
+        if job.status in ENDED:
+            self.usage.leave(job.id)
         return job
 
 

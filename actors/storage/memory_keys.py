@@ -41,6 +41,10 @@ class MemoryKeys:
         """See `KeyRegister.list_all`."""
         return list(self._keys.values())
 
+    def ids(self) -> frozenset[str]:
+        """See `KeyRegister.ids`."""
+        return frozenset(self._keys)
+
     def count(self) -> int:
         """See `KeyRegister.count`."""
         return len(self._keys)
@@ -55,6 +59,11 @@ class MemoryKeys:
         """See `KeyRegister.expire`."""
         key = self.find(key_id)
         self._keys[key_id] = replace(key, expires_at=min(key.expires_at or at, at))
+        return self._keys[key_id]
+
+    def limit(self, key_id: str, limits: str | None) -> Key:
+        """See `KeyRegister.limit`."""
+        self._keys[key_id] = replace(self.find(key_id), limits=limits)
         return self._keys[key_id]
 
     def link_secret(self, fresh: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Migrations
 
-from actors.storage.ports import PRIORITIES, STATUSES
+from actors.storage.ports import ENDED, PRIORITIES, STATUSES
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -277,6 +277,25 @@ def schedule(db: Database) -> None:
         )
 
 
+def keep_usage(db: Database) -> None:
+    """Make the tables of the places that jobs in flight hold, and of the pixels of a day."""
+    places = {"job": str, "account": str, "pixels": int, "since": str}
+    db.table("places").create(places, pk="job", not_null={"account", "since"}, strict=True)
+    db.table("places").create_index(["account", "since"])
+    usage = {"account": str, "day": str, "pixels": int}
+    db.table("usage").create(usage, pk=("account", "day"), not_null={"pixels"}, strict=True)
+    db.table("usage").create_index(["day"])
+    ended = ", ".join(f"'{status}'" for status in STATUSES if status in ENDED)
+    db.execute(
+        f"create trigger places_left after update of status on jobs when new.status in ({ended}) "
+        "begin delete from places where job = new.id; end"
+    )
+    db.execute(
+        "create trigger places_lost after delete on jobs "
+        "begin delete from places where job = old.id; end"
+    )
+
+
 def keep_for_a_while(db: Database) -> None:
     """Let the files of a job go before its record does, and count the bytes of all files."""
     jobs = db.table("jobs")
@@ -337,6 +356,7 @@ STEPS = {
     "0005_keys": keep_keys,
     "0006_addresses": keep_addresses,
     "0007_schedule": schedule,
+    "0012_usage": keep_usage,
     "0013_retention": keep_for_a_while,
 }
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from actors.storage.credentials import KeyRegister
     from actors.storage.retention import RetentionRegister
+    from actors.storage.usage import UsageRegister
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
@@ -317,6 +318,10 @@ class Catalogue(Protocol):
     @property
     def keys(self) -> KeyRegister:
         """The register of keys."""
+
+    @property
+    def usage(self) -> UsageRegister:
+        """The register of usage."""
 
     @property
     def retention(self) -> RetentionRegister:

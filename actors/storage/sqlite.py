@@ -48,6 +48,7 @@ from actors.storage.rows import Row, Value, json_text, rows, time_or_null, time_
 from actors.storage.sqlite_keys import SqliteKeys
 from actors.storage.sqlite_queue import PLACE, SqliteQueue
 from actors.storage.sqlite_retention import SqliteRetention
+from actors.storage.sqlite_usage import SqliteUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -82,6 +83,7 @@ class SqliteCatalogue:
             self._db = Database(connection)
             self.keys = SqliteKeys(self._db)
             self._queue = SqliteQueue(self._db)
+            self.usage = SqliteUsage(self._db)
             self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
             try:
                 self._prepare(role)

@@ -53,6 +53,10 @@ class SqliteKeys:
         """See `KeyRegister.list_all`."""
         return [_key(row) for row in rows(self._db, "select * from keys order by number", {})]
 
+    def ids(self) -> frozenset[str]:
+        """See `KeyRegister.ids`."""
+        return frozenset(key_id for (key_id,) in self._db.execute("select id from keys"))
+
     def count(self) -> int:
         """See `KeyRegister.count`."""
         (count,) = self._db.execute("select count(*) from keys").fetchone()
@@ -71,6 +75,13 @@ class SqliteKeys:
             "update keys set expires_at = min(coalesce(expires_at, :at), :at) where id = :id "
             "returning *",
             {"id": key_id, "at": time_text(at)},
+        )
+
+    def limit(self, key_id: str, limits: str | None) -> Key:
+        """See `KeyRegister.limit`."""
+        return self._one(
+            "update keys set limits = :limits where id = :id returning *",
+            {"id": key_id, "limits": limits},
         )
 
     def link_secret(self, fresh: str) -> str:

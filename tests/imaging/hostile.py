@@ -8,6 +8,7 @@ from PIL import Image
 
 from tests.imaging.containers import box
 from tests.imaging.hostile_boxes import avifs, circular_exif, tiffs, webps
+from tests.imaging.hostile_heic import heics
 from tests.imaging.outcomes import BROKEN, PICTURE, TOO_LARGE, UNSUPPORTED, Files
 from tests.imaging.pictures import (
     PNG,
@@ -56,7 +57,7 @@ def _strangers() -> Files:
         "xcf": (b"gimp xcf v011\0" + bytes(99), UNSUPPORTED),
         "fits": (b"SIMPLE  =                    T" + b" " * 2850, UNSUPPORTED),
         "icns": (b"icns" + struct.pack(">I", 2**31) + b"ic10" + bytes(99), UNSUPPORTED),
-        "heic": (box(b"ftyp", b"heic", bytes(4), b"mif1heic") + bytes(99), UNSUPPORTED),
+        "heif": (box(b"ftyp", b"mif1", bytes(4), b"mif1miaf") + bytes(99), UNSUPPORTED),
         "heif-of-tracks": (box(b"ftyp", b"msf1", bytes(4), b"hevc") + bytes(99), UNSUPPORTED),
         "bigtiff": (b"II+\0\x08\0\0\0" + bytes(99), UNSUPPORTED),
         "bigtiff-the-other-way": (b"MM\0+\0\x08\0\0" + bytes(99), UNSUPPORTED),
@@ -373,4 +374,5 @@ FAMILIES: Mapping[str, Callable[[], Files]] = {
     "webp": webps,
     "avif": avifs,
     "tiff": tiffs,
+    "heic": heics,
 }

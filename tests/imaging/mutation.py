@@ -8,7 +8,9 @@ from typing import Literal
 
 from PIL import Image
 
+from tests.imaging import heics
 from tests.imaging.containers import avif, coded, grid, ispe, plain_tiff, reference, sequence
+from tests.imaging.heics import assembled, heic
 from tests.imaging.pictures import PNG, colour_profile, exif, photograph, written
 
 _RED, _GREEN, _BLUE = (0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141)
@@ -27,6 +29,7 @@ def good_files() -> dict[str, bytes]:
         image.paste("gold", (10 * number, 5, 10 * number + 8, 40))
     said = {"exif": exif(6), "icc_profile": colour_profile(_RED, _GREEN, _BLUE)}
     stream, config = coded(photo)
+    still, hvcc = heics.coded(photo)
     tiles = [(b"grid", grid(2, 1, 128, 64)), (b"av01", stream), (b"av01", stream)]
 
     def moving(images, kind, **options):
@@ -54,6 +57,9 @@ def good_files() -> dict[str, bytes]:
         ),
         "avif-moving": moving([photo, *frames], "avif"),
         "avif-of-samples": sequence([stream] * 3, config, (64, 64)),
+        "heic": heic(clear, **said),
+        "heic-of-tiles": heic(photograph(100, 70), tile_size=64),
+        "heic-of-parts": assembled([(b"hvc1", still)], [ispe(64, 64), hvcc], {1: [1, 2]}),
         "tiff": written(photo, "tiff", compression="tiff_lzw", **said),
         "tiff-deflated": written(clear, "tiff", compression="tiff_adobe_deflate"),
         "tiff-in-strips": plain_tiff(

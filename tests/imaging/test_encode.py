@@ -7,6 +7,7 @@ import struct
 import weakref
 import zlib
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from skimage import data as photographs
 
 from actors.imaging.encode import ANIMATED, QUALITIES, Timing, encode
 from actors.imaging.errors import ImpossibleRecipe, NoRoom, RenderStopped
-from actors.imaging.inspect import SUFFIXES, inspect, sniff
+from actors.imaging.facts import Written
+from actors.imaging.inspect import inspect, sniff
 from actors.imaging.recipe import Encoding
 from tests.imaging.pictures import (
     BLUE,
@@ -28,7 +30,7 @@ from tests.imaging.pictures import (
     quarters,
 )
 
-FORMATS = sorted(SUFFIXES)
+FORMATS = sorted(get_args(Written))
 MODES = ["L", "LA", "RGB", "RGBA"]
 SIZES = [(1, 1), (1, 7), (33, 17), (64, 48)]
 # A profile is not looked into by any writer, and here it is too long for one segment of a JPEG.

@@ -61,7 +61,7 @@ def test_a_file_is_known_by_its_first_bytes_and_measured(files, kind):
 
 
 def test_every_format_has_a_suffix_and_a_media_type():
-    assert list(SUFFIXES) == list(MEDIA_TYPES) == FORMATS
+    assert list(SUFFIXES) == list(MEDIA_TYPES) == [*FORMATS, "heic"]
 
 
 def test_a_format_that_is_turned_off_is_refused_by_name(files):
@@ -156,7 +156,7 @@ def test_broken_exif_is_as_good_as_none(jpeg, body):
         (b"%PDF-1.7", "PDF"),
         (b"\0\0\1\0\1\0", "ICO"),
         (b"\0\0\0\x1cftypmif1", "HEIF"),
-        (b"\0\0\0\x1cftypheic", "HEIF"),
+        (b"\0\0\0\x1cftyphevc", "HEIF"),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg">', "SVG"),
         (b"  <svg/>", "SVG"),
         (b"\0\0\0\x0cJXL \r\n", "JPEG XL"),

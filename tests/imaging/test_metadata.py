@@ -3,13 +3,14 @@
 import itertools
 import struct
 import zlib
+from typing import get_args
 
 import pytest
 from PIL import ExifTags, Image
 
 from actors.imaging.encode import Timing, encode
 from actors.imaging.exif import exif_kept, orientation
-from actors.imaging.facts import MAX_PROFILE, Limits
+from actors.imaging.facts import MAX_PROFILE, Limits, Written
 from actors.imaging.ifd import ASCII, LONG, write_directory, write_header
 from actors.imaging.inspect import SUFFIXES, inspect
 from actors.imaging.metadata import Metadata, has_metadata, metadata
@@ -97,7 +98,7 @@ def test_the_directory_of_a_tiff_is_its_exif():
     assert set(kept) == {MAKE, ORIENTATION, 0x011A, ARTIST, COPYRIGHT, CAMERA, PLACE}
 
 
-@pytest.mark.parametrize("kind", [*SUFFIXES])
+@pytest.mark.parametrize("kind", get_args(Written))
 def test_what_has_no_metadata_has_none(kind):
     about = metadata_of(written(photograph(20, 10), kind))
 
@@ -334,7 +335,7 @@ def test_whatever_a_file_says_besides_is_found(data):
     assert has_metadata(data, inspect(data, LIMITS))
 
 
-@pytest.mark.parametrize("kind", [*SUFFIXES])
+@pytest.mark.parametrize("kind", get_args(Written))
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 @pytest.mark.parametrize("frames", [1, 3])
 @pytest.mark.parametrize("about", [{}, {"dpi": 300, "progressive": True}, {"colors": 16}])

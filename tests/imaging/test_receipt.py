@@ -60,6 +60,7 @@ def test_a_receipt_tells_the_versions_of_what_made_it():
 
     assert versions["calotype"] == metadata.version("calotype")
     assert versions["pillow"] == PIL.__version__
+    assert versions["pillow_heif"] == metadata.version("pillow-heif")
     assert {"libjpeg_turbo", "webp", "avif", "freetype2"} <= versions.keys()
     assert all(isinstance(version, str) and version for version in versions.values())
 

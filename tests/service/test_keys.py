@@ -195,6 +195,8 @@ LET_IN: dict[str, tuple[int, ...]] = {
     "GET /health/live": (200,),
     "GET /health/ready": (200,),
     "GET /problems/<code>": (200,),
+    "GET /openapi.json": (200,),
+    "GET /docs": (200,),
 }
 
 

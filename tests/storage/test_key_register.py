@@ -1,5 +1,6 @@
 """What every register of keys must do, whatever its catalogue is made of."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -88,8 +89,9 @@ def test_keys_are_listed_and_counted_in_the_order_they_were_made(keys):
         lambda keys: keys.find("x"),
         lambda keys: keys.revoke("x", NOON),
         lambda keys: keys.expire("x", NOON),
+        lambda keys: keys.limit("x", None),
     ],
-    ids=["find", "revoke", "expire"],
+    ids=["find", "revoke", "expire", "limit"],
 )
 def test_what_is_asked_of_an_unknown_key_names_it(keys, call):
     keys.add(new_key("a"), NOON)
@@ -182,3 +184,21 @@ def test_a_copy_of_a_register_in_memory_changes_on_its_own():
     keys.add(new_key("b"), NOON)
 
     assert copy.count() == 1
+
+
+def test_the_ids_of_all_keys_are_known_also_of_those_that_are_good_no_more(keys):
+    assert keys.ids() == frozenset()
+
+    keys.add(new_key("a"), NOON)
+    keys.add(new_key("b"), NOON)
+    keys.revoke("a", NOON)
+
+    assert keys.ids() == {"a", "b"}
+
+
+def test_the_limits_of_a_key_can_be_changed_and_taken_away(keys):
+    added = keys.add(new_key("a", limits="{}"), NOON)
+
+    assert keys.limit("a", '{"jobs":"1"}') == replace(added, limits='{"jobs":"1"}')
+    assert keys.find("a").limits == '{"jobs":"1"}'
+    assert keys.limit("a", None).limits is None

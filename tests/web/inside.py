@@ -31,11 +31,12 @@ async def ask(
     body: bytes = b"",
     *,
     seconds_a_piece: float = 0,
+    peer: str | None = None,
 ) -> Answer:
-    """Have `app` answer one request, and return what it sends."""
+    """Have `app` answer one request, from `peer`, and return what it sends."""
     path, _, query = path.partition("?")
     fields = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    scope = {
+    scope: dict[str, object] = {
         "type": "http",
         "http_version": "1.1",
         "method": method,
@@ -45,6 +46,7 @@ async def ask(
         "root_path": "",
         "headers": [(b"host", b"calotype"), *fields],
         "extensions": {},
+        "client": peer and (peer, 1),
     }
     events = [{"type": "http.request", "body": body, "more_body": False}]
     sent = []

@@ -12,16 +12,19 @@ from quart_trio.wrappers import TrioResponse as Response
 
 from actors.errors import MailboxFull
 from actors.mailbox import open_mailbox
-from actors.messages import CountKeys, Find, FindKey, FindTenant, LearnLinkSecret
+from actors.messages import CountKeys, Find, FindKey, FindTenant, LearnLinkSecret, ListKeyIds
 from actors.storage.credentials import SCOPES, Key, KeyNotFound
 from actors.storage.ports import JobNotFound, StorageUnavailable
 from tests.conftest import NOON, PATIENCE, make_job
 from tests.web import inside
 from web.app import create_app
+from web.bounds import Bounds, Rate
 from web.envoy import Envoy
 from web.gate import ADMIN, NEEDED, OPEN, READ, Gatekeeper, caller
 from web.links import Links, links_blueprint
+from web.origins import Origins
 from web.tokens import make_token
+from web.turnstile import Turnstile
 from web.uploads import UploadLimits, Uploads, upload
 
 JOB = make_job(7, tenant="acme")
@@ -53,6 +56,8 @@ class Actors:
         match message:
             case CountKeys():
                 return len(self.keys)
+            case ListKeyIds():
+                return frozenset(self.keys)
             case FindKey(key_id):
                 if key_id not in self.keys:
                     raise KeyNotFound(key_id)
@@ -85,7 +90,7 @@ class Actors:
 class Service:
     """Routes behind a gate, which tell who asks."""
 
-    def __init__(self, actors, spool, *, allow_anonymous=False):
+    def __init__(self, actors, spool, *, allow_anonymous=False, turnstile=None):
         self.actors = actors
         self.now = NOON
         self.unix_time = 1_000_000.0
@@ -110,6 +115,8 @@ class Service:
             actors.address,
             links,
             PATIENCE,
+            turnstile=turnstile or Turnstile(),
+            origins=Origins(),
             allow_anonymous=allow_anonymous,
             clock=lambda: self.now,
         )
@@ -117,11 +124,20 @@ class Service:
         blueprints = [routes, links_blueprint(Envoy(actors.address, PATIENCE), links)]
         self.app = create_app(blueprints, uploads, gate)
 
-    async def ask(self, line: str, authorization: str | None = None, body: bytes = b""):
+    async def ask(
+        self,
+        line: str,
+        authorization: str | None = None,
+        body: bytes = b"",
+        peer: str | None = None,
+        more: dict[str, str] | None = None,
+    ):
         method, path = line.split()
-        headers = {"Authorization": authorization} if authorization is not None else {}
+        headers = dict(more or {})
+        if authorization is not None:
+            headers["Authorization"] = authorization
         with trio.fail_after(2 * PATIENCE):
-            return await inside.ask(self.app, method, path, headers, body)
+            return await inside.ask(self.app, method, path, headers, body, peer=peer)
 
 
 @pytest.fixture
@@ -369,7 +385,14 @@ def test_a_route_that_nobody_has_thought_of_ends_the_start(tmp_path):
         raise AssertionError
 
     links = Links(Actors().address, PATIENCE)
-    gate = Gatekeeper(Actors().address, links, PATIENCE, allow_anonymous=False)
+    gate = Gatekeeper(
+        Actors().address,
+        links,
+        PATIENCE,
+        turnstile=Turnstile(),
+        origins=Origins(),
+        allow_anonymous=False,
+    )
     uploads = Uploads(UploadLimits(100, 100, 1, tmp_path, 1, PATIENCE, PATIENCE))
 
     with pytest.raises(LookupError, match="POST /secrets"):
@@ -378,7 +401,8 @@ def test_a_route_that_nobody_has_thought_of_ends_the_start(tmp_path):
 
 def test_what_needs_no_key_is_known_by_heart():
     assert {route for route, needed in NEEDED.items() if needed == OPEN} == {
-        *("GET /health", "GET /health/live", "GET /health/ready", "GET /problems/<code>")
+        *("GET /health", "GET /health/live", "GET /health/ready", "GET /problems/<code>"),
+        *("GET /openapi.json", "GET /docs"),
     }
 
 
@@ -539,3 +563,154 @@ async def test_a_link_may_last_a_week(service, actors):
     )
 
     assert answer.status == 201
+
+
+# --- Limits ---------------------------------------------------------------------------------------
+
+ONE, OTHER = "192.0.2.1", "192.0.2.2"
+
+
+def limited(actors, spool, **bounds) -> Service:
+    return Service(actors, spool, turnstile=Turnstile(Bounds(**bounds)))
+
+
+async def test_an_address_without_a_key_may_ask_so_often_and_others_as_well(
+    actors, tmp_path, autojump_clock
+):
+    service = limited(actors, tmp_path, requests=Rate(2, 60))
+
+    answers = [await service.ask("GET /jobs", peer=ONE) for _ in range(3)]
+    other = await service.ask("GET /jobs", peer=OTHER)
+
+    assert [answer.status for answer in [*answers, other]] == [200, 200, 429, 200]
+    assert code(answers[2]) == (429, "rate_limited")
+    assert answers[2].headers["retry-after"] == "30"
+    assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"requests";q=2;w=60'}
+    assert [answer.headers["ratelimit"] for answer in answers] == [
+        *('"requests";r=1;t=30', '"requests";r=0;t=30', '"requests";r=0;t=30')
+    ]
+    await trio.sleep(30)
+    assert (await service.ask("GET /jobs", peer=ONE)).status == 200
+
+
+async def test_keys_are_limited_apart_from_each_other_and_from_their_address(actors, tmp_path):
+    service = limited(actors, tmp_path, requests=Rate(1, 60))
+    one, other = actors.add_key(), actors.add_key()
+
+    for header, right in ((one, 200), (other, 200), (None, 401)):
+        assert (await service.ask("GET /jobs", header, peer=ONE)).status == right
+        assert (await service.ask("GET /jobs", header, peer=ONE)).status == 429
+
+
+async def test_a_limit_of_a_key_takes_effect_within_a_second(actors, tmp_path, autojump_clock):
+    service = limited(actors, tmp_path, requests=Rate(1, 3600))
+    header = actors.add_key()
+    key_id = header.split("_")[1]
+    first = [(await service.ask("GET /jobs", header)).status for _ in range(2)]
+
+    actors.keys[key_id] = replace(actors.keys[key_id], limits='{"requests":"10/1h"}')
+    await trio.sleep(1)
+    wider = [(await service.ask("GET /jobs", header)).status for _ in range(10)]
+    actors.keys[key_id] = replace(actors.keys[key_id], limits='{"requests":"off"}')
+    await trio.sleep(1)
+    free = await service.ask("GET /jobs", header)
+
+    assert first == [200, 429]
+    assert wider == [*(9 * [200]), 429]
+    assert free.status == 200
+    assert "ratelimit" not in free.headers
+    assert "ratelimit-policy" not in free.headers
+
+
+@pytest.mark.parametrize("line", ["GET /health", "GET /nothing", "OPTIONS /jobs", "PUT /jobs"])
+async def test_what_needs_no_key_is_neither_limited_nor_told_of_limits(actors, tmp_path, line):
+    service = limited(actors, tmp_path, requests=Rate(1, 60))
+
+    answers = [await service.ask(line) for _ in range(3)]
+
+    assert 429 not in {answer.status for answer in answers}
+    assert not any("ratelimit" in answer.headers for answer in answers)
+
+
+async def test_refusals_of_other_kinds_are_counted_and_told_of_limits(actors, tmp_path):
+    service = limited(actors, tmp_path, requests=Rate(2, 60))
+    weak = actors.add_key("jobs:read")
+
+    answers = [await service.ask("GET /stats", weak) for _ in range(3)]
+
+    assert [answer.status for answer in answers] == [403, 403, 429]
+    assert all("ratelimit" in answer.headers for answer in answers)
+
+
+async def test_a_link_is_limited_by_the_address_that_follows_it(actors, tmp_path):
+    service = limited(actors, tmp_path, requests=Rate(1, 60))
+    actors.add_key()
+    line = f"GET /jobs/{JOB.id}/download?expires=1&signature=x"
+
+    answers = [await service.ask(line, peer=peer) for peer in (ONE, ONE, OTHER)]
+
+    assert [answer.status for answer in answers] == [403, 429, 403]
+
+
+async def test_what_a_stranger_says_of_its_address_is_not_believed(actors, tmp_path):
+    service = limited(actors, tmp_path, requests=Rate(1, 60))
+
+    answers = [
+        await service.ask("GET /jobs", peer=ONE, more={"X-Forwarded-For": said}) for said in "ab"
+    ]
+
+    assert [answer.status for answer in answers] == [200, 429]
+
+
+async def test_wrong_keys_are_limited_and_a_good_one_from_there_is_not(actors, tmp_path):
+    service = Service(actors, tmp_path, turnstile=Turnstile(wrong_keys=Rate(3, 60)))
+    good, first_used = actors.add_key(), actors.add_key()
+    await service.ask("GET /jobs", good, peer=ONE)
+    guesses = [f"Bearer {make_token()}" for _ in range(50)]
+    # Of a key that there is, its id is no secret.
+    guesses += [good[:-43] + 43 * letter for letter in "abc"]
+
+    answers = [await service.ask("GET /jobs", guess, peer=ONE) for guess in guesses]
+
+    assert [answer.status for answer in answers] == [401] * 3 + [429] * 50
+    assert answers[3].code == "rate_limited"
+    assert answers[3].headers["retry-after"] == "20"
+    # None was looked up but those that were let through, and the good one.
+    assert sum(isinstance(message, FindKey) for message in actors.asked) == 4
+    for header in (good, first_used):
+        assert (await service.ask("GET /jobs", header, peer=ONE)).status == 200
+    assert (await service.ask("GET /jobs", guesses[0], peer=OTHER)).status == 401
+
+
+async def test_what_is_no_key_counts_as_a_wrong_one(actors, tmp_path):
+    service = Service(actors, tmp_path, turnstile=Turnstile(wrong_keys=Rate(1, 60)))
+    actors.add_key()
+
+    answers = [await service.ask("GET /jobs", "Bearer x") for _ in range(2)]
+
+    assert [answer.status for answer in answers] == [401, 429]
+
+
+async def test_a_body_that_is_too_much_is_not_taken_in(actors, tmp_path, autojump_clock):
+    service = limited(actors, tmp_path, bytes=Rate(100, 50))
+
+    first = await service.ask("POST /jobs", body=bytes(60), more={"Content-Length": "60"})
+    second = await service.ask("POST /jobs", body=bytes(60), more={"Content-Length": "60"})
+    await trio.sleep(10)
+    third = await service.ask("POST /jobs", body=bytes(60), more={"Content-Length": "60"})
+
+    assert (first.status, third.status) == (200, 200)
+    assert code(second) == (429, "rate_limited")
+    assert second.headers["retry-after"] == "10"
+    assert first.headers["ratelimit-policy"] == '"bytes";q=100;w=50;qu="content-bytes"'
+    assert first.headers["ratelimit"] == '"bytes";r=40;t=30'
+    assert second.headers["ratelimit"] == '"bytes";r=40;t=10'
+
+
+async def test_a_body_of_unknown_length_is_counted_as_it_comes(actors, tmp_path, autojump_clock):
+    service = limited(actors, tmp_path, bytes=Rate(90, 90))
+
+    answers = [await service.ask("POST /jobs", body=bytes(60)) for _ in range(2)]
+
+    assert [answer.status for answer in answers] == [200, 429]
+    assert answers[1].headers["retry-after"] == "30"

@@ -87,6 +87,7 @@ def test_what_is_known_of_a_key_can_be_listed_and_is_not_the_key():
         "tenant": "acme",
         "scopes": ["jobs:read", "admin"],
         "name": "the tower",
+        "limits": {},
         "created_at": "",
         "expires_at": "",
         "revoked_at": None,
@@ -228,3 +229,59 @@ def test_every_change_is_logged_and_no_secret(logged):
     for token in (first, second):
         assert token.split("_", 2)[2] not in repr(logged)
         assert hashlib.sha256(token.split("_", 2)[2].encode()).hexdigest() not in repr(logged)
+
+
+# --- Limits ---------------------------------------------------------------------------------------
+
+
+def test_a_key_can_be_made_with_limits_of_its_own_which_are_listed():
+    made("create", *ACME, "--limit", "requests=100/1m", "--limit", "jobs=off")
+
+    (key,) = listed()
+
+    assert key["limits"] == {"requests": "100/1m", "jobs": "off"}
+    text = run("list").stdout
+    assert "requests=100/1m" in text
+    assert "jobs=off" in text
+
+
+def test_a_limit_is_changed_and_the_others_stay():
+    key_id = made("create", *ACME, "--limit", "requests=100/1m", "--limit", "jobs=5").split("_")[1]
+
+    run("limit", key_id, "--limit", "jobs=default", "--limit", "pixels=10G")
+    assert listed()[0]["limits"] == {"requests": "100/1m", "pixels": "10G"}
+    run("limit", key_id, "--limit", "requests=default", "--limit", "pixels=default")
+    assert listed()[0]["limits"] == {}
+
+
+def test_a_key_that_is_rotated_keeps_its_limits():
+    key_id = made("create", *ACME, "--limit", "bytes=5M/1h").split("_")[1]
+
+    run("rotate", key_id)
+
+    assert [key["limits"] for key in listed()] == 2 * [{"bytes": "5M/1h"}]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        *(["requests"], ["requests="], ["requests=100"], ["jobs=1/1m"], ["pixels=many"]),
+        *(["Jobs=1"], ["=1"], ["jobs=1", "jobs=2"], []),
+    ],
+)
+def test_what_is_no_limit_is_refused(limits):
+    key_id = made("create", *ACME).split("_")[1]
+
+    result = run("limit", key_id, *(word for each in limits for word in ("--limit", each)))
+
+    assert result.exit_code == 2
+    assert "--limit" in result.stderr
+    assert listed()[0]["limits"] == {}
+
+
+def test_nobody_can_limit_a_key_that_there_is_not():
+    made("create", *ACME)
+
+    result = run("limit", "0123456789abcdef", "--limit", "jobs=1")
+
+    assert (result.exit_code, result.stderr) == (1, "calotype: there is no key 0123456789abcdef\n")

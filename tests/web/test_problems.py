@@ -14,6 +14,7 @@ from actors.imaging.errors import (
     UnsupportedFormat,
 )
 from actors.storage import ports
+from actors.storage.usage import QuotaExceeded
 from web.problems import KINDS, MAX_FAULTS, RETRY_AFTER, Fault, Problem, invalid, problem_of
 
 # As the HTTP contract lists them, without those of parts that are not there yet.
@@ -30,6 +31,7 @@ CONTRACT = {
     413: {"too_large"},
     415: {"unsupported_media_type"},
     422: {"invalid"},
+    429: {"rate_limited", "quota_exceeded"},
     503: {"overloaded", "draining", "storage_unavailable"},
     507: {"storage_full"},
 }
@@ -62,7 +64,10 @@ def test_a_problem_has_the_form_of_rfc_9457_and_what_older_clients_read(code):
 def test_whoever_may_try_again_is_told_when(code):
     headers = Problem(code, "Why.").headers
 
-    waiting_helps = code in {"not_ready", "overloaded", "draining", "storage_unavailable"}
+    waiting_helps = code in {
+        *("not_ready", "rate_limited", "quota_exceeded"),
+        *("overloaded", "draining", "storage_unavailable"),
+    }
     assert headers.get("Retry-After") == (str(RETRY_AFTER) if waiting_helps else None)
 
 
@@ -159,3 +164,24 @@ def test_of_very_many_faults_the_first_are_told(count):
 @pytest.mark.parametrize("error", [ValueError(), KeyError(), OSError(), RuntimeError(), EOFError()])
 def test_what_nobody_expects_is_a_bug(error):
     assert problem_of(error) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "standing", "wait", "word"),
+    [
+        (QuotaExceeded("jobs", 5, 0, 1.0), '"jobs";r=0;t=1', "1", "5 jobs"),
+        (QuotaExceeded("jobs", 5, 0, 17.2), '"jobs";r=0;t=18', "18", "5 jobs"),
+        (QuotaExceeded("pixels", 100, 40, 59.1), '"pixels";r=40;t=60', "60", "40 are left"),
+        (QuotaExceeded("pixels", 100, 40, None), '"pixels";r=40', None, "alone"),
+    ],
+)
+def test_a_quota_that_is_exceeded_says_what_is_left_and_when_to_come_back(
+    error, standing, wait, word
+):
+    problem = problem_of(error)
+
+    assert problem is not None
+    assert (problem.code, problem.kind.status) == ("quota_exceeded", 429)
+    assert problem.headers["RateLimit"] == standing
+    assert problem.headers.get("Retry-After") == wait
+    assert word in problem.detail

@@ -14,7 +14,7 @@ from msgspec import inspect, structs
 
 from actors.imaging.errors import Misfit, Misfits
 from actors.imaging.expect import Expect
-from actors.imaging.facts import Format
+from actors.imaging.facts import Written
 from actors.imaging.operations.covering import Border
 from actors.imaging.operations.cropping import Crop
 from actors.imaging.operations.framing import Pad
@@ -35,7 +35,7 @@ from web.members import Members
 from web.recipes import OPERATIONS, PARAMETERS, Named, take_recipe
 from web.wire import Body, Offer, Order, WireLimits, order
 
-ACCEPTS: tuple[Format, ...] = ("avif", "jpeg")
+ACCEPTS: tuple[Written, ...] = ("avif", "jpeg")
 T = TypeVar("T", bound=msgspec.Struct)
 PRESET = Recipe((Output(operations=(Flip(),), format="auto"), Output(name="facts", format="json")))
 PRESETS: Mapping[str, Recipe] = MappingProxyType({"avatar": PRESET, "banner": PRESET})

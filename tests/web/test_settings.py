@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from actors.imaging.facts import Limits
 from tests.web.running import COMMAND, environment
+from web.bounds import Bounds, Rate
 from web.settings import Settings
 
 POSITIVE = [
@@ -14,6 +15,7 @@ POSITIVE = [
     for name in Settings.model_fields
     if name not in {"host", "port", "allow_anonymous", "input_formats", "log_format", "log_level"}
     and name not in {"fetch_allow", "fetch_deny", "fetch_ports", "max_redirects"}
+    and name != "trusted_proxies"
     and not name.endswith(("_path", "_dir", "presets"))
 ]
 
@@ -94,6 +96,15 @@ def test_a_number_that_makes_no_sense_is_refused_by_name(monkeypatch, name, text
         ("fetch_ports", "65536"),
         ("fetch_ports", "http"),
         ("fetch_ports", "\u0661"),
+        ("rate_requests", "100"),
+        ("rate_requests", "100/0m"),
+        ("rate_bytes", "1.5M/1m"),
+        ("rate_wrong_keys", "100/32d"),
+        ("quota_jobs", "100/1m"),
+        ("quota_pixels", "10T"),
+        ("trusted_proxies", "10.0.0.1/8"),
+        ("trusted_proxies", "proxy.example.org"),
+        ("trusted_proxies", "10.0.0.1,"),
         ("max_redirects", "-1"),
         ("max_redirects", "21"),
     ],
@@ -156,6 +167,15 @@ def test_the_limits_of_an_image_are_those_that_are_set(monkeypatch):
     assert sorted(limits.formats) == ["png", "tiff"]
 
 
+def test_heic_is_read_if_it_is_named_and_its_decoder_is_there(monkeypatch):
+    monkeypatch.setenv("INPUT_FORMATS", "jpeg,heic")
+    assert Settings().image_limits.formats == {"jpeg", "heic"}
+
+    monkeypatch.setattr("web.settings.find_spec", lambda _name: None)
+    with pytest.raises(ValidationError, match=r"pip install 'calotype\[heif\]'"):
+        Settings()
+
+
 def test_the_formats_that_are_read_are_the_usual_ones():
     assert Settings().image_limits.formats == Limits().formats
 
@@ -211,3 +231,19 @@ def test_settings_that_do_not_go_together_are_refused_by_name(monkeypatch, setti
 
     with pytest.raises(ValidationError, match=words):
         Settings()
+
+
+def test_what_a_caller_may_use_is_read_from_four_settings(monkeypatch):
+    assert Settings().bounds == Bounds()
+
+    for name, text in {
+        "RATE_REQUESTS": "100/1m",
+        "RATE_BYTES": "50M/2h",
+        "QUOTA_JOBS": "20",
+        "QUOTA_PIXELS": "10G",
+    }.items():
+        monkeypatch.setenv(name, text)
+
+    assert Settings().bounds == Bounds(
+        requests=Rate(100, 60), bytes=Rate(50_000_000, 7200), jobs=20, pixels=10**10
+    )

@@ -181,6 +181,13 @@ def test_a_directory_keeps_its_tree(run, here, photo):
     }
 
 
+def test_pictures_in_a_directory_are_known_by_their_names(tmp_path):
+    for name in ("a.jpg", "b.HEIC", "c.heif", "d.avif", "e.txt", ".f.heic"):
+        (tmp_path / name).touch()
+
+    assert [errand.base.name for errand in errands_for([tmp_path])] == ["a", "b", "c", "d"]
+
+
 def test_results_of_the_same_name_do_not_overwrite_each_other(here):
     for name in ("x/photo.jpg", "y/photo.jpg", "photo-2.jpg"):
         Path(name).parent.mkdir(exist_ok=True)

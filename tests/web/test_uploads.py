@@ -435,3 +435,82 @@ async def test_a_spool_that_is_not_there_is_no_full_disk(tmp_path):
         await upload.read()
     upload.close()
     assert uploads.on_disk == 0
+
+
+# --- Who pays -------------------------------------------------------------------------------------
+
+
+class Payer:
+    """Somebody who may send so many bytes."""
+
+    def __init__(self, may: int) -> None:
+        self.left = may
+
+    def count_bytes(self, size: int) -> None:
+        if size > self.left:
+            raise Problem("rate_limited", "Too much.")
+        self.left -= size
+
+    def give_bytes_back(self, size: int) -> None:
+        self.left += size
+
+
+async def test_a_declared_body_is_paid_for_before_any_of_it_comes(uploads):
+    payer, upload = Payer(100), uploads.open(60)
+
+    upload.admit(payer)
+    assert payer.left == 40
+    await receive(upload, bytes(60))
+
+    assert await upload.read() == bytes(60)
+    upload.close()
+    assert payer.left == 40
+
+
+def test_a_declared_body_that_is_too_much_is_not_admitted_and_costs_nothing(uploads):
+    payer, upload = Payer(100), uploads.open(101)
+
+    with pytest.raises(Problem, match="rate_limited"):
+        upload.admit(payer)
+    upload.close()
+
+    assert not upload.admitted.is_set()
+    assert payer.left == 100
+
+
+@pytest.mark.parametrize("came", [0, 25])
+async def test_what_was_declared_and_did_not_come_is_given_back_once(uploads, came):
+    payer, upload = Payer(100), uploads.open(60)
+    upload.admit(payer)
+
+    await upload.fill(Client(*([bytes(came)] if came else []), GONE).receive)
+    upload.close()
+    upload.close()
+
+    assert payer.left == 100 - came
+
+
+async def test_a_body_of_unknown_size_is_paid_for_as_it_comes_and_cut_when_that_is_too_much(
+    uploads,
+):
+    payer, upload = Payer(100), uploads.open(None)
+    upload.admit(payer)
+
+    await receive(upload, bytes(60), bytes(41), bytes(1000))
+
+    with pytest.raises(Problem, match="rate_limited"):
+        await upload.read()
+    upload.close()
+    assert payer.left == 40
+
+
+async def test_a_body_that_is_too_large_is_told_so_whoever_pays(uploads):
+    payer, upload = Payer(100), uploads.open(MAX_SIZE + 1)
+
+    upload.admit(payer)
+    await receive(upload)
+
+    with pytest.raises(Problem, match="too_large"):
+        await upload.read()
+    upload.close()
+    assert payer.left == 100

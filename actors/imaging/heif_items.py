@@ -1,10 +1,26 @@
-"""The items of an AVIF: its still pictures, and what is said about them."""
+"""The items of AVIF and HEIC: their still pictures, and what is said about them."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from actors.imaging.errors import NotAnImage
+from actors.imaging.facts import MAX_PROFILE, Size
 from actors.imaging.isobmff import TRUNCATED, Box, Fields, Parts, boxes, by_kind
+
+EXIF = b"Exif"
+METADATA = frozenset({EXIF, b"mime"})
+
+# What is said of orientation is the quarters of a turn against the clock, and then which sides
+# change places, if any: 0 for top and bottom, 1 for left and right. It is here as EXIF says it.
+ORIENTATIONS = {
+    (0, None): 1, (1, None): 8, (2, None): 3, (3, None): 6,
+    (0, 0): 4, (1, 0): 5, (2, 0): 2, (3, 0): 7,
+    (0, 1): 2, (1, 1): 7, (2, 1): 4, (3, 1): 5,
+}  # fmt: skip
+
+_PROFILES = frozenset({b"prof", b"rICC"})
+_LONGEST_LIST_OF_NAMES = 4_096
 
 
 @dataclass(slots=True)
@@ -58,6 +74,69 @@ class Meta:
         ]
 
 
+def names(data: bytes) -> set[bytes]:
+    """Return what an ISO base media file calls itself at its beginning."""
+    length = int.from_bytes(data[:4], "big")
+    if data[4:8] != b"ftyp" or length > _LONGEST_LIST_OF_NAMES:
+        return set()
+    said = data[8:12] + data[16:length]
+    return {said[start : start + 4] for start in range(0, len(said) - 3, 4)}
+
+
+def content(data: bytes, meta: Meta, item: Item) -> bytes:
+    """Return the bytes of an item, put together from its parts.
+
+    Raises:
+      NotAnImage: if one of them is not there.
+    """
+    return b"".join(data[start:end] for start, end in meta.places(item, data))
+
+
+def extent(data: bytes, item: Item) -> Size:
+    """Return the size that an item is said to have.
+
+    Raises:
+      NotAnImage: if there is no such.
+    """
+    for box in item.properties:
+        if box.kind == b"ispe":
+            fields = Fields(data, box)
+            fields.skip(4)
+            return fields.number(4), fields.number(4)
+    raise NotAnImage("The image is broken: it does not say its size.")
+
+
+def grid(data: bytes, meta: Meta, item: Item) -> tuple[int, int, Size]:
+    """Return how many columns and rows of tiles make a picture, and its size.
+
+    Raises:
+      NotAnImage: if that is cut.
+    """
+    body = content(data, meta, item)
+    fields = Fields(body, Box(b"grid", 0, len(body)))
+    of_edge = 4 if fields.number(2) & 1 else 2
+    rows, columns = fields.number(1) + 1, fields.number(1) + 1
+    return columns, rows, (fields.number(of_edge), fields.number(of_edge))
+
+
+def exif_in(data: bytes, meta: Meta, item: Item) -> bytes:
+    """Return the EXIF that an item holds; nothing if it is not there."""
+    try:
+        body = content(data, meta, item)
+    except NotAnImage:
+        return b""
+    return body[4 + int.from_bytes(body[:4], "big") :].removeprefix(b"Exif\0\0")
+
+
+def profile_in(data: bytes, properties: Iterable[Box]) -> bytes | None:
+    """Return the colour profile among what is said of a picture, if there is one."""
+    for box in properties:
+        start = box.start + 4
+        if box.kind == b"colr" and data[box.start : start] in _PROFILES:
+            return data[start : box.end] if box.end - start <= MAX_PROFILE else None
+    return None
+
+
 def read_meta(data: bytes, box: Box, parts: Parts) -> Meta:
     """Return what a meta box says.
 
@@ -103,7 +182,7 @@ def _read_places(fields: Fields, meta: Meta, parts: Parts) -> None:
     for _ in range(parts.table(fields.number(of_number))):
         item = meta.items[fields.number(of_number)]
         if item.extents:
-            raise NotAnImage("The AVIF is broken: it has an item in two places.")
+            raise NotAnImage("The image is broken: it has an item in two places.")
         item.is_inside = bool(version) and fields.number(2) & 15 == 1
         fields.skip(2)
         base = fields.number(of_base)
@@ -131,7 +210,7 @@ def _associate(fields: Fields, properties: list[Box], meta: Meta, parts: Parts) 
             # The highest bit says that who does not know the property must not show the item.
             index = fields.number(of_index) & (1 << 8 * of_index - 1) - 1
             if index > len(properties):
-                raise NotAnImage("The AVIF is broken: an item has a property that is not there.")
+                raise NotAnImage("The image is broken: an item has a property that is not there.")
             if index:
                 item.properties.append(properties[index - 1])
 

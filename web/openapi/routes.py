@@ -1,0 +1,20 @@
+"""The description of every route."""
+
+from collections.abc import Mapping
+
+from web.openapi import examples, images, jobs, queue, service
+from web.openapi.words import Route
+
+# In the order in which the document has them.
+ROUTES: Mapping[str, Route] = {**jobs.ROUTES, **images.ROUTES, **queue.ROUTES, **service.ROUTES}
+TAGS: Mapping[str, str] = {
+    "jobs": "Images in, images out.",
+    "images": "Sent once, used in many jobs; and what would be made of one.",
+    "service": "What the service says of itself.",
+}
+# What stands in a path.
+IDS: Mapping[str, tuple[str, str]] = {
+    "job_id": ("The id of a job.", examples.JOB_ID),
+    "image_id": ("The id of an image.", examples.IMAGE_ID),
+    "code": ("The code of a problem.", "gone"),
+}
