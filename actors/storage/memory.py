@@ -8,6 +8,7 @@ import itertools
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from actors.storage.memory_batches import MemoryBatches
 from actors.storage.memory_keys import MemoryKeys
 from actors.storage.memory_retention import MemoryRetention
 from actors.storage.memory_usage import MemoryUsage
@@ -69,6 +70,7 @@ class MemoryCatalogue:
         self.retention = MemoryRetention(
             lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
         )
+        self.batches = MemoryBatches(lambda: self._entries, self.cancel, self.delete)
         self._numbers = 0
         self._reached = dict.fromkeys(PRIORITIES, 0)
         self._paused = False
@@ -79,13 +81,13 @@ class MemoryCatalogue:
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
         before = copy.copy(self._entries), copy.copy(self._images)
-        registers = self.keys.copy(), self.usage.copy()
+        registers = self.keys.copy(), self.usage.copy(), self.batches.copy()
         reached, paused = copy.copy(self._reached), self._paused
         try:
             return call(self)
         except StorageError as error:
             self._entries, self._images = before
-            self.keys, self.usage = registers
+            self.keys, self.usage, self.batches = registers
             self._reached, self._paused = reached, paused
             return error
 
@@ -121,10 +123,12 @@ class MemoryCatalogue:
             tenant=tenant,
             image_url=taken.url if isinstance(taken, Elsewhere) else None,
             retain=new.retain,
+            batch_id=new.batch_id,
         )
         self._numbers += 1
         due = job.run_at is None
         self._entries[job.id] = _Entry(self._numbers, self._place(job) if due else 0, due, job)
+        self.batches.changed(job.batch_id)
         return job
 
     def find(self, job_id: str) -> Job:
@@ -322,6 +326,7 @@ class MemoryCatalogue:
         job = self.find(job_id)
         del self._entries[job_id]
         self.usage.leave(job_id)
+        self.batches.changed(job.batch_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -340,6 +345,7 @@ class MemoryCatalogue:
             and (query.status is None or entry.job.status == query.status)
             and (query.operation is None or entry.job.operation == query.operation)
             and (query.preset is None or entry.job.preset == query.preset)
+            and (query.batch_id is None or entry.job.batch_id == query.batch_id)
             and (query.created_after is None or entry.job.created_at > query.created_after)
             and (query.cursor is None or entry.number < query.cursor)
         ]
@@ -444,6 +450,7 @@ class MemoryCatalogue:
 
     def _put(self, job: Job, *, due: bool = True) -> Job:
         self._entries[job.id] = replace(self._entries[job.id], job=job, due=due)
+        self.batches.changed(job.batch_id)
         if job.status in ENDED:
             self.usage.leave(job.id)
         return job

@@ -348,6 +348,57 @@ def keep_for_a_while(db: Database) -> None:
         )
 
 
+def keep_batches(db: Database) -> None:
+    """Let jobs be of a batch, and have triggers count them there."""
+    db.table("jobs").add_column("batch_id", str)
+    db.execute("create index idx_jobs_batch on jobs(batch_id, number) where batch_id is not null")
+    open_ones = "status in ('pending', 'processing')"
+    db.execute(
+        "create index idx_jobs_batch_open on jobs(batch_id, number) "
+        f"where batch_id is not null and {open_ones}"
+    )
+    counts = dict.fromkeys(STATUSES, int)
+    batches = {"number": int, "id": str, "tenant": str, "created_at": str, "deleted": int}
+    # `news`: it has ended, and nobody has been told.
+    batches |= {"news": int} | counts
+    db.table("batches").create(
+        batches,
+        pk="number",
+        not_null=batches.keys() - {"number"},
+        defaults=dict.fromkeys((*counts, "deleted", "news"), 0),
+        strict=True,
+    )
+    db.table("batches").create_index(["id"], unique=True)
+    db.execute("create index idx_batches_deleted on batches(number) where deleted")
+    db.execute("create index idx_batches_news on batches(number) where news")
+
+    more = ", ".join(f"{status} = {status} + (new.status = '{status}')" for status in STATUSES)
+    fewer = ", ".join(f"{status} = {status} - (old.status = '{status}')" for status in STATUSES)
+    moved = ", ".join(
+        f"{status} = {status} + (new.status = '{status}') - (old.status = '{status}')"
+        for status in STATUSES
+    )
+    # What was running and is no more has ended; whatever else happens to it changes nothing.
+    is_last = "not deleted and pending + processing = 1"
+    news = f"news = case when old.{open_ones} then {is_last} else news end"
+    db.execute(
+        "create trigger batches_joined after insert on jobs when new.batch_id is not null "
+        f"begin update batches set {more} where id = new.batch_id; end"
+    )
+    db.execute(
+        "create trigger batches_moved after update of status on jobs "
+        "when new.batch_id is not null and new.status <> old.status begin "
+        f"update batches set {moved}, news = case "
+        f"when new.{open_ones} then 0 when old.{open_ones} then {is_last} else news end "
+        "where id = new.batch_id; end"
+    )
+    db.execute(
+        "create trigger batches_left after delete on jobs when old.batch_id is not null begin "
+        f"update batches set {fewer}, {news} where id = old.batch_id; "
+        f"delete from batches where id = old.batch_id and {' + '.join(STATUSES)} = 0; end"
+    )
+
+
 STEPS = {
     "0001_jobs": make_jobs,
     "0002_spared": count_spared,
@@ -358,6 +409,7 @@ STEPS = {
     "0007_schedule": schedule,
     "0012_usage": keep_usage,
     "0013_retention": keep_for_a_while,
+    "0014_batches": keep_batches,
 }
 
 for name, step in STEPS.items():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+    from actors.storage.batches import BatchRegister
     from actors.storage.credentials import KeyRegister
     from actors.storage.retention import RetentionRegister
     from actors.storage.usage import UsageRegister
@@ -124,6 +125,7 @@ class NewJob:
     `run_at` is when it may be begun for the first time; a time that has passed is as none.
     `tenant` is whose it is, and whose its images must be; nothing for whoever has no key.
     `retain` is for how many seconds its client wants its files kept when it has ended.
+    `batch_id` is the batch that it was accepted with, if any.
     """
 
     id: str
@@ -137,6 +139,7 @@ class NewJob:
     run_at: datetime | None = None
     tenant: str = ""
     retain: int | None = None
+    batch_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +178,7 @@ class Job:
     `error` and `error_code` say why it has failed, or why its last attempt came to nothing.
 
     `retain` is for how many seconds its client wants its files kept when it has ended; they went
-    at `gone_at`.
+    at `gone_at`. `batch_id` is the batch that it was accepted with, if any.
     """
 
     id: str
@@ -205,6 +208,7 @@ class Job:
     image_url: str | None = field(default=None, repr=False)
     retain: int | None = None
     gone_at: datetime | None = None
+    batch_id: str | None = None
 
     @property
     def attempts_made(self) -> int:
@@ -244,6 +248,7 @@ class Query:
     status: Status | None = None
     operation: str | None = None
     preset: str | None = None
+    batch_id: str | None = None
     created_after: datetime | None = None
     cursor: int | None = None
 
@@ -322,6 +327,10 @@ class Catalogue(Protocol):
     @property
     def usage(self) -> UsageRegister:
         """The register of usage."""
+
+    @property
+    def batches(self) -> BatchRegister:
+        """The register of batches."""
 
     @property
     def retention(self) -> RetentionRegister:

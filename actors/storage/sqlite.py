@@ -45,6 +45,7 @@ from actors.storage.ports import (
     WrongStatus,
 )
 from actors.storage.rows import Row, Value, json_text, rows, time_or_null, time_text
+from actors.storage.sqlite_batches import SqliteBatches
 from actors.storage.sqlite_keys import SqliteKeys
 from actors.storage.sqlite_queue import PLACE, SqliteQueue
 from actors.storage.sqlite_retention import SqliteRetention
@@ -84,6 +85,7 @@ class SqliteCatalogue:
             self.keys = SqliteKeys(self._db)
             self._queue = SqliteQueue(self._db)
             self.usage = SqliteUsage(self._db)
+            self.batches = SqliteBatches(self._db, self.cancel, self.delete)
             self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
             try:
                 self._prepare(role)
@@ -146,10 +148,12 @@ class SqliteCatalogue:
             f"""
             insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
                 input_size, input_sha256, image_id, image_url, others, attempts,
-                attempts_allowed, max_attempts, created_at, updated_at, tenant, retain, run_at, due)
+                attempts_allowed, max_attempts, created_at, updated_at, tenant, retain, run_at, due,
+                batch_id)
             values (:id, 'pending', :priority, iif(:due, {PLACE}, 0), :operation, :preset, :recipe,
                 :input_key, :input_size, :input_sha256, :image_id, :image_url, :others, 0,
-                :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due)
+                :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due,
+                :batch_id)
             returning *
             """,
             {
@@ -167,6 +171,7 @@ class SqliteCatalogue:
                 "others": json_text(others),
                 "max_attempts": new.max_attempts,
                 "retain": new.retain,
+                "batch_id": new.batch_id,
                 "now": time_text(now),
                 "run_at": time_or_null(run_at),
                 "due": int(run_at is None),
@@ -381,11 +386,14 @@ class SqliteCatalogue:
     def page(self, query: Query) -> Page:
         """See `Catalogue.page`."""
         after = None if query.created_after is None else time_text(query.created_after)
+        # With its plus, no index over the tenant's jobs is taken for that of the few of a batch.
+        whose = "tenant = :tenant" if query.batch_id is None else "+tenant = :tenant"
         filters = (
-            ("tenant = :tenant", query.tenant),
+            (whose, query.tenant),
             ("status = :status", query.status),
             ("operation = :operation", query.operation),
             ("preset = :preset", query.preset),
+            ("batch_id = :batch_id", query.batch_id),
             ("number < :cursor", query.cursor),
             ("created_at > :after", after),
             # By number as well, so that a page ends where the answer ends and not where the
@@ -401,6 +409,7 @@ class SqliteCatalogue:
                 "status": query.status,
                 "operation": query.operation,
                 "preset": query.preset,
+                "batch_id": query.batch_id,
                 "cursor": query.cursor,
                 "after": after,
                 "limit": query.limit + 1,
