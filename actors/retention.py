@@ -48,12 +48,20 @@ class Retention:
 
     async def _sweep(self) -> None:
         rules, now = self._rules, self._stock.now()
+        await _until_done(self._clear_batches)
         await _until_done(partial(self._expire, now))
         await _until_done(partial(self._purge, now - self._grace))
         if rules.images is not None:
             await _until_done(partial(self._forget_images, now - rules.images))
         if rules.records is not None:
             await _until_done(partial(self._forget_records, now - rules.records))
+
+    async def _clear_batches(self) -> int:
+        """Forget what is left of deleted batches, should their clients or the process have gone."""
+        removed = await self._stock.commit(lambda records: records.batches.clear(STEP))
+        for each in removed:
+            await self._stock.forget(each)
+        return len(removed)
 
     async def _expire(self, now: datetime) -> int:
         def expire(records: Catalogue) -> list[str]:

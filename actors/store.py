@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 import trio
@@ -16,13 +16,23 @@ from actors.alarm import Alarm
 from actors.backlog import Backlog
 from actors.errors import BacklogFull, Draining, OutputNotFound
 from actors.group_commit import GroupCommit
+from actors.handlers.batches import BatchHandlers
 from actors.handlers.images import ImageHandlers
 from actors.handlers.jobs import JobHandlers
 from actors.handlers.keys import KeyHandlers
 from actors.handlers.queue import QueueHandlers
 from actors.handlers.stock import Stock
 from actors.handlers.work import WorkHandlers
-from actors.messages import Await, Cancel, Claim, Delete, Drain
+from actors.messages import (
+    Await,
+    AwaitBatch,
+    Cancel,
+    CancelBatch,
+    Claim,
+    Delete,
+    DeleteBatch,
+    Drain,
+)
 from actors.retention import Retention
 from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
@@ -35,6 +45,7 @@ if TYPE_CHECKING:
     from actors.handlers.stock import Handlers
     from actors.mailbox import Envelope, Mailbox
     from actors.orders import Orders
+    from actors.storage.batches import Batch
     from actors.storage.ports import Catalogue, Job, Storage, Woken
     from actors.supervision import Activity
 
@@ -42,6 +53,8 @@ OpenStorage = Callable[[], AbstractContextManager["Storage"]]
 
 log = structlog.get_logger("calotype.store")
 
+# With these, the Dispatcher has stopped Workers already.
+STOPPING = (Cancel, Delete, CancelBatch, DeleteBatch)
 WOKEN_AT_ONCE = 256  # jobs that become due in one transaction; the others in those that follow
 
 
@@ -69,6 +82,15 @@ class StoreLimits:
     sweep_period: float = 60.0
     grace: timedelta = timedelta(minutes=5)
     retry_delay: float = 2.0
+
+
+class _Last(NamedTuple):
+    """What is done at the end of each transaction: by then, all that it changes has changed."""
+
+    woken: Woken
+    claimed: list[Job]
+    pending: int
+    ended: list[Batch]
 
 
 class Store:
@@ -138,6 +160,7 @@ class Store:
     def _handlers(self, stock: Stock) -> Handlers:
         groups = (
             JobHandlers(stock, self._backlog, self._limits.attempts),
+            BatchHandlers(stock, self._backlog, self._limits.attempts),
             QueueHandlers(stock, self._backlog, self._limits.attempts),
             WorkHandlers(stock, self._limits.retry_delay),
             ImageHandlers(stock),
@@ -155,7 +178,7 @@ class Store:
                     case Claim(limit, fetching):
                         self._claim.stand(envelope, limit, fetching)
                         self._catalogue.nudge()
-                    case Await() as message:
+                    case Await() | AwaitBatch() as message:
                         work.start_soon(self._await, message, envelope)
                     case _:
                         # Safe in this loop: those who hold a place wait for threads only.
@@ -169,8 +192,8 @@ class Store:
         try:
             with envelope:
                 message = envelope.message
-                if envelope.abandoned and not isinstance(message, Cancel | Delete):
-                    return  # With those two, the Dispatcher has stopped the Worker already.
+                if envelope.abandoned and not isinstance(message, STOPPING):
+                    return
                 try:
                     envelope.answer(await handlers[type(message)](message))
                 except (StorageError, BacklogFull, OutputNotFound) as error:
@@ -180,19 +203,27 @@ class Store:
         finally:
             self._asks.release()
 
-    def _last_call(self) -> Callable[[Catalogue], tuple[Woken, list[Job], int]]:
+    def _last_call(self) -> Callable[[Catalogue], _Last]:
         now = self._now()
         claim = self._claim.call(now)
 
-        def last_call(catalogue: Catalogue) -> tuple[Woken, list[Job], int]:
-            return catalogue.wake(now, WOKEN_AT_ONCE), claim(catalogue), catalogue.pending()
+        def last_call(catalogue: Catalogue) -> _Last:
+            return _Last(
+                woken=catalogue.wake(now, WOKEN_AT_ONCE),
+                claimed=claim(catalogue),
+                pending=catalogue.pending(),
+                ended=catalogue.batches.ended(),
+            )
 
         return last_call
 
-    def _committed(self, last: tuple[Woken, list[Job], int]) -> None:
-        woken, jobs, self._backlog.pending = last
-        self._alarm.set(woken.next)
-        if not self._claim.answer(jobs):
+    def _committed(self, last: _Last) -> None:
+        self._backlog.pending = last.pending
+        self._alarm.set(last.woken.next)
+        for batch in last.ended:
+            self._waiting.settle(batch)
+            log.info("batch_ended", batch_id=batch.id, counts=dict(batch.counts))
+        if not self._claim.answer(last.claimed):
             self._catalogue.nudge()
 
     async def _sweep(self, stock: Stock) -> None:
@@ -202,18 +233,24 @@ class Store:
         except StorageError as error:
             log.warning("sweep_ended_early", error=str(error))
 
-    async def _await(self, message: Await, envelope: Envelope) -> None:
-        job_id, tenant = message.job_id, message.tenant
+    async def _await(self, message: Await | AwaitBatch, envelope: Envelope) -> None:
+        tenant = message.tenant
+
+        def find(catalogue: Catalogue) -> Job | Batch:
+            if isinstance(message, Await):
+                return catalogue.find_own(message.job_id, tenant)
+            return catalogue.batches.find(message.batch_id, tenant)
+
+        awaited_id = message.job_id if isinstance(message, Await) else message.batch_id
         # Before looking, so that no end can slip through between the two.
-        self._waiting.add(job_id, envelope, tenant)
+        self._waiting.add(awaited_id, envelope, tenant)
         try:
-            job = await self._catalogue.commit(lambda records: records.find_own(job_id, tenant))
+            self._waiting.settle(await self._catalogue.commit(find))
         except StorageError as error:
-            self._waiting.fail(job_id, error, tenant)
+            self._waiting.fail(awaited_id, error, tenant)
         else:
-            self._waiting.settle(job)
             if self._orders.draining.is_set():
-                self._waiting.fail(job_id, Draining(), tenant)
+                self._waiting.fail(awaited_id, Draining(), tenant)
 
     async def _drain(self, _: Drain) -> None:
         self._waiting.fail_all(Draining)

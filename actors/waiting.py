@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, TypeAlias
 
-from actors.storage.ports import ENDED
-
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
     from actors.mailbox import Envelope
+    from actors.storage.batches import Batch
     from actors.storage.ports import Job
 
-Waited: TypeAlias = tuple[str, str]  # a tenant, and the id of a job
+Waited: TypeAlias = tuple[str, str]  # a tenant, and the id of a job or a batch
 
 FEW = 64
 
 
 class Waiting:
-    """Envelopes by the job they wait for, and the tenant they are of.
+    """Envelopes by the job or batch they wait for, and the tenant they are of.
 
-    Who names another tenant's job waits for none that will ever end. Leaving its `with` releases
+    Who names that of another tenant waits for none that will ever end. Leaving its `with` releases
     all of them.
 
     Askers that have stopped waiting leave their envelopes behind without a word, so now and then
@@ -37,30 +36,30 @@ class Waiting:
     def __len__(self) -> int:
         return self._size
 
-    def add(self, job_id: str, envelope: Envelope, tenant: str = "") -> None:
-        """Keep `envelope` until the job has ended."""
+    def add(self, awaited_id: str, envelope: Envelope, tenant: str = "") -> None:
+        """Keep `envelope` until the job or batch of this id has ended."""
         if self._size >= self._sweep_at:
             self._sweep()
-        self._envelopes[tenant, job_id].append(envelope)
+        self._envelopes[tenant, awaited_id].append(envelope)
         self._size += 1
 
-    def settle(self, job: Job) -> None:
-        """Answer all who wait for `job`, if it has ended."""
-        if job.status in ENDED:
-            for envelope in self._take((job.tenant, job.id)):
+    def settle(self, awaited: Job | Batch) -> None:
+        """Answer all who wait for this job or batch, if it has ended."""
+        if awaited.has_ended:
+            for envelope in self._take((awaited.tenant, awaited.id)):
                 with envelope:
-                    envelope.answer(job)
+                    envelope.answer(awaited)
 
-    def fail(self, job_id: str, error: Exception, tenant: str = "") -> None:
-        """Tell all who wait for this job of this tenant that it will not end."""
-        for envelope in self._take((tenant, job_id)):
+    def fail(self, awaited_id: str, error: Exception, tenant: str = "") -> None:
+        """Tell all who wait for this of this tenant's that it will not end."""
+        for envelope in self._take((tenant, awaited_id)):
             with envelope:
                 envelope.fail(error)
 
     def fail_all(self, error: type[Exception]) -> None:
         """Tell everybody that it is not worth waiting."""
-        for tenant, job_id in list(self._envelopes):
-            self.fail(job_id, error(), tenant)
+        for tenant, awaited_id in list(self._envelopes):
+            self.fail(awaited_id, error(), tenant)
 
     def _take(self, waited: Waited) -> list[Envelope]:
         taken = self._envelopes.pop(waited, [])

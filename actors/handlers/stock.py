@@ -10,13 +10,14 @@ import structlog
 
 from actors import metrics
 from actors.imaging.inspect import SUFFIXES, sniff
+from actors.storage.ports import JobNotFound
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from actors.group_commit import GroupCommit
     from actors.shelf import Shelf
-    from actors.storage.ports import Catalogue, Job
+    from actors.storage.ports import Catalogue, Job, Removed
     from actors.waiting import Waiting
 
 T = TypeVar("T")
@@ -40,6 +41,15 @@ class Stock:
     async def commit(self, call: Callable[[Catalogue], T]) -> T:
         """See `GroupCommit.commit`."""
         return await self.catalogue.commit(call)
+
+    async def forget(self, removed: Removed) -> None:
+        """Tell all who wait for a job that it was deleted, and delete its files."""
+        job = removed.job
+        self.waiting.fail(job.id, JobNotFound(job.id), job.tenant)
+        for key in removed.inputs:
+            await self.inputs.forget(key)
+        for key in removed.outputs:
+            await self.outputs.forget(key)
 
     def ended(self, job: Job) -> None:
         """Tell all who wait, and the world."""

@@ -357,15 +357,21 @@ def keep_batches(db: Database) -> None:
         "create index idx_jobs_batch_open on jobs(batch_id, number) "
         f"where batch_id is not null and {open_ones}"
     )
-    counts = dict.fromkeys(STATUSES, int)
-    batches = {"number": int, "id": str, "tenant": str, "created_at": str, "deleted": int}
     # `news`: it has ended, and nobody has been told.
-    batches |= {"news": int} | counts
+    batches = {
+        "number": int,
+        "id": str,
+        "tenant": str,
+        "created_at": str,
+        "deleted": int,
+        "news": int,
+        **dict.fromkeys(STATUSES, int),
+    }
     db.table("batches").create(
         batches,
         pk="number",
         not_null=batches.keys() - {"number"},
-        defaults=dict.fromkeys((*counts, "deleted", "news"), 0),
+        defaults=dict.fromkeys((*STATUSES, "deleted", "news"), 0),
         strict=True,
     )
     db.table("batches").create_index(["id"], unique=True)

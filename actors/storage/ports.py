@@ -211,6 +211,11 @@ class Job:
     batch_id: str | None = None
 
     @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return self.status in ENDED
+
+    @property
     def attempts_made(self) -> int:
         """How often it was begun since it was submitted or retried."""
         return self.attempts - (self.attempts_allowed - self.spared - self.max_attempts)

@@ -95,7 +95,7 @@ def test_a_batch_knows_whose_it_is_and_when_it_came_and_its_jobs_know_it(batched
 def test_the_batch_of_another_is_not_there(batched, tenant, call):
     batched.submit("b", ["x"], tenant="press")
 
-    with pytest.raises(BatchNotFound, match="^b$"):
+    with pytest.raises(BatchNotFound, match=r"^b$"):
         batched.do(lambda it: call(it, tenant))
 
     assert batched.find("b", "press").size == 1
@@ -464,8 +464,8 @@ class Counting(RuleBasedStateMachine):
             assert self.batch_of(removed.job.id) in self.deleted
             self.becomes(removed.job.id, None)
 
-    @rule(limit=st.integers(1, 3))
-    def keep_no_longer(self, limit):
+    @rule()
+    def keep_no_longer(self):
         rules = Rules(results=minute(0) - NOON)
         self.do(lambda it: sorted(it.retention.expire(rules, minute(1), 100)))
         self.do(lambda it: it.retention.purge(minute(1), 100).of)

@@ -34,7 +34,7 @@ class Counted:
     def submit(self, name, bill=JOBS, pixels=0, now=NOON):
         def submit(it):
             job = it.add(new_job(name), now)
-            it.usage.admit(job.id, bill, pixels, now)
+            it.usage.admit((job.id,), bill, pixels, now)
             return job
 
         return self.do(submit)
@@ -42,7 +42,7 @@ class Counted:
     def retry(self, name, bill=JOBS, now=NOON):
         def retry(it):
             it.retry(name, 3, now)
-            it.usage.admit(name, bill, 0, now)
+            it.usage.admit((name,), bill, 0, now)
 
         self.do(retry)
 

@@ -1,0 +1,122 @@
+"""What clients ask of their batches."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from actors.handlers.jobs import new_job, pixels_of
+from actors.messages import Batched, CancelBatch, DeleteBatch, FindBatch, SubmitBatch
+from actors.storage.batches import BatchNotFound, ImagesNotFound
+from actors.storage.ports import ImageNotFound
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from actors.backlog import Backlog
+    from actors.handlers.stock import Handlers, Stock
+    from actors.messages import Submit
+    from actors.storage.batches import Batch
+    from actors.storage.ports import Catalogue, Elsewhere, Job, NewJob, Removed
+
+log = structlog.get_logger("calotype.store")
+
+STEP = 100  # jobs that are cancelled or deleted in one transaction
+
+
+class BatchHandlers:
+    """Submit, look, cancel, delete. A job is begun at most `attempts` times."""
+
+    def __init__(self, stock: Stock, backlog: Backlog, attempts: int) -> None:
+        self._stock = stock
+        self._backlog = backlog
+        self._attempts = attempts
+        self.by_message: Handlers = {
+            SubmitBatch: self._submit,
+            FindBatch: self._find,
+            CancelBatch: self._cancel,
+            DeleteBatch: self._delete,
+        }
+
+    async def _submit(self, message: SubmitBatch) -> Batched:
+        now, bill, tenant = self._stock.now(), message.bill, message.tenant
+        batch_id = str(uuid.uuid4())
+        jobs = self._jobs(message, batch_id, now)
+
+        def submit(catalogue: Catalogue) -> Batched:
+            _check_images(catalogue, jobs, tenant)
+            catalogue.batches.add(batch_id, tenant, now)
+            added = [catalogue.add(new, now) for new in jobs]
+            ids = tuple(job.id for job in added)
+            if bill:
+                pixels = sum(pixels_of(catalogue, job) for job in added) if bill.pixels else 0
+                catalogue.usage.admit(ids, bill, pixels, now)
+            return Batched(catalogue.batches.find(batch_id, tenant), ids)
+
+        with self._backlog.room(len(jobs), least=len(jobs)):
+            batched = await self._stock.commit(submit)
+        log.info("batch_accepted", batch_id=batch_id, jobs=len(jobs))
+        return batched
+
+    def _jobs(self, message: SubmitBatch, batch_id: str, now: datetime) -> list[NewJob]:
+        return [
+            replace(
+                new_job(each, str(uuid.uuid4()), _image(each), self._attempts, now),
+                tenant=message.tenant,
+                batch_id=batch_id,
+            )
+            for each in message.jobs
+        ]
+
+    async def _find(self, message: FindBatch) -> Batch:
+        batch_id, tenant = message.batch_id, message.tenant
+        return await self._stock.commit(lambda records: records.batches.find(batch_id, tenant))
+
+    async def _cancel(self, message: CancelBatch) -> Batch:
+        batch_id, tenant, now = message.batch_id, message.tenant, self._stock.now()
+
+        def cancel(catalogue: Catalogue) -> tuple[list[Job], Batch]:
+            cancelled = catalogue.batches.cancel(batch_id, tenant, now, STEP)
+            return cancelled, catalogue.batches.find(batch_id, tenant)
+
+        cancelled, batch = await self._stock.commit(cancel)
+        for job in cancelled:
+            self._stock.ended(job)
+        return batch
+
+    async def _delete(self, message: DeleteBatch) -> bool:
+        batch_id, tenant = message.batch_id, message.tenant
+
+        def delete(catalogue: Catalogue) -> tuple[Batch, list[Removed]]:
+            batch = catalogue.batches.delete(batch_id, tenant)
+            return batch, catalogue.batches.clear(STEP, batch_id)
+
+        batch, removed = await self._stock.commit(delete)
+        self._stock.waiting.fail(batch_id, BatchNotFound(batch_id), tenant)
+        log.info("batch_deleted", batch_id=batch_id, tenant=tenant, jobs=len(removed))
+        for each in removed:
+            await self._stock.forget(each)
+        return len(removed) == batch.size
+
+
+def _image(message: Submit) -> Elsewhere | str:
+    if isinstance(message.image, bytes):
+        raise TypeError("an image in a batch is named, and not sent")
+    return message.image
+
+
+def _check_images(catalogue: Catalogue, jobs: list[NewJob], tenant: str) -> None:
+    """Check that all images are there. Raises: ImagesNotFound, with all that are not."""
+    wanted = {each for job in jobs for each in job.other_images}
+    wanted |= {job.input for job in jobs if isinstance(job.input, str)}
+    missing: set[str] = set()
+    for image_id in wanted:
+        try:
+            catalogue.find_image(image_id, tenant)
+        except ImageNotFound:
+            missing.add(image_id)
+    if missing:
+        raise ImagesNotFound(frozenset(missing))
