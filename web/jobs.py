@@ -44,6 +44,7 @@ class ListWords(msgspec.Struct):
     status: Annotated[Status, meaning("Only jobs of this status.")] | None = None
     operation: Annotated[str, meaning("Only jobs that are this one operation.")] | None = None
     preset: Annotated[str, meaning("Only jobs of this preset.")] | None = None
+    batch: Annotated[str, meaning("Only jobs of this batch.")] | None = None
     created_after: (
         Annotated[datetime, Meta(tz=True), meaning("Only jobs that are younger; RFC 3339.")] | None
     ) = None
@@ -154,6 +155,7 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
                     status=words.status,
                     operation=words.operation,
                     preset=words.preset,
+                    batch_id=words.batch,
                     created_after=_in_utc(words.created_after),
                     cursor=words.cursor,
                 )

@@ -144,6 +144,11 @@ class Settings(BaseSettings):
         Seconds, Field(description="Seconds between two looks at what may go.")
     ] = 60.0
 
+    max_batch: Annotated[
+        Annotated[int, Field(ge=1, le=10_000)],
+        Field(description="Jobs in one `POST /batches`, which are accepted in one transaction."),
+    ] = 1000
+
     max_upload_size: Annotated[Count, Field(description="Bytes of an image.")] = 10 * MIB
     max_json_size: Annotated[
         Count, Field(description="Bytes of a request's JSON besides the image.")

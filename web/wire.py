@@ -35,7 +35,7 @@ from actors.outside.targets import parse_target
 from actors.storage.ports import Elsewhere, Priority
 from web.members import MAX_NAME, Members, check_names, from_json, meaning, pointer
 from web.problems import Fault, Problem, invalid
-from web.recipes import Named, take_recipe
+from web.recipes import take_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -60,8 +60,8 @@ class WireLimits:
     """`image`: bytes of an image. `json`: bytes of a JSON body besides the image.
 
     `sources`: whom an image may be fetched from. `retain`: seconds that a client can ask for.
-    `delay`: seconds that a job may be put off. `attempts`: the most that it may ask for. `now`: the
-    time.
+    `delay`: seconds that a job may be put off. `attempts`: the most that it may ask for.
+    `batch`: jobs in one request. `now`: the time.
     """
 
     image: int
@@ -70,6 +70,7 @@ class WireLimits:
     retain: int = 10**9
     delay: int = 30 * 86_400
     attempts: int = 3
+    batch: int = 1000
     now: Callable[[], datetime] = utc_now
 
 
@@ -130,14 +131,27 @@ class Order:
 def order(body: Body, limits: WireLimits, offer: Offer) -> Order:
     """Return what the client asks for."""
     said = _said(body, limits)
-    image, recipe = _image(said, limits), _recipe(said, offer)
-    words = said.members.take(JobWords)
-    start = _start(words, said.members, limits) if words else None
-    said.members.refuse_rest("is no parameter here")
-    if words and (words.retain or 0) > limits.retain:
-        said.members.blame("retain", f"must be at most {limits.retain} seconds here")
-    if said.members.faults or recipe is None or words is None:
+    ordered = take_order(said.members, _image(said, limits), limits, offer)
+    if ordered is None:
         raise invalid(said.members.faults)
+    return ordered
+
+
+def take_order(
+    members: Members, image: bytes | Elsewhere | str, limits: WireLimits, offer: Offer
+) -> Order | None:
+    """Take what is asked for of `image` out of `members`, which must be all that is left there.
+
+    Returns None if something is wrong with them.
+    """
+    recipe = take_recipe(members, offer.presets, offer.accepts)
+    words = members.take(JobWords)
+    start = _start(words, members, limits) if words else None
+    members.refuse_rest("is no parameter here")
+    if words and (words.retain or 0) > limits.retain:
+        members.blame("retain", f"must be at most {limits.retain} seconds here")
+    if members.faults or recipe is None or words is None:
+        return None
     job = Submit(
         *(image, recipe.operation, recipe.recipe),
         *(words.priority, recipe.preset, words.retain),
@@ -340,10 +354,6 @@ class ImageWords(msgspec.Struct):
     ) = None
 
 
-def _recipe(said: _Said, offer: Offer) -> Named | None:
-    return take_recipe(said.members, offer.presets, offer.accepts)
-
-
 def _start(words: JobWords, members: Members, limits: WireLimits) -> datetime | timedelta | None:
     """Return when the job may be begun; note what is wrong with that, or with its attempts."""
     if words.max_attempts and words.max_attempts > limits.attempts:
@@ -376,10 +386,8 @@ def _image(said: _Said, limits: WireLimits) -> bytes | Elsewhere | str:
     names = [*said.images, *named]
     if len(names) > 1:
         faults.append(Fault("", f"must have one image, not {' and '.join(names)}"))
-    if words.image_url is not None:
-        return _elsewhere(words.image_url, members, limits)
-    if words.image_id is not None:
-        return words.image_id
+    if named:
+        return _named_image(words, members, limits)
     if not said.images:
         if not faults:
             members.blame("image" if members.are_words else "image_data", "is missing")
@@ -390,6 +398,22 @@ def _image(said: _Said, limits: WireLimits) -> bytes | Elsewhere | str:
     if len(data) > limits.image:
         raise Problem("too_large", f"The image has more than {limits.image} bytes.")
     return data
+
+
+def take_named_image(members: Members, limits: WireLimits) -> Elsewhere | str:
+    """Take the name of an image that is not sent out of `members`."""
+    words = members.take(ImageWords) or ImageWords()
+    if words.image_id is not None and words.image_url is not None:
+        members.faults.append(Fault(members.place, "must have one image, not two"))
+    elif words.image_id is None and words.image_url is None and not members.faults:
+        members.faults.append(Fault(members.place, "must have an image_id or an image_url"))
+    return _named_image(words, members, limits)
+
+
+def _named_image(words: ImageWords, members: Members, limits: WireLimits) -> Elsewhere | str:
+    if words.image_url is not None:
+        return _elsewhere(words.image_url, members, limits)
+    return words.image_id or ""
 
 
 def _elsewhere(url: str, members: Members, limits: WireLimits) -> Elsewhere:

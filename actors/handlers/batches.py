@@ -52,7 +52,7 @@ class BatchHandlers:
             added = [catalogue.add(new, now) for new in jobs]
             ids = tuple(job.id for job in added)
             if bill:
-                pixels = sum(pixels_of(catalogue, job) for job in added) if bill.pixels else 0
+                pixels = sum(pixels_of(catalogue, job) for job in added)
                 catalogue.usage.admit(ids, bill, pixels, now)
             return Batched(catalogue.batches.find(batch_id, tenant), ids)
 

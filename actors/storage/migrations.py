@@ -365,8 +365,8 @@ def keep_batches(db: Database) -> None:
         "created_at": str,
         "deleted": int,
         "news": int,
-        **dict.fromkeys(STATUSES, int),
     }
+    batches.update((status, int) for status in STATUSES)
     db.table("batches").create(
         batches,
         pk="number",

@@ -16,6 +16,7 @@ from web.wire import MAX_PARTS, ImageWords, JobWords
 # What a submission says besides its recipe.
 WORDS = (ImageWords, JobWords)
 SUBMISSION = "Submission"
+BATCH, BATCH_JOB = "BatchSubmission", "BatchJob"
 FORM = "multipart/form-data"
 BYTES: Json = {"type": "string", "contentMediaType": "application/octet-stream"}
 IMAGE_DATA: Json = {
@@ -46,6 +47,22 @@ def components() -> Mapping[str, Json]:
             "anyOf": _forms(described),
             "oneOf": sources,
         },
+        BATCH: {
+            "description": "Jobs, and what those have that do not say it themselves.",
+            "type": "object",
+            "properties": {
+                "jobs": {"type": "array", "items": _reference(BATCH_JOB), "minItems": 1},
+                "defaults": _reference(BATCH_JOB),
+            },
+            "required": ["jobs"],
+            "additionalProperties": False,
+        },
+        BATCH_JOB: {
+            "description": "What a `Submission` says, but for `image_data`: a job has all of it "
+            "together with the defaults.",
+            "type": "object",
+            "properties": {**_words(), "image_data": False},
+        },
         "ImageData": IMAGE_DATA,
         **components_of(WORDS),
         **described.components,
@@ -59,14 +76,21 @@ def _forms(described: Schema) -> list[Json]:
 
 def _whole(form: Json) -> Json:
     """Return a way to say a recipe with all that a submission may say besides, and nothing more."""
-    words = {
-        name: {"$ref": f"{COMPONENTS}{kind.__name__}/properties/{name}"}
+    image: Json = {"image_data": _reference("ImageData")}
+    properties = {**cast("Json", form["properties"]), **image, **_words()}
+    return {**form, "properties": properties, "additionalProperties": False}
+
+
+def _words() -> Json:
+    return {
+        name: _reference(f"{kind.__name__}/properties/{name}")
         for kind in WORDS
         for name in members_of(kind)
     }
-    image: Json = {"image_data": {"$ref": f"{COMPONENTS}ImageData"}}
-    properties = {**cast("Json", form["properties"]), **image, **words}
-    return {**form, "properties": properties, "additionalProperties": False}
+
+
+def _reference(path: str) -> Json:
+    return {"$ref": COMPONENTS + path}
 
 
 def submission(examples: Mapping[str, Json]) -> Body:
