@@ -13,6 +13,7 @@ import structlog
 import trio
 
 from actors import metrics
+from actors.alarm import Alarm
 from actors.backlog import Backlog
 from actors.errors import BacklogFull, Draining, OutputNotFound
 from actors.following import Following
@@ -21,6 +22,7 @@ from actors.handlers.events import read_events
 from actors.handlers.images import ImageHandlers
 from actors.handlers.jobs import JobHandlers
 from actors.handlers.keys import KeyHandlers
+from actors.handlers.queue import QueueHandlers
 from actors.handlers.stock import Stock
 from actors.handlers.work import WorkHandlers
 from actors.messages import Await, Cancel, Claim, Delete, Drain, ReadEvents
@@ -41,13 +43,14 @@ if TYPE_CHECKING:
     from actors.orders import Orders
     from actors.storage.events import Event
     from actors.storage.keeping import Keeping
-    from actors.storage.ports import Catalogue, Job, Storage
+    from actors.storage.ports import Catalogue, Job, Storage, Woken
     from actors.supervision import Activity
 
 OpenStorage = Callable[[], AbstractContextManager["Storage"]]
 
 log = structlog.get_logger("calotype.store")
 
+WOKEN_AT_ONCE = 256  # jobs that become due in one transaction; the others in those that follow
 TRIM_STEP = 1_000  # events in one transaction, and how many more there may be than are kept
 TRIM_EVERY = 60.0  # seconds until those are given up that have become too old
 
@@ -63,7 +66,8 @@ class StoreLimits:
 
     `backlog`: pending jobs; beyond it a submit is refused.
     `asks`: messages being worked on at once; the rest wait in the mailbox.
-    `attempts`: how often a job may be begun before a crash is final.
+    `attempts`: how often a job may be begun before it is final that it comes to nothing.
+    `retry_delay`: seconds until it is begun for the second time, at most; each time twice as long.
     `repeats`: how many answers a tenant may ask for again. `audit`: how much of it is kept.
     `retention`: how long things are kept; it is looked to every `sweep_period` seconds, and files
     that nobody can ask for any more are deleted `grace` later.
@@ -76,6 +80,7 @@ class StoreLimits:
     retention: Rules = field(default_factory=Rules)
     sweep_period: float = 60.0
     grace: timedelta = timedelta(minutes=5)
+    retry_delay: float = 2.0
     events: int = 100_000
     events_age: float = 86_400.0
     repeats: Keeping = REPEATS
@@ -112,6 +117,7 @@ class Store:
         self._waiting = Waiting()
         self._following = Following()
         self._backlog = Backlog(limits.backlog)
+        self._alarm = Alarm(clock)
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Work until the mailbox ends, then finish what is in hand and close the storage."""
@@ -150,6 +156,7 @@ class Store:
                     async with trio.open_nursery() as background:
                         background.start_soon(self._sweep, stock)
                         background.start_soon(self._trim)
+                        background.start_soon(self._alarm.run, self._catalogue.nudge)
                         background.start_soon(self._retention(stock).run)
                         task_status.started()
                         await self._receive(self._handlers(stock))
@@ -162,7 +169,8 @@ class Store:
     def _handlers(self, stock: Stock) -> Handlers:
         groups = (
             JobHandlers(stock, self._backlog, self._limits.attempts),
-            WorkHandlers(stock),
+            QueueHandlers(stock, self._backlog, self._limits.attempts),
+            WorkHandlers(stock, self._limits.retry_delay),
             ImageHandlers(stock),
             KeyHandlers(stock),
         )
@@ -175,8 +183,8 @@ class Store:
             async for envelope in self._mailbox:
                 self._activity.handled += 1
                 match envelope.message:
-                    case Claim(limit):
-                        self._claim.stand(envelope, limit)
+                    case Claim(limit, fetching):
+                        self._claim.stand(envelope, limit, fetching)
                         self._catalogue.nudge()
                     case Await() as message:
                         work.start_soon(self._await, message, envelope)
@@ -205,12 +213,19 @@ class Store:
         finally:
             self._asks.release()
 
-    def _last_call(self) -> Callable[[Catalogue], tuple[list[Job], int, list[Event]]]:
-        claim, news = self._claim.call(self._now()), self._following.call()
-        return lambda catalogue: (claim(catalogue), catalogue.pending(), news(catalogue))
+    def _last_call(self) -> Callable[[Catalogue], tuple[Woken, list[Job], int, list[Event]]]:
+        now = self._now()
+        claim, news = self._claim.call(now), self._following.call()
 
-    def _committed(self, last: tuple[list[Job], int, list[Event]]) -> None:
-        jobs, self._backlog.pending, news = last
+        def last_call(catalogue: Catalogue) -> tuple[Woken, list[Job], int, list[Event]]:
+            woken = catalogue.wake(now, WOKEN_AT_ONCE)
+            return woken, claim(catalogue), catalogue.pending(), news(catalogue)
+
+        return last_call
+
+    def _committed(self, last: tuple[Woken, list[Job], int, list[Event]]) -> None:
+        woken, jobs, self._backlog.pending, news = last
+        self._alarm.set(woken.next)
         self._following.tell(news)
         if not self._claim.answer(jobs):
             self._catalogue.nudge()

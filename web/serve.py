@@ -37,6 +37,7 @@ from web.links import Links, links_blueprint
 from web.openapi.blueprint import openapi_blueprint
 from web.origins import Origins, parse_proxies
 from web.presets import Presets
+from web.schedule import queue_blueprint
 from web.settings import OpenToAnybody
 from web.streams import StreamLimits, Streams
 from web.turnstile import Turnstile
@@ -163,6 +164,7 @@ async def _serve_web(
             images_blueprint(envoy, answers, downloads, kitchen),
             health_blueprint(health),
             problems_blueprint(),
+            queue_blueprint(envoy),
             openapi_blueprint(),
             stats_blueprint(
                 Watch(system, server, uploads, patience),
@@ -253,6 +255,7 @@ def _capacity(settings: Settings) -> Capacity:
             backlog=settings.max_pending,
             asks=settings.store_asks,
             attempts=settings.max_attempts,
+            retry_delay=settings.retry_delay,
             repeats=settings.repeats,
             audit=settings.audit,
             events=settings.events_kept,
@@ -260,6 +263,7 @@ def _capacity(settings: Settings) -> Capacity:
             retention=settings.retention,
             sweep_period=settings.sweep_period,
         ),
+        fetching_workers=settings.fetching_workers,
         images=settings.image_limits,
         fetching=Fetching(
             max_bytes=settings.max_upload_size,
@@ -273,7 +277,12 @@ def _capacity(settings: Settings) -> Capacity:
 
 def _wire_limits(settings: Settings) -> WireLimits:
     return WireLimits(
-        settings.max_upload_size, settings.max_json_size, settings.allowance, settings.max_retain
+        settings.max_upload_size,
+        settings.max_json_size,
+        settings.allowance,
+        retain=settings.max_retain,
+        delay=settings.max_delay,
+        attempts=settings.max_attempts,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from web.openapi import events, examples, images, jobs, service
+from web.openapi import events, examples, images, jobs, queue, service
 from web.openapi.words import Route
 
 # In the order in which the document has them.
@@ -10,6 +10,7 @@ ROUTES: Mapping[str, Route] = {
     **jobs.ROUTES,
     **events.ROUTES,
     **images.ROUTES,
+    **queue.ROUTES,
     **service.ROUTES,
 }
 TAGS: Mapping[str, str] = {
