@@ -48,17 +48,17 @@ class Retention:
 
     async def _sweep(self) -> None:
         rules, now = self._rules, self._stock.now()
-        await _until_done(self._clear_batches)
+        await _until_done(partial(self._clear_batches, now))
         await _until_done(partial(self._expire, now))
         await _until_done(partial(self._purge, now - self._grace))
         if rules.images is not None:
             await _until_done(partial(self._forget_images, now - rules.images))
         if rules.records is not None:
-            await _until_done(partial(self._forget_records, now - rules.records))
+            await _until_done(partial(self._forget_records, now - rules.records, now))
 
-    async def _clear_batches(self) -> int:
+    async def _clear_batches(self, now: datetime) -> int:
         """Forget what is left of deleted batches, should their clients or the process have gone."""
-        removed = await self._stock.commit(lambda records: records.batches.clear(STEP))
+        removed = await self._stock.commit(lambda records: records.batches.clear(now, STEP))
         for each in removed:
             await self._stock.forget(each)
         return len(removed)
@@ -83,9 +83,9 @@ class Retention:
             await self._stock.commit(lambda records: records.retention.forget_images(before, STEP))
         )
 
-    async def _forget_records(self, before: datetime) -> int:
+    async def _forget_records(self, before: datetime, now: datetime) -> int:
         removed = await self._stock.commit(
-            lambda records: records.retention.forget_records(before, STEP)
+            lambda records: records.retention.forget_records(before, STEP, now)
         )
         return len(removed)
 

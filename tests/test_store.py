@@ -1939,7 +1939,7 @@ async def test_of_a_paused_queue_nothing_is_handed_out_until_it_is_resumed(nurse
 
     resumed = await store.ask(Hold(paused=False))
 
-    assert (paused.paused, resumed.paused, before) == (True, False, "pending")
+    assert (paused, resumed, before) == (True, False, "pending")
     assert [claimed.id for claimed in await asker.outcome()] == [job.id]
 
 

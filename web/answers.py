@@ -241,7 +241,7 @@ class Answers:
                 status="ended" if batch.has_ended else "running",
                 jobs=batch.size,
                 counts=dict(batch.counts),
-                created_at=rfc3339(batch.created_at),
+                created_at=text_of(batch.created_at),
             )
         )
 
@@ -255,7 +255,7 @@ class Answers:
             frames=image.frames,
             size_bytes=image.size_bytes,
             sha256=image.sha256,
-            created_at=rfc3339(image.created_at),
+            created_at=text_of(image.created_at),
         )
         seen: dict[str, msgspec.Raw] = msgspec.json.decode(image.facts, type=dict[str, msgspec.Raw])
         told = msgspec.structs.asdict(known)
@@ -290,8 +290,8 @@ class Answers:
             priority=job.priority,
             attempts=job.attempts,
             max_attempts=job.max_attempts,
-            created_at=rfc3339(job.created_at),
-            updated_at=rfc3339(job.updated_at),
+            created_at=text_of(job.created_at),
+            updated_at=text_of(job.updated_at),
             operation=job.operation or None,
             width=width,
             height=height,
@@ -299,8 +299,8 @@ class Answers:
             image_id=job.image_id,
             image_url=job.image_url,
             batch_id=job.batch_id,
-            started_at=rfc3339(job.started_at) if job.started_at else None,
-            run_at=rfc3339(job.run_at) if job.run_at else None,
+            started_at=text_of(job.started_at) if job.started_at else None,
+            run_at=text_of(job.run_at) if job.run_at else None,
             retain=job.retain,
             expires_at=self._expires_at(job),
             gone=is_gone,
@@ -316,7 +316,7 @@ class Answers:
         kept = self.kept if job.retain is None else timedelta(seconds=job.retain)
         if kept is None or job.status not in ENDED or job.gone_at is not None:
             return None
-        return rfc3339(job.updated_at + kept)
+        return text_of(job.updated_at + kept)
 
     def _output(self, output: ports.Output) -> Output:
         details = msgspec.json.decode(output.details, type=_Details)
@@ -382,9 +382,9 @@ def _as_made(wanted: Wanted, output: ports.Output) -> dict[str, object]:
 
 def time_text(seconds: float) -> str:
     """Return this Unix time as RFC 3339."""
-    return rfc3339(datetime.fromtimestamp(seconds, UTC))
+    return text_of(datetime.fromtimestamp(seconds, UTC))
 
 
-def rfc3339(moment: datetime) -> str:
+def text_of(moment: datetime) -> str:
     """Return RFC 3339 in UTC, always with microseconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -10,7 +10,7 @@ from quart import Blueprint, request
 
 from actors.messages import Count, Hold, ListDead, Redrive
 from actors.storage.ports import Dead
-from web.answers import rfc3339
+from web.answers import text_of
 from web.members import Members, from_json, meaning
 from web.problems import Problem
 from web.replies import json_reply
@@ -100,11 +100,13 @@ def queue_blueprint(envoy: Envoy) -> Blueprint:
 
     @queue.post("/pause")
     async def pause() -> Response:
-        return _told(await envoy.ask(Hold(paused=True)))
+        await envoy.ask(Hold(paused=True))
+        return _told(await envoy.ask(Count()))
 
     @queue.post("/resume")
     async def resume() -> Response:
-        return _told(await envoy.ask(Hold(paused=False)))
+        await envoy.ask(Hold(paused=False))
+        return _told(await envoy.ask(Count()))
 
     @queue.get("/dead")
     async def list_dead() -> Response:
@@ -165,6 +167,6 @@ def _dead_job(job: Job) -> DeadJob:
         operation=job.operation,
         error_code=job.error_code,
         attempts=job.attempts,
-        created_at=rfc3339(job.created_at),
-        updated_at=rfc3339(job.updated_at),
+        created_at=text_of(job.created_at),
+        updated_at=text_of(job.updated_at),
     )

@@ -10,7 +10,8 @@ import structlog
 
 from actors.handlers.jobs import new_job, pixels_of
 from actors.messages import Batched, CancelBatch, DeleteBatch, FindBatch, SubmitBatch
-from actors.storage.batches import BatchNotFound, ImagesNotFound
+from actors.storage.audit import Act
+from actors.storage.batches import Batch, BatchNotFound, ImagesNotFound
 from actors.storage.ports import ImageNotFound
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from actors.backlog import Backlog
     from actors.handlers.stock import Handlers, Stock
     from actors.messages import Submit
-    from actors.storage.batches import Batch
+    from actors.storage.batches import Deleted
     from actors.storage.ports import Catalogue, Elsewhere, Job, NewJob, Removed
 
 log = structlog.get_logger("calotype.store")
@@ -57,7 +58,7 @@ class BatchHandlers:
             return Batched(catalogue.batches.find(batch_id, tenant), ids)
 
         with self._backlog.room(len(jobs), least=len(jobs)):
-            batched = await self._stock.commit(submit)
+            batched = await self._stock.commit_once(message, Batched, submit)
         log.info("batch_accepted", batch_id=batch_id, jobs=len(jobs))
         return batched
 
@@ -77,29 +78,38 @@ class BatchHandlers:
 
     async def _cancel(self, message: CancelBatch) -> Batch:
         batch_id, tenant, now = message.batch_id, message.tenant, self._stock.now()
+        cancelled: list[Job] = []
 
-        def cancel(catalogue: Catalogue) -> tuple[list[Job], Batch]:
-            cancelled = catalogue.batches.cancel(batch_id, tenant, now, STEP)
-            return cancelled, catalogue.batches.find(batch_id, tenant)
+        def cancel(catalogue: Catalogue) -> Batch:
+            cancelled.extend(catalogue.batches.cancel(batch_id, tenant, now, STEP))
+            return catalogue.batches.find(batch_id, tenant)
 
-        cancelled, batch = await self._stock.commit(cancel)
+        batch = await self._stock.commit_once(
+            message, Batch, cancel, is_last=lambda batch: batch.has_ended
+        )
         for job in cancelled:
             self._stock.ended(job)
         return batch
 
     async def _delete(self, message: DeleteBatch) -> bool:
-        batch_id, tenant = message.batch_id, message.tenant
+        batch_id, tenant, key_id = message.batch_id, message.tenant, message.key_id
+        act = Act(action="batch_deleted", subject=batch_id, tenant=tenant, key_id=key_id)
+        now = self._stock.now()
 
-        def delete(catalogue: Catalogue) -> tuple[Batch, list[Removed]]:
-            batch = catalogue.batches.delete(batch_id, tenant)
-            return batch, catalogue.batches.clear(STEP, batch_id)
+        def delete(catalogue: Catalogue) -> tuple[Deleted, list[Removed]]:
+            deleted = catalogue.batches.delete(batch_id, tenant)
+            if deleted.is_new:
+                catalogue.audit.note(act, now, self._stock.audit)
+                catalogue.repeats.forget(batch_id)
+            return deleted, catalogue.batches.clear(now, STEP, batch_id)
 
-        batch, removed = await self._stock.commit(delete)
-        self._stock.waiting.fail(batch_id, BatchNotFound(batch_id), tenant)
-        log.info("batch_deleted", batch_id=batch_id, tenant=tenant, jobs=len(removed))
+        deleted, removed = await self._stock.commit(delete)
+        if deleted.is_new:
+            self._stock.waiting.fail(batch_id, BatchNotFound(batch_id), tenant)
+            log.info("batch_deleted", batch_id=batch_id, tenant=tenant, key_id=key_id)
         for each in removed:
             await self._stock.forget(each)
-        return len(removed) == batch.size
+        return len(removed) == deleted.jobs
 
 
 def _image(message: Submit) -> Elsewhere | str:

@@ -24,12 +24,15 @@ from actors.messages import (
     ListJobs,
     ReadOutput,
     Retry,
+    Settle,
     Submit,
 )
+from actors.storage.audit import Act
 from actors.storage.keys import key_of
 from actors.storage.ports import (
     BlobNotFound,
     Elsewhere,
+    Job,
     NewInput,
     NewJob,
     Page,
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
 
     from actors.backlog import Backlog
     from actors.handlers.stock import Handlers, Stock
-    from actors.storage.ports import Catalogue, Job
+    from actors.storage.ports import Catalogue
 
 log = structlog.get_logger("calotype.store")
 
@@ -62,6 +65,7 @@ class JobHandlers:
             Count: self._count,
             Cancel: self._cancel,
             Retry: self._retry,
+            Settle: self._settle,
             Delete: self._delete,
             Fetch: self._fetch,
             ReadOutput: self._read_output,
@@ -94,7 +98,7 @@ class JobHandlers:
                 catalogue.usage.admit((job.id,), bill, pixels_now, now)
             return job
 
-        return await self._stock.commit(add)
+        return await self._stock.commit_once(message, Job, add)
 
     async def _find(self, message: Find) -> Job:
         job_id, tenant = message.job_id, message.tenant
@@ -118,7 +122,7 @@ class JobHandlers:
             catalogue.find_own(message.job_id, message.tenant)
             return catalogue.cancel(message.job_id, now)
 
-        job = await self._stock.commit(cancel)
+        job = await self._stock.commit_once(message, Job, cancel)
         if job.updated_at == now:
             self._stock.ended(job)
         return job
@@ -135,15 +139,23 @@ class JobHandlers:
             return job
 
         with self._backlog.room():
-            return await self._stock.commit(retry)
+            return await self._stock.commit_once(message, Job, retry)
+
+    async def _settle(self, message: Settle) -> str:
+        return await self._stock.commit_once(message, str, lambda _: message.text)
 
     async def _delete(self, message: Delete) -> None:
+        job_id, tenant, key_id = message.job_id, message.tenant, message.key_id
+        act = Act(action="job_deleted", subject=job_id, tenant=tenant, key_id=key_id)
+        now = self._stock.now()
+
         def delete(catalogue: Catalogue) -> Removed:
-            catalogue.find_own(message.job_id, message.tenant)
-            return catalogue.delete(message.job_id)
+            catalogue.find_own(job_id, tenant)
+            catalogue.audit.note(act, now, self._stock.audit)
+            return catalogue.delete(job_id, now)
 
         removed = await self._stock.commit(delete)
-        log.info("job_deleted", job_id=removed.job.id, tenant=message.tenant)
+        log.info("job_deleted", job_id=job_id, tenant=tenant, key_id=key_id)
         await self._stock.forget(removed)
 
     async def _fetch(self, message: Fetch) -> Fetched:

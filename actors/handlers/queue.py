@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from actors.messages import Hold, ListDead, Redrive
+from actors.storage.audit import Act
 
 if TYPE_CHECKING:
     from actors.backlog import Backlog
     from actors.handlers.stock import Handlers, Stock
-    from actors.storage.ports import Catalogue, Job, Tally
+    from actors.storage.audit import Action
+    from actors.storage.ports import Catalogue, Job
 
 log = structlog.get_logger("calotype.store")
 
@@ -30,30 +32,36 @@ class QueueHandlers:
             Redrive: self._redrive,
         }
 
-    async def _hold(self, message: Hold) -> Tally:
-        def hold(catalogue: Catalogue) -> Tally:
-            catalogue.pause(paused=message.paused)
-            return catalogue.tally()
+    async def _hold(self, message: Hold) -> bool:
+        paused, key_id, now = message.paused, message.key_id, self._stock.now()
+        action: Action = "queue_paused" if paused else "queue_resumed"
+        act = Act(action=action, subject="", tenant=message.tenant, key_id=key_id)
 
-        tally = await self._stock.commit(hold)
-        log.info("queue_switched", paused=tally.paused)
-        return tally
+        def hold(catalogue: Catalogue) -> bool:
+            catalogue.pause(paused=paused)
+            catalogue.audit.note(act, now, self._stock.audit)
+            return paused
+
+        await self._stock.commit_once(message, bool, hold)
+        log.info("queue_switched", paused=paused, key_id=key_id)
+        return paused
 
     async def _list_dead(self, message: ListDead) -> tuple[tuple[int, Job], ...]:
         return tuple(await self._stock.commit(lambda catalogue: catalogue.dead(message.which)))
 
     async def _redrive(self, message: Redrive) -> int:
         now = self._stock.now()
+        jobs: list[Job] = []
         with self._backlog.room(message.which.limit) as room:
             which = replace(message.which, limit=room)
 
-            def redrive(catalogue: Catalogue) -> list[Job]:
-                return [
-                    catalogue.retry(job.id, min(job.max_attempts, self._attempts), now)
-                    for _, job in catalogue.dead(which)
-                ]
+            def redrive(catalogue: Catalogue) -> int:
+                for _, job in catalogue.dead(which):
+                    attempts = min(job.max_attempts, self._attempts)
+                    jobs.append(catalogue.retry(job.id, attempts, now))
+                return len(jobs)
 
-            jobs = await self._stock.commit(redrive)
+            count = await self._stock.commit_once(message, int, redrive)
         for job in jobs:
             log.info("job_redriven", job_id=job.id, tenant=job.tenant)
-        return len(jobs)
+        return count

@@ -53,6 +53,14 @@ class Batch:
         return all(status in ENDED for status, jobs in self.counts.items() if jobs)
 
 
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A batch that was deleted: how many jobs it had left, and whether this was the first time."""
+
+    jobs: int
+    is_new: bool
+
+
 class BatchRegister(Protocol):
     """The batches: a part of a `Catalogue`, which shares its transactions.
 
@@ -74,15 +82,15 @@ class BatchRegister(Protocol):
         Raises: BatchNotFound.
         """
 
-    def delete(self, batch_id: str, tenant: str) -> Batch:
+    def delete(self, batch_id: str, tenant: str) -> Deleted:
         """Forget a batch, as far as clients can see; its jobs go with `clear`.
 
-        Returns it as it was. If that has been done before and some of it is left, it is done again.
+        May be called again, as long as some of them are left.
 
         Raises: BatchNotFound.
         """
 
-    def clear(self, limit: int, batch_id: str | None = None) -> list[Removed]:
+    def clear(self, now: datetime, limit: int, batch_id: str | None = None) -> list[Removed]:
         """Forget the first `limit` jobs of batches that are deleted, of one or of all of them.
 
         Their files are the caller's to delete.

@@ -8,8 +8,11 @@ import itertools
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from actors.storage.memory_audit import MemoryAudit
 from actors.storage.memory_batches import MemoryBatches
+from actors.storage.memory_events import MemoryEvents
 from actors.storage.memory_keys import MemoryKeys
+from actors.storage.memory_repeats import MemoryRepeats
 from actors.storage.memory_retention import MemoryRetention
 from actors.storage.memory_usage import MemoryUsage
 from actors.storage.ports import (
@@ -66,6 +69,9 @@ class MemoryCatalogue:
         self._entries: dict[str, _Entry] = {}
         self._images: dict[str, _Kept] = {}
         self.keys = MemoryKeys()
+        self.repeats = MemoryRepeats()
+        self.audit = MemoryAudit()
+        self.events = MemoryEvents()
         self.usage = MemoryUsage()
         self.retention = MemoryRetention(
             lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
@@ -81,13 +87,15 @@ class MemoryCatalogue:
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
         before = copy.copy(self._entries), copy.copy(self._images)
-        registers = self.keys.copy(), self.usage.copy(), self.batches.copy()
+        registers = self.keys.copy(), self.events.copy(), self.usage.copy()
+        others = self.repeats.copy(), self.audit.copy(), self.batches.copy()
         reached, paused = copy.copy(self._reached), self._paused
         try:
             return call(self)
         except StorageError as error:
             self._entries, self._images = before
-            self.keys, self.usage, self.batches = registers
+            self.keys, self.events, self.usage = registers
+            self.repeats, self.audit, self.batches = others
             self._reached, self._paused = reached, paused
             return error
 
@@ -127,9 +135,7 @@ class MemoryCatalogue:
         )
         self._numbers += 1
         due = job.run_at is None
-        self._entries[job.id] = _Entry(self._numbers, self._place(job) if due else 0, due, job)
-        self.batches.changed(job.batch_id)
-        return job
+        return self._put(_Entry(self._numbers, self._place(job) if due else 0, due, job))
 
     def find(self, job_id: str) -> Job:
         """See `Catalogue.find`."""
@@ -155,7 +161,7 @@ class MemoryCatalogue:
             job = entry.job
             self._reached[job.priority] = max(self._reached[job.priority], entry.position)
             claimed.append(
-                self._put(
+                self._change(
                     replace(
                         job,
                         status="processing",
@@ -184,7 +190,7 @@ class MemoryCatalogue:
         """See `Catalogue.unclaim`."""
         entry = self._entries.get(job_id)
         if entry and entry.job.status == "processing" and entry.job.attempts == attempt:
-            self._put(replace(entry.job, status="pending", attempts=attempt - 1, updated_at=now))
+            self._change(replace(entry.job, status="pending", attempts=attempt - 1, updated_at=now))
 
     def release(
         self,
@@ -208,7 +214,7 @@ class MemoryCatalogue:
             run_at=run_at or job.run_at,
             updated_at=now,
         )
-        return self._put(released, due=run_at is None)
+        return self._change(released, due=run_at is None)
 
     def postpone(
         self,
@@ -224,7 +230,7 @@ class MemoryCatalogue:
         job = self._claimed(job_id, attempt)
         if job.attempts >= job.attempts_allowed:
             return self.fail(job_id, attempt, code, error, now)
-        return self._put(
+        return self._change(
             replace(
                 job,
                 status="pending",
@@ -241,7 +247,7 @@ class MemoryCatalogue:
         job = self._claimed(job_id, attempt)
         if job.input_key is not None:
             raise StaleClaim(job_id)
-        return self._put(
+        return self._change(
             replace(
                 job,
                 input_key=file.key,
@@ -256,7 +262,7 @@ class MemoryCatalogue:
     ) -> Job:
         """See `Catalogue.complete`."""
         job = self._claimed(job_id, attempt)
-        return self._put(
+        return self._change(
             replace(
                 job,
                 status="completed",
@@ -271,7 +277,7 @@ class MemoryCatalogue:
     def fail(self, job_id: str, attempt: int, code: str, error: str, now: datetime) -> Job:
         """See `Catalogue.fail`."""
         job = self._claimed(job_id, attempt)
-        return self._put(
+        return self._change(
             replace(job, status="failed", error_code=code, error=error, updated_at=now)
         )
 
@@ -283,7 +289,7 @@ class MemoryCatalogue:
         if job.status not in {"pending", "processing"}:
             raise WrongStatus(job.status)
         cancelled = replace(job, status="cancelled", error_code=None, error=None, updated_at=now)
-        return self._put(cancelled)
+        return self._change(cancelled)
 
     def retry(self, job_id: str, max_attempts: int, now: datetime) -> Job:
         """See `Catalogue.retry`."""
@@ -292,21 +298,19 @@ class MemoryCatalogue:
             raise WrongStatus(entry.job.status)
         if entry.job.gone_at is not None:
             raise BlobNotFound(entry.job.input_key)
-        self._entries[job_id] = replace(entry, position=self._place(entry.job), due=True)
-        return self._put(
-            replace(
-                entry.job,
-                status="pending",
-                error_code=None,
-                error=None,
-                attempts_allowed=entry.job.attempts + max_attempts,
-                max_attempts=max_attempts,
-                spared=0,
-                run_at=None,
-                started_at=None,
-                updated_at=now,
-            )
+        job = replace(
+            entry.job,
+            status="pending",
+            error_code=None,
+            error=None,
+            attempts_allowed=entry.job.attempts + max_attempts,
+            max_attempts=max_attempts,
+            spared=0,
+            run_at=None,
+            started_at=None,
+            updated_at=now,
         )
+        return self._put(replace(entry, position=self._place(entry.job), due=True, job=job))
 
     def dead(self, which: Dead) -> list[tuple[int, Job]]:
         """See `Catalogue.dead`."""
@@ -321,10 +325,12 @@ class MemoryCatalogue:
         ]
         return found[: which.limit]
 
-    def delete(self, job_id: str) -> Removed:
+    def delete(self, job_id: str, now: datetime) -> Removed:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
         del self._entries[job_id]
+        self.repeats.forget(job_id)
+        self.events.note_deletion(job, now)
         self.usage.leave(job_id)
         self.batches.changed(job.batch_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
@@ -385,6 +391,7 @@ class MemoryCatalogue:
     def delete_image(self, image_id: str, tenant: str = "") -> tuple[str, ...]:
         """See `Catalogue.delete_image`."""
         self._images[image_id] = _Kept(self.find_image(image_id, tenant), deleted=True)
+        self.repeats.forget(image_id)
         return self._unneeded(image_id)
 
     def known(self, keys: Collection[str]) -> set[str]:
@@ -448,12 +455,18 @@ class MemoryCatalogue:
         )
         return 1 + max(self._reached[job.priority], *of_tenant, 0)
 
-    def _put(self, job: Job, *, due: bool = True) -> Job:
-        self._entries[job.id] = replace(self._entries[job.id], job=job, due=due)
-        self.batches.changed(job.batch_id)
-        if job.status in ENDED:
-            self.usage.leave(job.id)
-        return job
+    def _change(self, job: Job, *, due: bool = True) -> Job:
+        return self._put(replace(self._entries[job.id], job=job, due=due))
+
+    def _put(self, entry: _Entry) -> Job:
+        """Keep an entry, new or changed. There is no other way in, so no event is missed."""
+        before = self._entries.get(entry.job.id)
+        self._entries[entry.job.id] = entry
+        self.events.note(before.job if before else None, entry.job)
+        self.batches.changed(entry.job.batch_id)
+        if entry.job.status in ENDED:
+            self.usage.leave(entry.job.id)
+        return entry.job
 
 
 def _is_due(entry: _Entry) -> bool:

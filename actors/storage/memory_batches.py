@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from actors.storage.batches import Batch, BatchNotFound
+from actors.storage.batches import Batch, BatchNotFound, Deleted
 from actors.storage.ports import ENDED, STATUSES
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class MemoryBatches:
         self,
         entries: Callable[[], dict[str, _Entry]],
         cancel_job: Callable[[str, datetime], Job],
-        delete_job: Callable[[str], Removed],
+        delete_job: Callable[[str, datetime], Removed],
     ) -> None:
         self._entries = entries
         self._cancel_job = cancel_job
@@ -61,13 +61,13 @@ class MemoryBatches:
         running = [job.id for job in self._jobs(batch_id) if job.status not in ENDED]
         return [self._cancel_job(job_id, now) for job_id in running[:limit]]
 
-    def delete(self, batch_id: str, tenant: str) -> Batch:
+    def delete(self, batch_id: str, tenant: str) -> Deleted:
         """See `BatchRegister.delete`."""
         known = self._own(batch_id, tenant)
         self._batches[batch_id] = replace(known, is_deleted=True, is_news=False)
-        return self._batch(batch_id)
+        return Deleted(len(self._jobs(batch_id)), is_new=not known.is_deleted)
 
-    def clear(self, limit: int, batch_id: str | None = None) -> list[Removed]:
+    def clear(self, now: datetime, limit: int, batch_id: str | None = None) -> list[Removed]:
         """See `BatchRegister.clear`."""
         left = [
             job.id
@@ -75,7 +75,7 @@ class MemoryBatches:
             if known.is_deleted and batch_id in {None, each}
             for job in self._jobs(each)
         ]
-        return [self._delete_job(job_id) for job_id in left[:limit]]
+        return [self._delete_job(job_id, now) for job_id in left[:limit]]
 
     def ended(self) -> list[Batch]:
         """See `BatchRegister.ended`."""

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+    from actors.storage.audit import AuditRegister
     from actors.storage.batches import BatchRegister
     from actors.storage.credentials import KeyRegister
+    from actors.storage.events import EventRegister
+    from actors.storage.repeats import RepeatRegister
     from actors.storage.retention import RetentionRegister
     from actors.storage.usage import UsageRegister
 
@@ -330,6 +333,18 @@ class Catalogue(Protocol):
         """The register of keys."""
 
     @property
+    def repeats(self) -> RepeatRegister:
+        """The register of requests that may be sent again."""
+
+    @property
+    def audit(self) -> AuditRegister:
+        """The audit."""
+
+    @property
+    def events(self) -> EventRegister:
+        """The register of events: what became of jobs."""
+
+    @property
     def usage(self) -> UsageRegister:
         """The register of usage."""
 
@@ -447,7 +462,7 @@ class Catalogue(Protocol):
     def dead(self, which: Dead) -> list[tuple[int, Job]]:
         """Return failed jobs, each with its number."""
 
-    def delete(self, job_id: str) -> Removed:
+    def delete(self, job_id: str, now: datetime) -> Removed:
         """Forget a job; the files that nobody needs any more are the caller's to delete.
 
         Raises: JobNotFound.

@@ -45,9 +45,12 @@ from actors.storage.ports import (
     WrongStatus,
 )
 from actors.storage.rows import Row, Value, json_text, rows, time_or_null, time_text
+from actors.storage.sqlite_audit import SqliteAudit
 from actors.storage.sqlite_batches import SqliteBatches
+from actors.storage.sqlite_events import SqliteEvents
 from actors.storage.sqlite_keys import SqliteKeys
 from actors.storage.sqlite_queue import PLACE, SqliteQueue
+from actors.storage.sqlite_repeats import SqliteRepeats
 from actors.storage.sqlite_retention import SqliteRetention
 from actors.storage.sqlite_usage import SqliteUsage
 
@@ -83,6 +86,9 @@ class SqliteCatalogue:
             )
             self._db = Database(connection)
             self.keys = SqliteKeys(self._db)
+            self.repeats = SqliteRepeats(self._db)
+            self.audit = SqliteAudit(self._db)
+            self.events = SqliteEvents(self._db)
             self._queue = SqliteQueue(self._db)
             self.usage = SqliteUsage(self._db)
             self.batches = SqliteBatches(self._db, self.cancel, self.delete)
@@ -370,10 +376,16 @@ class SqliteCatalogue:
         )
         return [(msgspec.convert(row["number"], int), _job(row)) for row in found]
 
-    def delete(self, job_id: str) -> Removed:
+    def delete(self, job_id: str, now: datetime) -> Removed:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
+        # The trigger that notes the deletion can see no other time than this.
+        self._db.execute(
+            "update jobs set updated_at = :now where id = :id",
+            {"id": job_id, "now": time_text(now)},
+        )
         self._db.execute("delete from jobs where id = :id", {"id": job_id})
+        self.repeats.forget(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -464,6 +476,7 @@ class SqliteCatalogue:
             "returning *",
             {"id": image_id, "tenant": tenant},
         )
+        self.repeats.forget(image_id)
         return self._unneeded(image_id)
 
     def known(self, keys: Collection[str]) -> set[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from actors.storage.batches import Batch, BatchNotFound
+from actors.storage.batches import Batch, BatchNotFound, Deleted
 from actors.storage.ports import STATUSES
 from actors.storage.rows import rows, time_text
 
@@ -28,7 +28,7 @@ class SqliteBatches:
         self,
         db: Database,
         cancel_job: Callable[[str, datetime], Job],
-        delete_job: Callable[[str], Removed],
+        delete_job: Callable[[str, datetime], Removed],
     ) -> None:
         self._db = db
         self._cancel_job = cancel_job
@@ -58,15 +58,17 @@ class SqliteBatches:
         )
         return [self._cancel_job(job_id, now) for job_id in running]
 
-    def delete(self, batch_id: str, tenant: str) -> Batch:
+    def delete(self, batch_id: str, tenant: str) -> Deleted:
         """See `BatchRegister.delete`."""
-        return self._one(
-            "update batches set deleted = 1, news = 0 where id = :id and tenant = :tenant "
-            "returning *",
-            {"id": batch_id, "tenant": tenant},
+        own: dict[str, Value] = {"id": batch_id, "tenant": tenant}
+        batch = self._one("select * from batches where id = :id and tenant = :tenant", own)
+        marked = self._ids(
+            "update batches set deleted = 1, news = 0 where id = :id and not deleted returning id",
+            {"id": batch_id},
         )
+        return Deleted(batch.size, is_new=bool(marked))
 
-    def clear(self, limit: int, batch_id: str | None = None) -> list[Removed]:
+    def clear(self, now: datetime, limit: int, batch_id: str | None = None) -> list[Removed]:
         """See `BatchRegister.clear`."""
         left = self._ids(
             "select jobs.id from batches join jobs on jobs.batch_id = batches.id "
@@ -74,7 +76,7 @@ class SqliteBatches:
             "order by batches.number, jobs.number limit :limit",
             {"batch": batch_id, "limit": limit},
         )
-        return [self._delete_job(job_id) for job_id in left]
+        return [self._delete_job(job_id, now) for job_id in left]
 
     def ended(self) -> list[Batch]:
         """See `BatchRegister.ended`."""

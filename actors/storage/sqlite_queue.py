@@ -31,22 +31,17 @@ PLACE = """(
     ), 0)) from lanes where priority = :priority
 )"""
 _FIRST = (
-    "select number, position from jobs where status = 'pending' and due = 1 "
+    "select position, number from jobs where status = 'pending' and due = 1 "
     "and input_key is {} and priority = :priority order by position, number limit 1"
 )
 FIRST_HERE = _FIRST.format("not null")
-FIRST_OF_ALL = (
-    f"select number from (select * from ({FIRST_HERE}) "
-    f"union all select * from ({_FIRST.format('null')})) order by position, number limit 1"
-)
+FIRST_ELSEWHERE = _FIRST.format("null")
 BEGIN = """
     update jobs set status = 'processing', attempts = attempts + 1,
         started_at = :now, updated_at = :now
-    where number = (select number from ({}))
+    where number = :number
     returning *
 """
-BEGIN_HERE = BEGIN.format(FIRST_HERE)
-BEGIN_ANY = BEGIN.format(FIRST_OF_ALL)
 STANDING = """
     select is_on, (select count(*) from jobs where status = 'processing' and input_key is null)
     from switches where name = 'paused'
@@ -81,19 +76,17 @@ class SqliteQueue:
         if paused:
             return []
         claimed: list[Row] = []
-        reached: dict[Priority, object] = {}
+        reached: dict[Priority, int] = {}
         for turn in turns:
             for priority in turn:
                 may_fetch = fetching is None or fetched_now < fetching
-                found = rows(
-                    self._db,
-                    BEGIN_ANY if may_fetch else BEGIN_HERE,
-                    {"priority": priority, "now": time_text(now)},
-                )
-                if found:
-                    claimed += found
-                    reached[priority] = found[0]["position"]
-                    fetched_now += found[0]["input_key"] is None
+                first = self._first(priority, may_fetch=may_fetch)
+                if first:
+                    position, number = first
+                    (row,) = rows(self._db, BEGIN, {"number": number, "now": time_text(now)})
+                    claimed.append(row)
+                    reached[priority] = position
+                    fetched_now += row["input_key"] is None
                     break
             else:
                 break
@@ -103,21 +96,27 @@ class SqliteQueue:
             )
         return claimed
 
+    def _first(self, priority: Priority, *, may_fetch: bool) -> tuple[int, int] | None:
+        """Return the place and the number of the next job."""
+        queries = (FIRST_HERE, FIRST_ELSEWHERE) if may_fetch else (FIRST_HERE,)
+        heads = [self._db.execute(each, {"priority": priority}).fetchone() for each in queries]
+        return min(filter(None, heads), default=None)
+
     def wake(self, now: datetime, limit: int) -> Woken:
         """See `Catalogue.wake`."""
-        first = self._first(due=False)
+        first = self._since(due=False)
         if first is None or first > now:
             return Woken(0, first)
         due = rows(self._db, NEWLY_DUE, {"now": time_text(now), "limit": limit})
         for row in due:
             self._db.execute(WAKE, row)
-        return Woken(len(due), self._first(due=False))
+        return Woken(len(due), self._since(due=False))
 
     def oldest(self) -> datetime | None:
         """Return since when the job may be begun that has been due for longest."""
-        return self._first(due=True)
+        return self._since(due=True)
 
-    def _first(self, *, due: bool) -> datetime | None:
+    def _since(self, *, due: bool) -> datetime | None:
         found = self._db.execute(NEXT_DUE, {"due": int(due)}).fetchone()
         return datetime.fromisoformat(found[0]) if found else None
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from actors.storage.batches import BatchNotFound
+from actors.storage.batches import BatchNotFound, Deleted
 from actors.storage.ports import ENDED, STATUSES, JobNotFound, Query, StorageError
 from actors.storage.retention import Rules
 from actors.storage.sqlite import SqliteCatalogue
@@ -157,7 +157,7 @@ def test_the_counts_follow_the_jobs(batched):
     assert batched.counts("b") == {"pending": 1, "completed": 1, "failed": 1, "cancelled": 1}
 
     batched.do(lambda it: it.retry("x3", 3, NOON))
-    batched.do(lambda it: it.delete(first.id))
+    batched.do(lambda it: it.delete(first.id, NOON))
     assert batched.counts("b") == {"pending": 2, "failed": 1}
 
 
@@ -180,7 +180,7 @@ def test_a_batch_ends_with_the_last_of_its_jobs_and_that_is_told_once(batched):
         lambda it, job: it.complete(job.id, job.attempts, [OUTPUT], "{}", NOON),
         lambda it, job: it.fail(job.id, job.attempts, "crashed", "It was.", NOON),
         lambda it, job: it.cancel(job.id, NOON),
-        lambda it, job: it.delete(job.id),
+        lambda it, job: it.delete(job.id, NOON),
     ],
     ids=["complete", "fail", "cancel", "delete"],
 )
@@ -230,12 +230,12 @@ def test_an_end_that_a_retry_has_undone_before_it_was_told_is_none(batched):
 def test_deleting_a_job_that_has_ended_is_no_end(batched):
     batched.submit("b", ["x1", "x2", "x3"])
     batched.run(2)
-    batched.do(lambda it: it.delete("x1"))
+    batched.do(lambda it: it.delete("x1", NOON))
     assert batched.ended() == []
 
     batched.run(1)
     assert batched.ended() == ["b"]
-    batched.do(lambda it: it.delete("x2"))
+    batched.do(lambda it: it.delete("x2", NOON))
 
     assert batched.ended() == []
     assert batched.counts("b") == {"completed": 1}
@@ -243,7 +243,7 @@ def test_deleting_a_job_that_has_ended_is_no_end(batched):
 
 def test_a_batch_is_gone_with_its_last_job_and_no_end_is_told(batched):
     batched.submit("b", ["x"])
-    batched.do(lambda it: it.delete("x"))
+    batched.do(lambda it: it.delete("x", NOON))
 
     with pytest.raises(BatchNotFound):
         batched.find("b")
@@ -258,7 +258,7 @@ def test_retention_takes_a_batch_with_the_records_of_its_jobs(batched):
     assert batched.counts("b") == {"completed": 2}
 
     batched.do(lambda it: it.retention.purge(later, 10))
-    batched.do(lambda it: it.retention.forget_records(later, 10))
+    batched.do(lambda it: it.retention.forget_records(later, 10, later))
 
     with pytest.raises(BatchNotFound):
         batched.find("b")
@@ -287,14 +287,13 @@ def test_a_deleted_batch_is_gone_at_once_and_its_jobs_go_in_steps(batched):
     batched.submit("c", ["y1"])
     batched.run(1)
 
-    before = batched.do(lambda it: it.batches.delete("b", ""))
-    assert (before.size, before.counts["completed"]) == (3, 1)
+    assert batched.do(lambda it: it.batches.delete("b", "")) == Deleted(3, is_new=True)
     with pytest.raises(BatchNotFound):
         batched.find("b")
     with pytest.raises(BatchNotFound):
         batched.do(lambda it: it.batches.cancel("b", "", NOON, 1))
 
-    steps = [batched.do(lambda it: it.batches.clear(2, "b")) for _ in range(3)]
+    steps = [batched.do(lambda it: it.batches.clear(NOON, 2, "b")) for _ in range(3)]
 
     assert [names(removed.job for removed in step) for step in steps] == [["x1", "x2"], ["x3"], []]
     assert steps[0][0].outputs == (OUTPUT.key,)
@@ -308,9 +307,9 @@ def test_a_deleted_batch_is_gone_at_once_and_its_jobs_go_in_steps(batched):
 def test_a_deletion_can_be_asked_for_again_until_nothing_is_left(batched):
     batched.submit("b", ["x1", "x2"])
     batched.do(lambda it: it.batches.delete("b", ""))
-    batched.do(lambda it: it.batches.clear(1, "b"))
+    batched.do(lambda it: it.batches.clear(NOON, 1, "b"))
 
-    assert batched.do(lambda it: it.batches.delete("b", "")).size == 1
+    assert batched.do(lambda it: it.batches.delete("b", "")) == Deleted(1, is_new=False)
 
 
 def test_what_is_left_of_all_deleted_batches_can_be_cleared_without_knowing_them(batched):
@@ -319,7 +318,7 @@ def test_what_is_left_of_all_deleted_batches_can_be_cleared_without_knowing_them
     batched.do(lambda it: it.batches.delete("b", ""))
     batched.do(lambda it: it.batches.delete("d", ""))
 
-    steps = [batched.do(lambda it: it.batches.clear(3)) for _ in range(3)]
+    steps = [batched.do(lambda it: it.batches.clear(NOON, 3)) for _ in range(3)]
 
     assert [len(step) for step in steps] == [3, 1, 0]
     assert batched.counts("c") == {"pending": 2}
@@ -438,7 +437,7 @@ class Counting(RuleBasedStateMachine):
                 self.do(lambda it: it.retry(name, 3, NOON))
                 self.becomes(name, "pending")
             case _:
-                self.do(lambda it: it.delete(name))
+                self.do(lambda it: it.delete(name, NOON))
                 self.becomes(name, None)
 
     @rule(number=st.integers(0, 9), limit=st.integers(1, 3))
@@ -460,7 +459,7 @@ class Counting(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 3))
     def clear(self, limit):
-        for removed in self.do(lambda it: it.batches.clear(limit)):
+        for removed in self.do(lambda it: it.batches.clear(NOON, limit)):
             assert self.batch_of(removed.job.id) in self.deleted
             self.becomes(removed.job.id, None)
 
@@ -469,7 +468,7 @@ class Counting(RuleBasedStateMachine):
         rules = Rules(results=minute(0) - NOON)
         self.do(lambda it: sorted(it.retention.expire(rules, minute(1), 100)))
         self.do(lambda it: it.retention.purge(minute(1), 100).of)
-        for each in self.do(lambda it: it.retention.forget_records(minute(1), 100)):
+        for each in self.do(lambda it: it.retention.forget_records(minute(1), 100, minute(1))):
             self.becomes(each.job.id, None)
 
     @rule()
@@ -501,13 +500,15 @@ def test_a_register_in_sqlite_survives_a_reopening(tmp_path):
     batched.submit("c", ["y1", "y2"])
     batched.run(1)
     batched.do(lambda it: it.batches.delete("c", ""))
-    batched.do(lambda it: it.batches.clear(1, "c"))
+    batched.do(lambda it: it.batches.clear(NOON, 1, "c"))
     batched.catalogue.close()
 
     again = Batched(SqliteCatalogue(tmp_path / "calotype.db"))
 
     assert again.counts("b") == {"pending": 1, "completed": 1}
-    assert names(removed.job for removed in again.do(lambda it: it.batches.clear(9))) == ["y2"]
+    assert names(removed.job for removed in again.do(lambda it: it.batches.clear(NOON, 9))) == [
+        "y2"
+    ]
     again.catalogue.close()
 
 

@@ -154,7 +154,7 @@ def test_what_waits_can_be_cancelled_retried_and_deleted(each):
         each.add(new_job(name, run_at=minute(5)), NOON)
     each.cancel("a", NOON)
     each.cancel("b", NOON)
-    each.delete("c")
+    each.delete("c", NOON)
 
     again = each.retry("b", 3, minute(1))
 

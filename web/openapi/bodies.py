@@ -61,7 +61,7 @@ def components() -> Mapping[str, Json]:
             "description": "What a `Submission` says, but for `image_data`: a job has all of it "
             "together with the defaults.",
             "type": "object",
-            "properties": {**_words(), "image_data": False},
+            "properties": _words(),
         },
         "ImageData": IMAGE_DATA,
         **components_of(WORDS),

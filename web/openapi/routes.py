@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
-from web.openapi import batches, examples, images, jobs, queue, service
+from web.openapi import batches, events, examples, images, jobs, queue, service
 from web.openapi.words import Route
 
 # In the order in which the document has them.
 ROUTES: Mapping[str, Route] = {
     **jobs.ROUTES,
     **batches.ROUTES,
+    **events.ROUTES,
     **images.ROUTES,
     **queue.ROUTES,
     **service.ROUTES,
@@ -16,6 +17,7 @@ ROUTES: Mapping[str, Route] = {
 TAGS: Mapping[str, str] = {
     "jobs": "Images in, images out.",
     "batches": "Many jobs that are accepted, counted and given up together.",
+    "events": "What becomes of jobs, as it happens.",
     "images": "Sent once, used in many jobs; and what would be made of one.",
     "service": "What the service says of itself.",
 }
