@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from actors.storage.memory_keys import MemoryKeys
+from actors.storage.memory_outbox import MemoryOutbox
 from actors.storage.memory_retention import MemoryRetention
+from actors.storage.memory_signing import MemorySigning
 from actors.storage.memory_usage import MemoryUsage
 from actors.storage.ports import (
     ENDED,
@@ -63,6 +65,8 @@ class MemoryCatalogue:
         self._images: dict[str, _Kept] = {}
         self.keys = MemoryKeys()
         self.usage = MemoryUsage()
+        self.outbox = MemoryOutbox()
+        self.signing = MemorySigning()
         self.retention = MemoryRetention(
             lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
         )
@@ -75,12 +79,12 @@ class MemoryCatalogue:
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
         before = copy.copy(self._entries), copy.copy(self._images)
-        registers = self.keys.copy(), self.usage.copy()
+        registers = self.keys.copy(), self.usage.copy(), self.outbox.copy(), self.signing.copy()
         try:
             return call(self)
         except StorageError as error:
             self._entries, self._images = before
-            self.keys, self.usage = registers
+            self.keys, self.usage, self.outbox, self.signing = registers
             return error
 
     def add(self, new: NewJob, now: datetime) -> Job:
@@ -113,6 +117,8 @@ class MemoryCatalogue:
             tenant=tenant,
             image_url=taken.url if isinstance(taken, Elsewhere) else None,
             retain=new.retain,
+            callback_url=new.callback_url,
+            metadata=new.metadata,
         )
         self._numbers += 1
         self._positions += 1
@@ -242,6 +248,7 @@ class MemoryCatalogue:
         job = self.find(job_id)
         del self._entries[job_id]
         self.usage.leave(job_id)
+        self.outbox.forget(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -348,6 +355,7 @@ class MemoryCatalogue:
         self._entries[job.id] = replace(self._entries[job.id], job=job)
         if job.status in ENDED:
             self.usage.leave(job.id)
+            self.outbox.announce(job)
         return job
 
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from actors.storage.credentials import KeyRegister
+    from actors.storage.outbox import OutboxRegister
     from actors.storage.retention import RetentionRegister
+    from actors.storage.signing import SigningRegister
     from actors.storage.usage import UsageRegister
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
@@ -123,6 +125,8 @@ class NewJob:
     `max_attempts` is how often it may be begun before a crash is final.
     `tenant` is whose it is, and whose its images must be; nothing for whoever has no key.
     `retain` is for how many seconds its client wants its files kept when it has ended.
+    `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
+    client's own, and opaque here.
     """
 
     id: str
@@ -135,6 +139,8 @@ class NewJob:
     max_attempts: int
     tenant: str = ""
     retain: int | None = None
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +178,8 @@ class Job:
 
     `retain` is for how many seconds its client wants its files kept when it has ended; they went
     at `gone_at`.
+    `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
+    client's own, and opaque here.
     """
 
     id: str
@@ -199,6 +207,8 @@ class Job:
     image_url: str | None = field(default=None, repr=False)
     retain: int | None = None
     gone_at: datetime | None = None
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -276,6 +286,14 @@ class Catalogue(Protocol):
     @property
     def usage(self) -> UsageRegister:
         """The register of usage."""
+
+    @property
+    def outbox(self) -> OutboxRegister:
+        """The register of what is to be sent."""
+
+    @property
+    def signing(self) -> SigningRegister:
+        """The register of the secrets that it is signed with."""
 
     @property
     def retention(self) -> RetentionRegister:

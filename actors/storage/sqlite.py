@@ -45,7 +45,9 @@ from actors.storage.ports import (
 )
 from actors.storage.rows import Row, Value, json_text, rows, time_text
 from actors.storage.sqlite_keys import SqliteKeys
+from actors.storage.sqlite_outbox import SqliteOutbox
 from actors.storage.sqlite_retention import SqliteRetention
+from actors.storage.sqlite_signing import SqliteSigning
 from actors.storage.sqlite_usage import SqliteUsage
 
 if TYPE_CHECKING:
@@ -85,6 +87,8 @@ class SqliteCatalogue:
             self._db = Database(connection)
             self.keys = SqliteKeys(self._db)
             self.usage = SqliteUsage(self._db)
+            self.outbox = SqliteOutbox(self._db)
+            self.signing = SqliteSigning(self._db)
             self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
             try:
                 self._prepare(role)
@@ -146,10 +150,10 @@ class SqliteCatalogue:
             f"""
             insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
                 input_size, input_sha256, image_id, image_url, others, attempts,
-                attempts_allowed, created_at, updated_at, tenant, retain)
+                attempts_allowed, created_at, updated_at, tenant, retain, callback_url, metadata)
             values (:id, 'pending', :priority, {LAST}, :operation, :preset, :recipe, :input_key,
                 :input_size, :input_sha256, :image_id, :image_url, :others, 0,
-                :max_attempts, :now, :now, :tenant, :retain)
+                :max_attempts, :now, :now, :tenant, :retain, :callback_url, :metadata)
             returning *
             """,
             {
@@ -167,6 +171,8 @@ class SqliteCatalogue:
                 "others": json_text(others),
                 "max_attempts": new.max_attempts,
                 "retain": new.retain,
+                "callback_url": new.callback_url,
+                "metadata": new.metadata,
                 "now": time_text(now),
             },
         )
