@@ -7,7 +7,7 @@ Its docstring says what the answer means, and which errors the asker must expect
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,7 +17,9 @@ from actors.imaging.plan import Plan
 from actors.imaging.recipe import Recipe
 from actors.mailbox import Request
 from actors.storage.credentials import Key
+from actors.storage.events import Change, Event, Interest
 from actors.storage.ports import (
+    ENDED,
     Elsewhere,
     ImageRecord,
     Job,
@@ -27,6 +29,7 @@ from actors.storage.ports import (
     Query,
     Tally,
 )
+from actors.storage.repeats import Once
 from actors.storage.usage import Bill
 
 R = TypeVar("R")
@@ -36,10 +39,16 @@ R = TypeVar("R")
 class OfTenant(Request[R]):
     """What a client asks of its own jobs and images: those of others are not there for it.
 
-    The tenant is nothing for whoever has no key.
+    The tenant is nothing for whoever has no key, and `key_id` is the key. With `once` it is done
+    once for all messages that have the same.
+
+    Errors besides those of each, of what changes something and comes with `once`: `DoneBefore`,
+    `OtherRequest`, `AnswerForgotten`.
     """
 
     tenant: str = field(default="", kw_only=True)
+    key_id: str | None = field(default=None, kw_only=True)
+    once: Once | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,49 @@ class Await(OfTenant[Job]):
     """
 
     job_id: str
+
+
+EVENTS_AT_ONCE = 100  # in one answer
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Some events in order, and the number `until` which all are known now that were asked for.
+
+    `missed`: the first and the last number of events that are no longer kept and may have been
+    among them. `over`: the job that was named has ended, and nothing more is known of it.
+    """
+
+    events: tuple[Event, ...]
+    until: int
+    missed: tuple[int, int] | None = None
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEvents(OfTenant[Told]):
+    """Be told of the events with a number above `after`, as soon as there are some.
+
+    The answer may also be that there are none up to another number; then it is worth asking from
+    there on, at once. With None it comes at once: how the job is that is named, and from where
+    on there will be events. `statuses` are those of interest, all if there are none.
+    Errors: `JobNotFound`; `Draining`, if the service stops before.
+    """
+
+    after: int | None
+    job_id: str | None = None
+    statuses: frozenset[Change] = frozenset()
+
+    @property
+    def interest(self) -> Interest:
+        """The events of interest."""
+        return Interest(self.tenant, self.job_id, self.statuses)
+
+
+def tells_the_end(message: ReadEvents, events: Sequence[Event]) -> bool:
+    """Whether the last of `events` is the end of the job that `message` names."""
+    ends = {*ENDED, "deleted"}
+    return message.job_id is not None and bool(events) and events[-1].status in ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +271,13 @@ class DeleteImage(OfTenant[None]):
     """Forget an image; its file stays for as long as a job needs it. Errors: `ImageNotFound`."""
 
     image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settle(OfTenant[str]):
+    """The answer is `text`: for a request that changes nothing, and is to be answered once too."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,7 @@ class Answers:
             frames=image.frames,
             size_bytes=image.size_bytes,
             sha256=image.sha256,
-            created_at=_text(image.created_at),
+            created_at=text_of(image.created_at),
         )
         seen: dict[str, msgspec.Raw] = msgspec.json.decode(image.facts, type=dict[str, msgspec.Raw])
         told = msgspec.structs.asdict(known)
@@ -244,15 +244,15 @@ class Answers:
             output_path=outputs[0].path if outputs else None,
             priority=job.priority,
             attempts=job.attempts,
-            created_at=_text(job.created_at),
-            updated_at=_text(job.updated_at),
+            created_at=text_of(job.created_at),
+            updated_at=text_of(job.updated_at),
             operation=job.operation or None,
             width=width,
             height=height,
             preset=job.preset,
             image_id=job.image_id,
             image_url=job.image_url,
-            started_at=_text(job.started_at) if job.started_at else None,
+            started_at=text_of(job.started_at) if job.started_at else None,
             retain=job.retain,
             expires_at=self._expires_at(job),
             gone=is_gone,
@@ -266,7 +266,7 @@ class Answers:
         kept = self.kept if job.retain is None else timedelta(seconds=job.retain)
         if kept is None or job.status not in ENDED or job.gone_at is not None:
             return None
-        return _text(job.updated_at + kept)
+        return text_of(job.updated_at + kept)
 
     def _output(self, output: ports.Output) -> Output:
         details = msgspec.json.decode(output.details, type=_Details)
@@ -332,9 +332,9 @@ def _as_made(wanted: Wanted, output: ports.Output) -> dict[str, object]:
 
 def time_text(seconds: float) -> str:
     """Return this Unix time as RFC 3339."""
-    return _text(datetime.fromtimestamp(seconds, UTC))
+    return text_of(datetime.fromtimestamp(seconds, UTC))
 
 
-def _text(moment: datetime) -> str:
+def text_of(moment: datetime) -> str:
     """Return RFC 3339 in UTC, always with microseconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

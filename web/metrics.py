@@ -20,3 +20,6 @@ LIMITER_TOTAL = Gauge("calotype_limiter_total", "Tokens of a limiter.", ["limite
 WORKERS = Gauge("calotype_workers", "Workers, by what they do.", ["state"])
 BODIES = Gauge("calotype_body_bytes", "Bytes of request bodies that are held.", ["place"])
 CONNECTIONS = Gauge("calotype_connections", "Open connections.")
+STREAMS = Gauge("calotype_event_streams", "Open streams of events.")
+EVENTS_SENT = Counter("calotype_events_sent", "Events sent to those who follow them.")
+GIVEN_UP = Counter("calotype_answers_given_up", "Answers given up, since nobody took them.")

@@ -23,12 +23,15 @@ from actors.messages import (
     ListJobs,
     ReadOutput,
     Retry,
+    Settle,
     Submit,
 )
+from actors.storage.audit import Act
 from actors.storage.keys import key_of
 from actors.storage.ports import (
     BlobNotFound,
     Elsewhere,
+    Job,
     JobNotFound,
     NewInput,
     NewJob,
@@ -40,7 +43,7 @@ from actors.storage.ports import (
 if TYPE_CHECKING:
     from actors.backlog import Backlog
     from actors.handlers.stock import Handlers, Stock
-    from actors.storage.ports import Catalogue, Job
+    from actors.storage.ports import Catalogue
 
 log = structlog.get_logger("calotype.store")
 
@@ -60,6 +63,7 @@ class JobHandlers:
             Count: self._count,
             Cancel: self._cancel,
             Retry: self._retry,
+            Settle: self._settle,
             Delete: self._delete,
             Fetch: self._fetch,
             ReadOutput: self._read_output,
@@ -101,7 +105,7 @@ class JobHandlers:
                 catalogue.usage.admit(job.id, bill, pixels or _pixels(catalogue, job), now)
             return job
 
-        return await self._stock.commit(add)
+        return await self._stock.commit_once(message, Job, add)
 
     async def _find(self, message: Find) -> Job:
         job_id, tenant = message.job_id, message.tenant
@@ -125,7 +129,7 @@ class JobHandlers:
             catalogue.find_own(message.job_id, message.tenant)
             return catalogue.cancel(message.job_id, now)
 
-        job = await self._stock.commit(cancel)
+        job = await self._stock.commit_once(message, Job, cancel)
         if job.updated_at == now:
             self._stock.ended(job)
         return job
@@ -142,16 +146,24 @@ class JobHandlers:
             return job
 
         with self._backlog.room():
-            return await self._stock.commit(retry)
+            return await self._stock.commit_once(message, Job, retry)
+
+    async def _settle(self, message: Settle) -> str:
+        return await self._stock.commit_once(message, str, lambda _: message.text)
 
     async def _delete(self, message: Delete) -> None:
+        job_id, tenant, key_id = message.job_id, message.tenant, message.key_id
+        act = Act(action="job_deleted", subject=job_id, tenant=tenant, key_id=key_id)
+        now = self._stock.now()
+
         def delete(catalogue: Catalogue) -> Removed:
-            catalogue.find_own(message.job_id, message.tenant)
-            return catalogue.delete(message.job_id)
+            catalogue.find_own(job_id, tenant)
+            catalogue.audit.note(act, now, self._stock.audit)
+            return catalogue.delete(job_id, now)
 
         removed = await self._stock.commit(delete)
         self._stock.waiting.fail(removed.job.id, JobNotFound(removed.job.id), removed.job.tenant)
-        log.info("job_deleted", job_id=removed.job.id, tenant=message.tenant)
+        log.info("job_deleted", job_id=job_id, tenant=tenant, key_id=key_id)
         for key in removed.inputs:
             await self._stock.inputs.forget(key)
         for key in removed.outputs:

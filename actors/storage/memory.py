@@ -8,8 +8,11 @@ import itertools
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from actors.storage.memory_audit import MemoryAudit
+from actors.storage.memory_events import MemoryEvents
 from actors.storage.memory_keys import MemoryKeys
 from actors.storage.memory_outbox import MemoryOutbox
+from actors.storage.memory_repeats import MemoryRepeats
 from actors.storage.memory_retention import MemoryRetention
 from actors.storage.memory_signing import MemorySigning
 from actors.storage.memory_usage import MemoryUsage
@@ -64,6 +67,9 @@ class MemoryCatalogue:
         self._entries: dict[str, _Entry] = {}
         self._images: dict[str, _Kept] = {}
         self.keys = MemoryKeys()
+        self.repeats = MemoryRepeats()
+        self.audit = MemoryAudit()
+        self.events = MemoryEvents()
         self.usage = MemoryUsage()
         self.outbox = MemoryOutbox()
         self.signing = MemorySigning()
@@ -79,12 +85,14 @@ class MemoryCatalogue:
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
         before = copy.copy(self._entries), copy.copy(self._images)
-        registers = self.keys.copy(), self.usage.copy(), self.outbox.copy(), self.signing.copy()
+        registers = self.keys.copy(), self.events.copy(), self.usage.copy()
+        others = self.repeats.copy(), self.audit.copy(), self.outbox.copy(), self.signing.copy()
         try:
             return call(self)
         except StorageError as error:
             self._entries, self._images = before
-            self.keys, self.usage, self.outbox, self.signing = registers
+            self.keys, self.events, self.usage = registers
+            self.repeats, self.audit, self.outbox, self.signing = others
             return error
 
     def add(self, new: NewJob, now: datetime) -> Job:
@@ -122,8 +130,7 @@ class MemoryCatalogue:
         )
         self._numbers += 1
         self._positions += 1
-        self._entries[job.id] = _Entry(self._numbers, self._positions, job)
-        return job
+        return self._put(_Entry(self._numbers, self._positions, job))
 
     def find(self, job_id: str) -> Job:
         """See `Catalogue.find`."""
@@ -144,7 +151,7 @@ class MemoryCatalogue:
             if job is None:
                 break
             claimed.append(
-                self._put(
+                self._change(
                     replace(
                         job,
                         status="processing",
@@ -160,7 +167,7 @@ class MemoryCatalogue:
         """See `Catalogue.unclaim`."""
         entry = self._entries.get(job_id)
         if entry and entry.job.status == "processing" and entry.job.attempts == attempt:
-            self._put(replace(entry.job, status="pending", attempts=attempt - 1, updated_at=now))
+            self._change(replace(entry.job, status="pending", attempts=attempt - 1, updated_at=now))
 
     def release(
         self, job_id: str, attempt: int, error: str, now: datetime, *, spare: bool = False
@@ -169,7 +176,7 @@ class MemoryCatalogue:
         job = self._claimed(job_id, attempt)
         if job.attempts >= job.attempts_allowed + spare:
             return self.fail(job_id, attempt, "crashed", error, now)
-        return self._put(
+        return self._change(
             replace(
                 job,
                 status="pending",
@@ -184,7 +191,7 @@ class MemoryCatalogue:
         job = self._claimed(job_id, attempt)
         if job.input_key is not None:
             raise StaleClaim(job_id)
-        return self._put(
+        return self._change(
             replace(
                 job,
                 input_key=file.key,
@@ -199,7 +206,7 @@ class MemoryCatalogue:
     ) -> Job:
         """See `Catalogue.complete`."""
         job = self._claimed(job_id, attempt)
-        return self._put(
+        return self._change(
             replace(
                 job, status="completed", outputs=tuple(outputs), receipt=receipt, updated_at=now
             )
@@ -208,7 +215,7 @@ class MemoryCatalogue:
     def fail(self, job_id: str, attempt: int, code: str, error: str, now: datetime) -> Job:
         """See `Catalogue.fail`."""
         job = self._claimed(job_id, attempt)
-        return self._put(
+        return self._change(
             replace(job, status="failed", error_code=code, error=error, updated_at=now)
         )
 
@@ -219,7 +226,7 @@ class MemoryCatalogue:
             return job
         if job.status not in {"pending", "processing"}:
             raise WrongStatus(job.status)
-        return self._put(replace(job, status="cancelled", updated_at=now))
+        return self._change(replace(job, status="cancelled", updated_at=now))
 
     def retry(self, job_id: str, max_attempts: int, now: datetime) -> Job:
         """See `Catalogue.retry`."""
@@ -229,24 +236,24 @@ class MemoryCatalogue:
         if entry.job.gone_at is not None:
             raise BlobNotFound(entry.job.input_key)
         self._positions += 1
-        self._entries[job_id] = replace(entry, position=self._positions)
-        return self._put(
-            replace(
-                entry.job,
-                status="pending",
-                error_code=None,
-                error=None,
-                attempts_allowed=entry.job.attempts + max_attempts,
-                spared=0,
-                started_at=None,
-                updated_at=now,
-            )
+        job = replace(
+            entry.job,
+            status="pending",
+            error_code=None,
+            error=None,
+            attempts_allowed=entry.job.attempts + max_attempts,
+            spared=0,
+            started_at=None,
+            updated_at=now,
         )
+        return self._put(replace(entry, position=self._positions, job=job))
 
-    def delete(self, job_id: str) -> Removed:
+    def delete(self, job_id: str, now: datetime) -> Removed:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
         del self._entries[job_id]
+        self.repeats.forget(job_id)
+        self.events.note_deletion(job, now)
         self.usage.leave(job_id)
         self.outbox.forget(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
@@ -303,6 +310,7 @@ class MemoryCatalogue:
     def delete_image(self, image_id: str, tenant: str = "") -> tuple[str, ...]:
         """See `Catalogue.delete_image`."""
         self._images[image_id] = _Kept(self.find_image(image_id, tenant), deleted=True)
+        self.repeats.forget(image_id)
         return self._unneeded(image_id)
 
     def known(self, keys: Collection[str]) -> set[str]:
@@ -351,12 +359,18 @@ class MemoryCatalogue:
                 return min(waiting, key=lambda entry: entry.position).job
         return None
 
-    def _put(self, job: Job) -> Job:
-        self._entries[job.id] = replace(self._entries[job.id], job=job)
-        if job.status in ENDED:
-            self.usage.leave(job.id)
-            self.outbox.announce(job)
-        return job
+    def _change(self, job: Job) -> Job:
+        return self._put(replace(self._entries[job.id], job=job))
+
+    def _put(self, entry: _Entry) -> Job:
+        """Keep an entry, new or changed. There is no other way in, so no event is missed."""
+        before = self._entries.get(entry.job.id)
+        self._entries[entry.job.id] = entry
+        self.events.note(before.job if before else None, entry.job)
+        if entry.job.status in ENDED:
+            self.usage.leave(entry.job.id)
+            self.outbox.announce(entry.job)
+        return entry.job
 
 
 class MemoryBlobs:

@@ -318,6 +318,80 @@ def _count_outbox(db: Database) -> None:
         )
 
 
+def keep_repeats(db: Database) -> None:
+    """Make the table of what was answered to requests that may be sent again."""
+    repeats = {
+        "number": int,
+        "tenant": str,
+        "turn": int,
+        "name": str,
+        "fingerprint": str,
+        "subject": str,
+        "answer": str,
+        "created_at": str,
+    }
+    optional = {"number", "answer"}
+    db.table("repeats").create(
+        repeats, pk="number", not_null=repeats.keys() - optional, strict=True
+    )
+    db.table("repeats").create_index(["tenant", "name"], unique=True)
+    db.table("repeats").create_index(["tenant", "turn"], unique=True)
+    db.execute("create index idx_repeats_subject on repeats(subject) where subject <> ''")
+
+
+def keep_audit(db: Database) -> None:
+    """Make the table of the audit."""
+    audit = {
+        "number": int,
+        "at": str,
+        "action": str,
+        "subject": str,
+        "tenant": str,
+        "key_id": str,
+        "user": str,
+        "details": str,
+    }
+    optional = {"number", "key_id", "user"}
+    db.table("audit").create(audit, pk="number", not_null=audit.keys() - optional, strict=True)
+
+
+def keep_events(db: Database) -> None:
+    """Make the table of events, and have triggers write it, so that no change can go around it."""
+    # SQLite gives each row the greatest number there is, and one more. Since the newest is never
+    # given up, none is used twice; "autoincrement" would have a second table written each time.
+    db.execute(
+        """
+        create table events (
+            number integer primary key,
+            tenant text not null,
+            job_id text not null,
+            status text not null,
+            attempt integer not null,
+            reason text,
+            error_code text,
+            time text not null
+        ) strict
+        """
+    )
+    insert = "insert into events (tenant, job_id, status, attempt, reason, error_code, time) values"
+    db.execute(
+        f"create trigger events_added after insert on jobs begin {insert} (new.tenant, new.id, "
+        "new.status, new.attempts, 'submitted', null, new.created_at); end"
+    )
+    db.execute(
+        "create trigger events_moved after update of status on jobs "
+        f"when new.status <> old.status begin {insert} (new.tenant, new.id, "
+        "new.status, new.attempts, case when new.status <> 'pending' then null "
+        "when old.status <> 'processing' then 'retried' "
+        "when new.attempts < old.attempts then 'unclaimed' else 'given_back' end, "
+        "new.error_code, new.updated_at); end"
+    )
+    db.execute(
+        f"create trigger events_deleted after delete on jobs begin {insert} (old.tenant, old.id, "
+        "'deleted', old.attempts, null, old.error_code, old.updated_at); end"
+    )
+
+
 def keep_usage(db: Database) -> None:
     """Make the tables of the places that jobs in flight hold, and of the pixels of a day."""
     places = {"job": str, "account": str, "pixels": int, "since": str}
@@ -397,6 +471,9 @@ STEPS = {
     "0005_keys": keep_keys,
     "0006_addresses": keep_addresses,
     "0008_outbox": keep_outbox,
+    "0010_idempotency": keep_repeats,
+    "0011_audit": keep_audit,
+    "0009_events": keep_events,
     "0012_usage": keep_usage,
     "0013_retention": keep_for_a_while,
 }

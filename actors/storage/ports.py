@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+    from actors.storage.audit import AuditRegister
     from actors.storage.credentials import KeyRegister
+    from actors.storage.events import EventRegister
     from actors.storage.outbox import OutboxRegister
+    from actors.storage.repeats import RepeatRegister
     from actors.storage.retention import RetentionRegister
     from actors.storage.signing import SigningRegister
     from actors.storage.usage import UsageRegister
@@ -284,6 +287,18 @@ class Catalogue(Protocol):
         """The register of keys."""
 
     @property
+    def repeats(self) -> RepeatRegister:
+        """The register of requests that may be sent again."""
+
+    @property
+    def audit(self) -> AuditRegister:
+        """The audit."""
+
+    @property
+    def events(self) -> EventRegister:
+        """The register of events: what became of jobs."""
+
+    @property
     def usage(self) -> UsageRegister:
         """The register of usage."""
 
@@ -367,7 +382,7 @@ class Catalogue(Protocol):
         Raises: JobNotFound, WrongStatus; BlobNotFound if its image is gone.
         """
 
-    def delete(self, job_id: str) -> Removed:
+    def delete(self, job_id: str, now: datetime) -> Removed:
         """Forget a job; the files that nobody needs any more are the caller's to delete.
 
         Raises: JobNotFound.

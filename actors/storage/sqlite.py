@@ -44,8 +44,11 @@ from actors.storage.ports import (
     WrongStatus,
 )
 from actors.storage.rows import Row, Value, json_text, rows, time_text
+from actors.storage.sqlite_audit import SqliteAudit
+from actors.storage.sqlite_events import SqliteEvents
 from actors.storage.sqlite_keys import SqliteKeys
 from actors.storage.sqlite_outbox import SqliteOutbox
+from actors.storage.sqlite_repeats import SqliteRepeats
 from actors.storage.sqlite_retention import SqliteRetention
 from actors.storage.sqlite_signing import SqliteSigning
 from actors.storage.sqlite_usage import SqliteUsage
@@ -86,6 +89,9 @@ class SqliteCatalogue:
             )
             self._db = Database(connection)
             self.keys = SqliteKeys(self._db)
+            self.repeats = SqliteRepeats(self._db)
+            self.audit = SqliteAudit(self._db)
+            self.events = SqliteEvents(self._db)
             self.usage = SqliteUsage(self._db)
             self.outbox = SqliteOutbox(self._db)
             self.signing = SqliteSigning(self._db)
@@ -309,10 +315,16 @@ class SqliteCatalogue:
             {"id": job_id, "max_attempts": max_attempts, "now": time_text(now)},
         )
 
-    def delete(self, job_id: str) -> Removed:
+    def delete(self, job_id: str, now: datetime) -> Removed:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
+        # The trigger that notes the deletion can see no other time than this.
+        self._db.execute(
+            "update jobs set updated_at = :now where id = :id",
+            {"id": job_id, "now": time_text(now)},
+        )
         self._db.execute("delete from jobs where id = :id", {"id": job_id})
+        self.repeats.forget(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -407,6 +419,7 @@ class SqliteCatalogue:
             "returning *",
             {"id": image_id, "tenant": tenant},
         )
+        self.repeats.forget(image_id)
         return self._unneeded(image_id)
 
     def known(self, keys: Collection[str]) -> set[str]:

@@ -221,7 +221,7 @@ def test_text_and_times_come_back_as_they_went_in(each):
         lambda it: it.fail("x", 1, "code", "", NOON),
         lambda it: it.cancel("x", NOON),
         lambda it: it.retry("x", 3, NOON),
-        lambda it: it.delete("x"),
+        lambda it: it.delete("x", NOON),
     ],
     ids=["find", "release", "supply", "complete", "fail", "cancel", "retry", "delete"],
 )
@@ -613,21 +613,21 @@ def test_a_deleted_job_is_returned_as_it_was_and_then_unknown(each, add):
     each.claim([ANY], minute(1))
     completed = each.complete("a", 1, [OUTPUT], RECEIPT, minute(2))
 
-    removed = each.delete("a")
+    removed = each.delete("a", NOON)
 
     assert removed.job == completed
     with pytest.raises(JobNotFound):
         each.find("a")
     with pytest.raises(JobNotFound):
-        each.delete("a")
+        each.delete("a", NOON)
     assert names(each.page(Query(limit=9)).jobs) == ["b"]
 
 
 def test_the_order_holds_when_the_last_jobs_are_deleted_and_others_come(each, add):
     for name in "abc":
         add(name)
-    each.delete("c")
-    each.delete("b")
+    each.delete("c", NOON)
+    each.delete("b", NOON)
     for name in "de":
         add(name)
     each.cancel("a", minute(8))
@@ -682,7 +682,7 @@ def test_new_jobs_and_deleted_ones_do_not_shift_the_pages_that_follow(each, add)
     first = each.page(Query(limit=2))
 
     add("f")
-    each.delete("d")
+    each.delete("d", NOON)
     second = each.page(Query(limit=2, cursor=first.next))
 
     assert names(first.jobs) == ["e", "d"]
@@ -779,9 +779,9 @@ def test_the_tally_is_what_a_recount_finds_after_every_kind_of_change(each, add)
         lambda: each.release("9", 1, "", minute(21)),
         lambda: each.cancel("2", minute(22)),
         lambda: each.retry("3", 3, minute(23)),
-        lambda: each.delete("0"),
-        lambda: each.delete("11"),
-        lambda: each.delete("9"),
+        lambda: each.delete("0", NOON),
+        lambda: each.delete("11", NOON),
+        lambda: each.delete("9", NOON),
     ]
     for change in changes:
         change()
@@ -823,7 +823,7 @@ def test_a_job_stays_with_its_tenant_whatever_becomes_of_it(each, add):
     failed = each.fail("a", 1, "code", "why", minute(2))
     retried = each.retry("a", 3, minute(3))
     cancelled = each.cancel("a", minute(4))
-    removed = each.delete("a")
+    removed = each.delete("a", NOON)
 
     jobs = [begun, failed, retried, cancelled, removed.job]
     assert [job.tenant for job in jobs] == ["acme"] * 5
@@ -975,8 +975,8 @@ def test_a_deleted_image_keeps_its_file_until_its_last_job_is_deleted(each, add_
     each.add(new_job("c", image="i"), NOON)
 
     with_the_image = each.delete_image("i")
-    with_the_first = each.delete("c")
-    with_the_last = each.delete("b")
+    with_the_first = each.delete("c", NOON)
+    with_the_last = each.delete("b", NOON)
 
     assert with_the_image == with_the_first.inputs == ()
     assert "cd/i.gif" in with_the_last.inputs
@@ -986,7 +986,7 @@ def test_an_image_that_was_not_deleted_outlives_its_jobs(each, add_image):
     image = add_image("i")
     each.add(new_job("a", image="i"), NOON)
 
-    assert each.delete("a").inputs == ()
+    assert each.delete("a", NOON).inputs == ()
     assert each.find_image("i") == image
     assert each.delete_image("i") == ("cd/i.gif",)
 
@@ -996,7 +996,7 @@ def test_an_image_that_a_job_needs_more_than_once_is_handed_back_once(each, add_
     each.add(new_job("a", image="i", others=("i", "i")), NOON)
     each.delete_image("i")
 
-    assert each.delete("a").inputs == ("cd/i.gif",)
+    assert each.delete("a", NOON).inputs == ("cd/i.gif",)
 
 
 def test_a_deleted_job_hands_back_all_that_only_it_needed(each, add, add_image):
@@ -1010,7 +1010,7 @@ def test_a_deleted_job_hands_back_all_that_only_it_needed(each, add, add_image):
     outputs = [output_of("a", 1, number) for number in range(3)]
     completed = each.complete("a", 1, outputs, RECEIPT, minute(2))
 
-    removed = each.delete("a")
+    removed = each.delete("a", NOON)
 
     assert removed.job == completed
     assert sorted(removed.inputs) == ["ab/a.jpg", "cd/i.gif"]
@@ -1029,13 +1029,13 @@ def test_a_retried_job_still_has_its_images_though_they_were_deleted(each, add_i
 
     assert handed_back == []
     assert (job.input_key, job.image_id, job.others) == ("cd/i.gif", "i", {"j": "cd/j.gif"})
-    assert each.delete("a").inputs == ("cd/i.gif", "cd/j.gif")
+    assert each.delete("a", NOON).inputs == ("cd/i.gif", "cd/j.gif")
 
 
 def test_the_next_job_does_not_use_the_images_of_one_that_was_deleted(each, add, add_image):
     add_image("i")
     each.add(new_job("a", image="i"), NOON)
-    each.delete("a")
+    each.delete("a", NOON)
     add("b")
 
     assert each.delete_image("i") == ("cd/i.gif",)
@@ -1043,7 +1043,7 @@ def test_the_next_job_does_not_use_the_images_of_one_that_was_deleted(each, add,
 
 def test_a_failing_call_takes_back_what_it_did_to_images(catalogue, each, add_image):
     def change_then_fail(it):
-        it.delete("a")
+        it.delete("a", NOON)
         it.delete_image("i")
         it.add_image(new_image("j"), NOON)
         it.find("nowhere")
@@ -1098,11 +1098,11 @@ def test_what_was_fetched_outlives_a_retry_and_goes_with_its_job(each, begun):
     (again,) = each.claim([ANY], minute(5))
 
     assert (again.input_key, again.image_url) == ("ab/a-1.png", URL)
-    assert each.delete("a").inputs == ("ab/a-1.png",)
+    assert each.delete("a", NOON).inputs == ("ab/a-1.png",)
 
 
 def test_a_job_that_was_never_fetched_leaves_no_file(each, begun):
-    assert each.delete("a").inputs == ()
+    assert each.delete("a", NOON).inputs == ()
 
 
 @pytest.mark.parametrize(
@@ -1369,6 +1369,8 @@ class SameOnBoth(RuleBasedStateMachine):
         self.images: list[str] = []
         self.keys: set[str] = set()
         self.needed: set[str] = set()
+        self.told: dict[str, str] = {}
+        self.heard = 0
         self.numbers = itertools.count()
         self.now = NOON
 
@@ -1428,9 +1430,9 @@ class SameOnBoth(RuleBasedStateMachine):
                 arguments = new, now
             case "claim", (turns,):
                 arguments = turns, now
-            case "find" | "delete", (job,):
+            case "find", (job,):
                 arguments = (latest(self.jobs, job),)
-            case "cancel", (job,):
+            case "cancel" | "delete", (job,):
                 arguments = latest(self.jobs, job), now
             case "retry" | "unclaim", (job, number):
                 arguments = latest(self.jobs, job), number, now
@@ -1458,6 +1460,30 @@ class SameOnBoth(RuleBasedStateMachine):
     def new_id(self, ids: list[str]) -> str:
         ids.append(some_id(next(self.numbers)))
         return ids[-1]
+
+    @rule(kept=st.integers(0, 20), minutes=st.integers(0, 20), step=st.integers(1, 9))
+    def trim_events(self, kept, minutes, step):
+        since = self.now - timedelta(minutes=minutes)
+        on_sqlite, in_memory = self.both([lambda it: it.events.trim(kept, since, step)])
+        assert on_sqlite == in_memory
+
+    @invariant()
+    def events_tell_of_every_change(self):
+        """Whoever has listened from the beginning knows the status of every job."""
+        looks = [
+            lambda it: it.events.bounds(),
+            lambda it: it.events.read(0, 2**62, None, 1_000),
+            lambda it: it.events.read(self.heard, 2**62, None, 1_000),
+        ]
+        on_sqlite, in_memory = self.both(looks)
+        assert on_sqlite == in_memory
+        for event in on_sqlite[2]:
+            assert event.number == self.heard + 1
+            self.heard = event.number
+            self.told[event.job_id] = event.status
+        jobs = Each(self.sqlite).page(Query(limit=1_000)).jobs
+        present = {job_id: how for job_id, how in self.told.items() if how != "deleted"}
+        assert present == {job.id: job.status for job in jobs}
 
     @rule(query=QUERIES)
     def walk_pages(self, query):

@@ -185,7 +185,7 @@ def test_with_a_job_its_deliveries_go(outbox):
     outbox.do(ENDS["failed"])
     outbox.put("other")
 
-    outbox.do(lambda it: it.delete("a"))
+    outbox.do(lambda it: it.delete("a", NOON))
 
     assert outbox.of("a", 5) == []
     assert outbox.claim_ids() == ["other"]

@@ -89,7 +89,7 @@ def test_reopening_keeps_everything(path):
     assert again.tally() == tally
     assert [job.id for job in again.processing()] == ["b"]
     assert again.find_image("j").key == "cd/j.gif"
-    assert again.delete("e").inputs == ("cd/i.gif",)
+    assert again.delete("e", NOON).inputs == ("cd/i.gif",)
     second.close()
 
 
@@ -256,7 +256,7 @@ def test_what_is_processing_is_found_through_an_index(catalogue):
     [
         lambda each, _: each.claim([ANY], NOON),
         lambda each, _: each.add(new_job(some_id(2), image=some_id(8), others=(some_id(9),)), NOON),
-        lambda each, job: each.delete(job),
+        lambda each, job: each.delete(job, NOON),
         lambda each, _: each.delete_image(some_id(8)),
         lambda each, job: each.known([f"ab/{job}.jpg", f"cd/{some_id(8)}.gif"]),
     ],
@@ -568,7 +568,7 @@ def test_jobs_of_older_versions_go_on_as_if_nothing_had_happened(old, migrated, 
     each.retry(ids[0], 3, NOON)
     claimed = each.claim([ANY] * 9, NOON)
     each.complete(ids[2], 2, [OUTPUT], RECEIPT, NOON)
-    removed = each.delete(ids[4])
+    removed = each.delete(ids[4], NOON)
 
     assert [job.id for job in claimed] == [ids[2], ids[0], ids[1]]
     assert claimed[0].spared == 1
