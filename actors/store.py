@@ -7,12 +7,13 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 import trio
 
 from actors import metrics
+from actors.alarm import Alarm
 from actors.backlog import Backlog
 from actors.errors import BacklogFull, Draining, OutputNotFound
 from actors.following import Following
@@ -21,12 +22,14 @@ from actors.handlers.events import read_events
 from actors.handlers.images import ImageHandlers
 from actors.handlers.jobs import JobHandlers
 from actors.handlers.keys import KeyHandlers
+from actors.handlers.outbox import OutboxHandlers
 from actors.handlers.stock import Stock
 from actors.handlers.work import WorkHandlers
-from actors.messages import Await, Cancel, Claim, Delete, Drain, ReadEvents
+from actors.messages import Await, Cancel, Claim, Collect, Delete, Drain, ReadEvents
 from actors.retention import Retention
 from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
+from actors.standing_collect import StandingCollect
 from actors.storage.audit import AUDIT
 from actors.storage.ports import StorageError
 from actors.storage.repeats import REPEATS
@@ -37,7 +40,7 @@ from actors.waiting import Waiting
 if TYPE_CHECKING:
     from actors.handlers.stock import Handlers
     from actors.mailbox import Envelope, Mailbox
-    from actors.messages import Told
+    from actors.messages import Parcel, Told
     from actors.orders import Orders
     from actors.storage.events import Event
     from actors.storage.keeping import Keeping
@@ -82,6 +85,16 @@ class StoreLimits:
     audit: Keeping = AUDIT
 
 
+class _Last(NamedTuple):
+    """What the end of each transaction brings: `next_due` is when a delivery may be."""
+
+    claimed: list[Job]
+    pending: int
+    news: list[Event]
+    parcels: tuple[Parcel, ...]
+    next_due: datetime | None
+
+
 class Store:
     """Owns the storage from its start to its end, and every byte that outlives a request.
 
@@ -109,6 +122,8 @@ class Store:
         self._asks = trio.Semaphore(limits.asks)
         self._catalogue = GroupCommit(max_batch=limits.asks)
         self._claim = StandingClaim()
+        self._collect = StandingCollect()
+        self._post_alarm = Alarm(clock)
         self._waiting = Waiting()
         self._following = Following()
         self._backlog = Backlog(limits.backlog)
@@ -138,18 +153,20 @@ class Store:
             stack.enter_context(self._waiting)
             stack.enter_context(self._following)
             stack.callback(self._claim.release)
+            stack.callback(self._collect.release)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(
                     self._catalogue.run,
                     storage.catalogue,
                     self._last_call,
                     self._committed,
-                    self._claim.fail,
+                    self._lost,
                 )
                 with self._catalogue:
                     async with trio.open_nursery() as background:
                         background.start_soon(self._sweep, stock)
                         background.start_soon(self._trim)
+                        background.start_soon(self._post_alarm.run, self._catalogue.nudge)
                         background.start_soon(self._retention(stock).run)
                         task_status.started()
                         await self._receive(self._handlers(stock))
@@ -165,6 +182,7 @@ class Store:
             WorkHandlers(stock),
             ImageHandlers(stock),
             KeyHandlers(stock),
+            OutboxHandlers(stock),
         )
         handlers = {kind: each for group in groups for kind, each in group.by_message.items()}
         return {**handlers, Drain: self._drain}
@@ -177,6 +195,9 @@ class Store:
                 match envelope.message:
                     case Claim(limit):
                         self._claim.stand(envelope, limit)
+                        self._catalogue.nudge()
+                    case Collect(room):
+                        self._collect.stand(envelope, room)
                         self._catalogue.nudge()
                     case Await() as message:
                         work.start_soon(self._await, message, envelope)
@@ -205,15 +226,28 @@ class Store:
         finally:
             self._asks.release()
 
-    def _last_call(self) -> Callable[[Catalogue], tuple[list[Job], int, list[Event]]]:
-        claim, news = self._claim.call(self._now()), self._following.call()
-        return lambda catalogue: (claim(catalogue), catalogue.pending(), news(catalogue))
+    def _last_call(self) -> Callable[[Catalogue], _Last]:
+        now = self._now()
+        claim, news, collect = (
+            self._claim.call(now),
+            self._following.call(),
+            self._collect.call(now),
+        )
+        return lambda catalogue: _Last(
+            claim(catalogue), catalogue.pending(), news(catalogue), *collect(catalogue)
+        )
 
-    def _committed(self, last: tuple[list[Job], int, list[Event]]) -> None:
-        jobs, self._backlog.pending, news = last
-        self._following.tell(news)
-        if not self._claim.answer(jobs):
+    def _committed(self, last: _Last) -> None:
+        self._backlog.pending = last.pending
+        self._following.tell(last.news)
+        self._post_alarm.set(last.next_due)
+        heard = self._claim.answer(last.claimed), self._collect.answer(last.parcels)
+        if not all(heard):
             self._catalogue.nudge()
+
+    def _lost(self, error: StorageError) -> None:
+        self._claim.fail(error)
+        self._collect.fail(error)
 
     async def _sweep(self, stock: Stock) -> None:
         try:

@@ -95,6 +95,8 @@ class JobHandlers:
             max_attempts=self._attempts,
             tenant=message.tenant,
             retain=message.retain,
+            callback_url=message.callback_url,
+            metadata=message.metadata,
         )
         # Taken out, because what is committed must not hold the picture.
         bill, pixels, now = message.bill, message.pixels, self._stock.now()

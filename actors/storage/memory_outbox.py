@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.storage.outbox import FATES, Delivery, DeliveryNotFound, NewDelivery
+from actors.storage.outbox import FATES, TOO_LATE, Delivery, DeliveryNotFound, NewDelivery
 from actors.storage.rows import json_text, time_text
 
 if TYPE_CHECKING:
@@ -77,7 +77,13 @@ class MemoryOutbox:
     def add(self, new: NewDelivery, now: datetime) -> Delivery:
         """See `OutboxRegister.add`."""
         fresh = Delivery(
-            **asdict(new), fate="pending", attempts=0, tries=0, created_at=now, due_at=now
+            **asdict(new),
+            fate="pending",
+            attempts=0,
+            tries=0,
+            created_at=now,
+            since=now,
+            due_at=now,
         )
         return self._put(fresh)
 
@@ -172,7 +178,18 @@ class MemoryOutbox:
         (newest,) = found
         if newest.fate == "sending":
             return newest
-        return self._put(replace(newest, fate="pending", tries=0, due_at=now, ended_at=None))
+        return self._put(
+            replace(newest, fate="pending", tries=0, since=now, due_at=now, ended_at=None)
+        )
+
+    def give_up(self, before: datetime, now: datetime, limit: int) -> int:
+        """See `OutboxRegister.give_up`."""
+        late = [each for each in self._waiting() if each.since <= before]
+        late = sorted(late, key=lambda each: each.since)[:limit]
+        for each in late:
+            error = each.last_error or TOO_LATE
+            self._put(replace(each, fate="dead", due_at=None, ended_at=now, last_error=error))
+        return len(late)
 
     def counts(self) -> dict[Fate, int]:
         """See `OutboxRegister.counts`."""

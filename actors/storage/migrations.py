@@ -235,6 +235,7 @@ def keep_outbox(db: Database) -> None:
             attempts integer not null default 0,
             tries integer not null default 0,
             created_at text not null,
+            since text not null,
             due_at text,
             begun_at text,
             ended_at text,
@@ -245,6 +246,7 @@ def keep_outbox(db: Database) -> None:
     )
     db.execute("create index idx_outbox_subject on outbox(subject, number)")
     db.execute("create index idx_outbox_due on outbox(host, due_at) where fate = 'pending'")
+    db.execute("create index idx_outbox_since on outbox(since) where fate = 'pending'")
     db.execute("create index idx_outbox_sending on outbox(number) where fate = 'sending'")
     db.execute(
         "create index idx_outbox_ended on outbox(ended_at) where fate in ('delivered', 'dead')"
@@ -272,9 +274,10 @@ def keep_outbox(db: Database) -> None:
         when new.status in ('completed', 'failed', 'cancelled') and old.status <> new.status
             and new.callback_url is not null
         begin
-            insert into outbox (id, subject, tenant, url, type, created_at, due_at, payload)
+            insert into outbox (id, subject, tenant, url, type, created_at, since, due_at,
+                payload)
             values ('msg_' || lower(hex(randomblob(16))), new.id, new.tenant, new.callback_url,
-                'job.' || new.status, new.updated_at, new.updated_at,
+                'job.' || new.status, new.updated_at, new.updated_at, new.updated_at,
                 json_object('type', 'job.' || new.status, 'timestamp', new.updated_at,
                     'data', json_object('id', new.id, 'status', new.status,
                         'outputs', json((select json_group_array(json_object({output}))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Fate = Literal["pending", "sending", "delivered", "dead"]
 
+TOO_LATE = "It could not be sent in time."
 FATES: tuple[Fate, ...] = get_args(Fate)
 
 
@@ -50,7 +51,7 @@ class Delivery(NewDelivery):
     """The record of a delivery.
 
     `attempts` counts how often it was begun, and is its fencing token, as that of a job.
-    `tries` counts the attempts that failed since it was put in or sent again by hand.
+    `tries` counts the attempts that failed `since` it was put in, or sent again by hand.
     `due_at` is when it is to be begun next, if it is pending. `last_status` and `last_error` say
     how the last attempt ended that did; of one that was answered well there is no error.
     """
@@ -59,6 +60,7 @@ class Delivery(NewDelivery):
     attempts: int
     tries: int
     created_at: datetime
+    since: datetime
     due_at: datetime | None
     begun_at: datetime | None = None
     ended_at: datetime | None = None
@@ -86,6 +88,9 @@ class Room:
     def left(self, host: str) -> int:
         """Return how many more this host may have, if there are places."""
         return self.per_host - self.busy.get(host, 0)
+
+
+NO_ROOM = Room(places=0, per_host=0, busy={})
 
 
 class OutboxRegister(Protocol):
@@ -142,6 +147,12 @@ class OutboxRegister(Protocol):
         """Have the newest delivery about this sent again, at once and with all its tries.
 
         One that is being sent at this moment is left alone. Raises: DeliveryNotFound.
+        """
+
+    def give_up(self, before: datetime, now: datetime, limit: int) -> int:
+        """Have those be dead that have been pending since before that: their hosts always rest.
+
+        Returns how many those are, at most `limit`.
         """
 
     def counts(self) -> dict[Fate, int]:

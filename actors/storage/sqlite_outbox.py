@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.storage.outbox import FATES, Delivery, DeliveryNotFound
+from actors.storage.outbox import FATES, TOO_LATE, Delivery, DeliveryNotFound
 from actors.storage.rows import rows, time_text
 
 if TYPE_CHECKING:
@@ -36,8 +36,9 @@ class SqliteOutbox:
     def add(self, new: NewDelivery, now: datetime) -> Delivery:
         """See `OutboxRegister.add`."""
         (delivery,) = self._read(
-            "insert into outbox (id, subject, tenant, url, type, payload, created_at, due_at) "
-            "values (:id, :subject, :tenant, :url, :type, :payload, :now, :now) returning *",
+            "insert into outbox (id, subject, tenant, url, type, payload, created_at, since, "
+            "due_at) values (:id, :subject, :tenant, :url, :type, :payload, :now, :now, :now) "
+            "returning *",
             {
                 "id": new.id,
                 "subject": new.subject,
@@ -158,14 +159,29 @@ class SqliteOutbox:
         """See `OutboxRegister.redeliver`."""
         newest = "(select max(number) from outbox where subject = :subject)"
         self._db.execute(
-            "update outbox set fate = 'pending', tries = 0, due_at = :now, ended_at = null "
-            f"where number = {newest} and fate <> 'sending'",
+            "update outbox set fate = 'pending', tries = 0, since = :now, due_at = :now, "
+            f"ended_at = null where number = {newest} and fate <> 'sending'",
             {"subject": subject, "now": time_text(now)},
         )
         found = self.of(subject, 1)
         if not found:
             raise DeliveryNotFound(subject)
         return found[0]
+
+    def give_up(self, before: datetime, now: datetime, limit: int) -> int:
+        """See `OutboxRegister.give_up`."""
+        given_up = self._db.execute(
+            "update outbox set fate = 'dead', due_at = null, ended_at = :now, "
+            "last_error = coalesce(last_error, :error) where number in (select number from outbox "
+            "where fate = 'pending' and since <= :before order by since limit :limit)",
+            {
+                "before": time_text(before),
+                "now": time_text(now),
+                "error": TOO_LATE,
+                "limit": limit,
+            },
+        )
+        return given_up.rowcount
 
     def counts(self) -> dict[Fate, int]:
         """See `OutboxRegister.counts`."""

@@ -387,6 +387,25 @@ def test_what_ended_long_ago_or_first_goes_in_small_steps(outbox):
     assert [n for n in range(6) if outbox.of(f"about {n}", 1)] == [3, 4, 5]
 
 
+def test_what_has_waited_for_too_long_is_given_up(outbox):
+    outbox.put("a", now=minute(0))
+    outbox.put("b", now=minute(1))
+    outbox.spare("a.example", minute(99))
+    outbox.put("c", "b.example", minute(2))
+    outbox.put("d", "b.example", minute(3))
+    outbox.claim(Room(1, 1, {}), minute(2))
+
+    assert outbox.give_up(minute(2), minute(9), 1) == 1
+    assert outbox.give_up(minute(2), minute(9), 5) == 1
+
+    given_up = outbox.of("about a", 1)[0]
+    assert (given_up.fate, given_up.ended_at) == ("dead", minute(9))
+    assert given_up.last_error == "It could not be sent in time."
+    assert outbox.of("about c", 1)[0].fate == "sending"
+    assert outbox.redeliver("about a", minute(9)).since == minute(9)
+    assert outbox.give_up(minute(2), minute(9), 5) == 0
+
+
 def test_a_delivery_does_not_show_what_may_be_secret():
     shown = repr(replace(new_delivery("a"), url=URL, payload="{private}"))
 
@@ -465,6 +484,10 @@ class SameOutboxes(RuleBasedStateMachine):
     @rule(name=NAMES)
     def redeliver(self, name):
         self.same(lambda it: it.redeliver(f"about {name}", self.now))
+
+    @rule(minutes=st.integers(0, 9))
+    def give_up(self, minutes):
+        self.same(lambda it: it.give_up(self.now - timedelta(minutes=minutes), self.now, 9))
 
     @rule(kept=st.integers(0, 4), minutes=st.integers(0, 9))
     def trim(self, kept, minutes):
