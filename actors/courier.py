@@ -15,7 +15,7 @@ from actors import metrics
 from actors.errors import AskFailed
 from actors.messages import Collect, Delivered, PutBack, Recall, Undelivered
 from actors.outside.allowance import Allowance
-from actors.outside.backoff import Backoff
+from actors.outside.backoff import DELIVERIES, Backoff
 from actors.outside.breaker import Breakers, HostBusy, HostResting, Rules
 from actors.outside.client import Outside, Patience
 from actors.outside.errors import SourceForbidden, SourceUnreachable
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("calotype.courier")
 
-# Eighteen attempts, over a day in the mean: half of each of these delays passes, on average.
-BACKOFF: Final = Backoff(first=30.0, longest=6 * 3600.0, attempts=18)
 GONE: Final = 410  # the receiver wants nothing more, and is not asked again
 PAUSE: Final = 1.0  # seconds before the Store is asked again that could not answer
 
@@ -51,7 +49,7 @@ class Posting:
 
     timeout: float = 15.0
     places: int = 128
-    backoff: Backoff = BACKOFF
+    backoff: Backoff = DELIVERIES
     allowance: Allowance = field(default_factory=Allowance)
     rules: Rules = field(default_factory=Rules)
 

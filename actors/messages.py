@@ -18,7 +18,7 @@ from actors.imaging.recipe import Recipe
 from actors.mailbox import Request
 from actors.storage.credentials import Key
 from actors.storage.events import Change, Event, Interest
-from actors.storage.outbox import Delivery, Room
+from actors.storage.outbox import Delivery, Fate, Room
 from actors.storage.ports import (
     ENDED,
     Elsewhere,
@@ -316,6 +316,11 @@ class LearnLinkSecret(Request[str]):
 @dataclass(frozen=True, slots=True)
 class Count(Request[Tally]):
     """The answer is how many jobs there are of each kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountDeliveries(Request[Mapping[Fate, int]]):
+    """The answer is how many deliveries there are of each fate."""
 
 
 @dataclass(frozen=True, slots=True)

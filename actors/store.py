@@ -31,6 +31,7 @@ from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
 from actors.standing_collect import StandingCollect
 from actors.storage.audit import AUDIT
+from actors.storage.outbox import OutboxRules
 from actors.storage.ports import StorageError
 from actors.storage.repeats import REPEATS
 from actors.storage.retention import Rules
@@ -70,6 +71,7 @@ class StoreLimits:
     `repeats`: how many answers a tenant may ask for again. `audit`: how much of it is kept.
     `retention`: how long things are kept; it is looked to every `sweep_period` seconds, and files
     that nobody can ask for any more are deleted `grace` later.
+    `outbox`: how long what is sent to clients is kept.
     `events`: how many of the newest are kept, and `events_age`: for how many seconds at most.
     """
 
@@ -83,6 +85,7 @@ class StoreLimits:
     events_age: float = 86_400.0
     repeats: Keeping = REPEATS
     audit: Keeping = AUDIT
+    outbox: OutboxRules = field(default_factory=OutboxRules)
 
 
 class _Last(NamedTuple):
@@ -174,7 +177,10 @@ class Store:
 
     def _retention(self, stock: Stock) -> Retention:
         limits = self._limits
-        return Retention(stock, limits.retention, limits.sweep_period, limits.grace)
+        return Retention(
+            *(stock, limits.retention, limits.outbox),
+            *(limits.sweep_period, limits.grace),
+        )
 
     def _handlers(self, stock: Stock) -> Handlers:
         groups = (

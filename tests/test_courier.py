@@ -12,13 +12,13 @@ import trio.testing
 from prometheus_client import REGISTRY
 from standardwebhooks import Webhook
 
-from actors.courier import BACKOFF, Courier, Posting
+from actors.courier import Courier, Posting
 from actors.errors import HandlerCrashed
 from actors.mailbox import open_mailbox
 from actors.messages import Cancel, Count, ListDeliveries, Redeliver, Submit
 from actors.orders import Orders
 from actors.outside.allowance import parse_allowance
-from actors.outside.backoff import Backoff
+from actors.outside.backoff import DELIVERIES, Backoff
 from actors.outside.breaker import Rules
 from actors.outside.signing import new_secret
 from actors.storage.ports import Elsewhere, StorageUnavailable
@@ -314,10 +314,10 @@ async def test_an_address_that_may_be_a_secret_is_not_logged(serve, start):
 
 
 def test_by_default_it_is_tried_for_about_a_day():
-    delays = [BACKOFF.delay(made, lambda: 0.5) for made in range(1, BACKOFF.attempts)]
+    delays = [DELIVERIES.delay(made, lambda: 0.5) for made in range(1, DELIVERIES.attempts)]
 
     assert 20 * 3600 < sum(delays) < 30 * 3600
-    assert BACKOFF.delay(BACKOFF.attempts, lambda: 0.5) is None
+    assert DELIVERIES.delay(DELIVERIES.attempts, lambda: 0.5) is None
 
 
 # --- Many -----------------------------------------------------------------------------------------

@@ -13,6 +13,9 @@ REQUEST = Histogram(
 )
 PRESENT = Gauge("calotype_jobs_present", "Jobs in the catalogue.", ["status", "priority"])
 STORED = Gauge("calotype_stored_bytes", "Bytes of all files that are kept.")
+DELIVERIES_PRESENT = Gauge(
+    "calotype_deliveries_present", "Webhooks in the outbox, by what became of them.", ["status"]
+)
 OLDEST = Gauge("calotype_oldest_pending_seconds", "For how long the oldest pending job waits.")
 MAIL = Gauge("calotype_mailbox_messages", "Messages that wait in a mailbox.", ["actor"])
 LIMITER_USED = Gauge("calotype_limiter_used", "Tokens of a limiter in use.", ["limiter"])

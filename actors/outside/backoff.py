@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,3 +39,7 @@ class Backoff:
             return None
         jittered = random() * doubled(self.first, made - 1, self.longest)
         return max(jittered, min(at_least, self.longest))
+
+
+# For webhooks: eighteen attempts over a day, since half of each of these delays passes on average.
+DELIVERIES: Final = Backoff(first=30.0, longest=6 * 3600.0, attempts=18)

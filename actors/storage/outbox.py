@@ -6,10 +6,11 @@ A message is put in by the very transaction that makes it true, and what it says
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args
 from urllib.parse import urlsplit
 
+from actors.storage.keeping import Keeping
 from actors.storage.ports import StorageError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 Fate = Literal["pending", "sending", "delivered", "dead"]
 
 TOO_LATE = "It could not be sent in time."
+KEPT: Final = Keeping(most=100_000, age=timedelta(days=7))
 FATES: tuple[Fate, ...] = get_args(Fate)
 
 
@@ -91,6 +93,17 @@ class Room:
 
 
 NO_ROOM = Room(places=0, per_host=0, busy={})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRules:
+    """How long deliveries are kept.
+
+    `lifetime`: one that is pending, until it is dead. `kept`: those that have ended.
+    """
+
+    lifetime: timedelta = timedelta(days=3)
+    kept: Keeping = KEPT
 
 
 class OutboxRegister(Protocol):
