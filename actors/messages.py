@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from actors.imaging.facts import Facts
@@ -21,6 +22,7 @@ from actors.storage.events import Change, Event, Interest
 from actors.storage.outbox import Delivery, Fate, Room
 from actors.storage.ports import (
     ENDED,
+    Dead,
     Elsewhere,
     ImageRecord,
     Job,
@@ -108,6 +110,8 @@ class Submit(OnAccount[Job]):
     recipe's only operation, or nothing; `preset` that of the preset which it is. `retain` is for
     how many seconds its files are to be kept when it has ended.
     `pixels` are those of an image that is bytes, where they are to be counted.
+    It is not begun before `start`: a time, or so long after it was accepted. `max_attempts` counts
+    if it is less than what the operator allows.
     `callback_url` is who is told of its end; `metadata` is JSON of the client's own.
     Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`, `ImageNotFound`.
     """
@@ -118,6 +122,8 @@ class Submit(OnAccount[Job]):
     priority: Priority
     preset: str | None = None
     retain: int | None = None
+    start: datetime | timedelta | None = None
+    max_attempts: int | None = None
     pixels: int = 0
     callback_url: str | None = field(default=None, repr=False)
     metadata: str | None = None
@@ -315,7 +321,35 @@ class LearnLinkSecret(Request[str]):
 
 @dataclass(frozen=True, slots=True)
 class Count(Request[Tally]):
-    """The answer is how many jobs there are of each kind."""
+    """The answer is how many jobs there are of each kind, and how it stands with the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(OfTenant[bool]):
+    """Begin no further job while `paused`, also after a restart; what is begun goes on to its end.
+
+    It holds for all tenants. Jobs are accepted as ever. The answer is whether it is paused.
+    """
+
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListDead(Request[tuple[tuple[int, Job], ...]]):
+    """The answer is failed jobs of all tenants, each with its number: for the operator."""
+
+    which: Dead
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive(OfTenant[int]):
+    """Make these failed jobs pending again, whosever they are, as far as there is room.
+
+    The answer is how many they were; as many as were asked for may mean that there are more.
+    Errors: `BacklogFull`, if there is no room at all.
+    """
+
+    which: Dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,11 +384,13 @@ class Redeliver(OfTenant[Delivery]):
 class Claim(Request[tuple[Job, ...]]):
     """Have up to `limit` jobs to work on; answered when there is at least one.
 
+    No more than `fetching` jobs may then be in work whose input has still to be fetched.
     There is one standing claim at a time: a new one ends the one before.
     A claim whose asker has gone is undone.
     """
 
     limit: int
+    fetching: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +398,8 @@ class Reclaim(Request[None]):
     """Give back every job that is processing but not in `held`: nobody works on it.
 
     It is pending again, or has failed as `crashed` if it was begun too often. The attempt does not
-    count for those in `spared`: they were given up because of the storage.
+    count for those in `spared`: they were given up because of the storage, and are due again after
+    a while, which is longer each time.
     """
 
     held: frozenset[str]
@@ -414,6 +451,21 @@ class Fail(Request[None]):
     attempt: int
     code: str
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TryLater(Request[None]):
+    """Give the job up for now, for a reason that can pass; it has failed if this was its last try.
+
+    It is due again after a while that is longer each time, and not before `at_least` seconds, as
+    far as that is borne with. Errors: `StaleClaim`, `JobNotFound`.
+    """
+
+    job_id: str
+    attempt: int
+    code: str
+    error: str
+    at_least: float = 0.0
 
 
 # --- The Store, from the Courier ------------------------------------------------------------------

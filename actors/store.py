@@ -23,6 +23,7 @@ from actors.handlers.images import ImageHandlers
 from actors.handlers.jobs import JobHandlers
 from actors.handlers.keys import KeyHandlers
 from actors.handlers.outbox import OutboxHandlers
+from actors.handlers.queue import QueueHandlers
 from actors.handlers.stock import Stock
 from actors.handlers.work import WorkHandlers
 from actors.messages import Await, Cancel, Claim, Collect, Delete, Drain, ReadEvents
@@ -45,13 +46,14 @@ if TYPE_CHECKING:
     from actors.orders import Orders
     from actors.storage.events import Event
     from actors.storage.keeping import Keeping
-    from actors.storage.ports import Catalogue, Job, Storage
+    from actors.storage.ports import Catalogue, Job, Storage, Woken
     from actors.supervision import Activity
 
 OpenStorage = Callable[[], AbstractContextManager["Storage"]]
 
 log = structlog.get_logger("calotype.store")
 
+WOKEN_AT_ONCE = 256  # jobs that become due in one transaction; the others in those that follow
 TRIM_STEP = 1_000  # events in one transaction, and how many more there may be than are kept
 TRIM_EVERY = 60.0  # seconds until those are given up that have become too old
 
@@ -67,7 +69,8 @@ class StoreLimits:
 
     `backlog`: pending jobs; beyond it a submit is refused.
     `asks`: messages being worked on at once; the rest wait in the mailbox.
-    `attempts`: how often a job may be begun before a crash is final.
+    `attempts`: how often a job may be begun before it is final that it comes to nothing.
+    `retry_delay`: seconds until it is begun for the second time, at most; each time twice as long.
     `repeats`: how many answers a tenant may ask for again. `audit`: how much of it is kept.
     `retention`: how long things are kept; it is looked to every `sweep_period` seconds, and files
     that nobody can ask for any more are deleted `grace` later.
@@ -81,6 +84,7 @@ class StoreLimits:
     retention: Rules = field(default_factory=Rules)
     sweep_period: float = 60.0
     grace: timedelta = timedelta(minutes=5)
+    retry_delay: float = 2.0
     events: int = 100_000
     events_age: float = 86_400.0
     repeats: Keeping = REPEATS
@@ -91,6 +95,7 @@ class StoreLimits:
 class _Last(NamedTuple):
     """What the end of each transaction brings: `next_due` is when a delivery may be."""
 
+    woken: Woken
     claimed: list[Job]
     pending: int
     news: list[Event]
@@ -130,6 +135,7 @@ class Store:
         self._waiting = Waiting()
         self._following = Following()
         self._backlog = Backlog(limits.backlog)
+        self._alarm = Alarm(clock)
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Work until the mailbox ends, then finish what is in hand and close the storage."""
@@ -169,6 +175,7 @@ class Store:
                     async with trio.open_nursery() as background:
                         background.start_soon(self._sweep, stock)
                         background.start_soon(self._trim)
+                        background.start_soon(self._alarm.run, self._catalogue.nudge)
                         background.start_soon(self._post_alarm.run, self._catalogue.nudge)
                         background.start_soon(self._retention(stock).run)
                         task_status.started()
@@ -185,7 +192,8 @@ class Store:
     def _handlers(self, stock: Stock) -> Handlers:
         groups = (
             JobHandlers(stock, self._backlog, self._limits.attempts),
-            WorkHandlers(stock),
+            QueueHandlers(stock, self._backlog, self._limits.attempts),
+            WorkHandlers(stock, self._limits.retry_delay),
             ImageHandlers(stock),
             KeyHandlers(stock),
             OutboxHandlers(stock),
@@ -199,8 +207,8 @@ class Store:
             async for envelope in self._mailbox:
                 self._activity.handled += 1
                 match envelope.message:
-                    case Claim(limit):
-                        self._claim.stand(envelope, limit)
+                    case Claim(limit, fetching):
+                        self._claim.stand(envelope, limit, fetching)
                         self._catalogue.nudge()
                     case Collect(room):
                         self._collect.stand(envelope, room)
@@ -240,11 +248,16 @@ class Store:
             self._collect.call(now),
         )
         return lambda catalogue: _Last(
-            claim(catalogue), catalogue.pending(), news(catalogue), *collect(catalogue)
+            catalogue.wake(now, WOKEN_AT_ONCE),
+            claim(catalogue),
+            catalogue.pending(),
+            news(catalogue),
+            *collect(catalogue),
         )
 
     def _committed(self, last: _Last) -> None:
         self._backlog.pending = last.pending
+        self._alarm.set(last.woken.next)
         self._following.tell(last.news)
         self._post_alarm.set(last.next_due)
         heard = self._claim.answer(last.claimed), self._collect.answer(last.parcels)

@@ -109,6 +109,7 @@ class Job(msgspec.Struct, omit_defaults=True):
     ]
     priority: Priority
     attempts: Annotated[int, Meta(description="how often it was begun")]
+    max_attempts: Annotated[int, Meta(description="how often it may be, since its last retry")]
     created_at: Moment
     updated_at: Moment
     operation: Annotated[str, Meta(description="if the recipe is one operation")] | None = None
@@ -117,6 +118,7 @@ class Job(msgspec.Struct, omit_defaults=True):
     preset: str | None = None
     image_id: str | None = None
     image_url: str | None = None
+    run_at: Annotated[Moment, Meta(description="before which it is not begun")] | None = None
     started_at: Annotated[Moment, Meta(description="when it was begun last")] | None = None
     retain: Annotated[int, Meta(description="seconds, as asked for")] | None = None
     expires_at: Annotated[Moment, Meta(description="when its files go")] | None = None
@@ -131,6 +133,10 @@ class Job(msgspec.Struct, omit_defaults=True):
     ) = None
     error: Annotated[str, Meta(description="if it failed, for people")] | None = None
     error_code: Annotated[str, Meta(description="if it failed, for programs")] | None = None
+    last_error: (
+        Annotated[str, Meta(description="why the last attempt came to nothing, for people")] | None
+    ) = None
+    last_error_code: Annotated[str, Meta(description="the same, for programs")] | None = None
     outputs: Annotated[list[Output], Meta(description="if it is completed")] | None = None
     receipt: Receipt | None = None
 
@@ -281,6 +287,7 @@ class Answers:
             output_path=outputs[0].path if outputs else None,
             priority=job.priority,
             attempts=job.attempts,
+            max_attempts=job.max_attempts,
             created_at=text_of(job.created_at),
             updated_at=text_of(job.updated_at),
             operation=job.operation or None,
@@ -290,13 +297,16 @@ class Answers:
             image_id=job.image_id,
             image_url=job.image_url,
             started_at=text_of(job.started_at) if job.started_at else None,
+            run_at=text_of(job.run_at) if job.run_at else None,
             retain=job.retain,
             expires_at=self._expires_at(job),
             gone=is_gone,
             callback_url=job.callback_url,
             metadata=msgspec.Raw(job.metadata.encode()) if job.metadata else None,
-            error=job.error,
-            error_code=job.error_code,
+            error=job.error if job.status == "failed" else None,
+            error_code=job.error_code if job.status == "failed" else None,
+            last_error=job.error if job.status != "failed" else None,
+            last_error_code=job.error_code if job.status != "failed" else None,
             outputs=outputs or None,
             receipt=_receipt(job),
         )

@@ -39,6 +39,7 @@ from web.links import Links, links_blueprint
 from web.openapi.blueprint import openapi_blueprint
 from web.origins import Origins, parse_proxies
 from web.presets import Presets
+from web.schedule import queue_blueprint
 from web.settings import OpenToAnybody
 from web.streams import StreamLimits, Streams
 from web.turnstile import Turnstile
@@ -166,6 +167,7 @@ async def _serve_web(
             images_blueprint(envoy, answers, downloads, kitchen),
             health_blueprint(health),
             problems_blueprint(),
+            queue_blueprint(envoy),
             openapi_blueprint(),
             stats_blueprint(
                 Watch(system, server, uploads, patience),
@@ -256,6 +258,7 @@ def _capacity(settings: Settings) -> Capacity:
             backlog=settings.max_pending,
             asks=settings.store_asks,
             attempts=settings.max_attempts,
+            retry_delay=settings.retry_delay,
             repeats=settings.repeats,
             audit=settings.audit,
             events=settings.events_kept,
@@ -264,6 +267,7 @@ def _capacity(settings: Settings) -> Capacity:
             outbox=settings.outbox,
             sweep_period=settings.sweep_period,
         ),
+        fetching_workers=settings.fetching_workers,
         images=settings.image_limits,
         fetching=Fetching(
             max_bytes=settings.max_upload_size,
@@ -283,7 +287,12 @@ def _capacity(settings: Settings) -> Capacity:
 
 def _wire_limits(settings: Settings) -> WireLimits:
     return WireLimits(
-        settings.max_upload_size, settings.max_json_size, settings.allowance, settings.max_retain
+        settings.max_upload_size,
+        settings.max_json_size,
+        settings.allowance,
+        retain=settings.max_retain,
+        delay=settings.max_delay,
+        attempts=settings.max_attempts,
     )
 
 

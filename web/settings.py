@@ -102,8 +102,22 @@ class Settings(BaseSettings):
     ] = 100_000
     max_attempts: Annotated[
         int,
-        Field(ge=1, le=1000, description="How often a job may be begun before a crash is final."),
+        Field(ge=1, le=1000, description="How often a job may be begun until its fault is final."),
     ] = 3
+    retry_delay: Annotated[
+        Seconds,
+        Field(description="Seconds before a second attempt, at most; twice as long each time."),
+    ] = 2.0
+    max_delay: Annotated[Count, Field(description="Seconds a job may be put off.")] = 30 * 86_400
+    fetching_workers: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=4096,
+            description="Workers that may have a job whose image has still to be fetched; by "
+            "default half of them.",
+        ),
+    ] = None
 
     retain_results: Annotated[
         Span | None,

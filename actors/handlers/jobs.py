@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -84,6 +85,7 @@ class JobHandlers:
         return job
 
     async def _add(self, job_id: str, message: Submit, image: NewInput | Elsewhere | str) -> Job:
+        now, start = self._stock.now(), message.start
         new = NewJob(
             id=job_id,
             priority=message.priority,
@@ -92,14 +94,15 @@ class JobHandlers:
             recipe=encode_recipe(message.recipe),
             input=image,
             other_images=message.recipe.needs,
-            max_attempts=self._attempts,
+            max_attempts=min(message.max_attempts or self._attempts, self._attempts),
+            run_at=now + start if isinstance(start, timedelta) else start,
             tenant=message.tenant,
             retain=message.retain,
             callback_url=message.callback_url,
             metadata=message.metadata,
         )
         # Taken out, because what is committed must not hold the picture.
-        bill, pixels, now = message.bill, message.pixels, self._stock.now()
+        bill, pixels = message.bill, message.pixels
 
         def add(catalogue: Catalogue) -> Job:
             job = catalogue.add(new, now)
@@ -137,11 +140,11 @@ class JobHandlers:
         return job
 
     async def _retry(self, message: Retry) -> Job:
-        attempts, now = self._attempts, self._stock.now()
+        now = self._stock.now()
 
         def retry(catalogue: Catalogue) -> Job:
-            catalogue.find_own(message.job_id, message.tenant)
-            job = catalogue.retry(message.job_id, attempts, now)
+            found = catalogue.find_own(message.job_id, message.tenant)
+            job = catalogue.retry(found.id, min(found.max_attempts, self._attempts), now)
             if message.bill:
                 # What was counted of its pixels stays so, and is not counted again.
                 catalogue.usage.admit(job.id, message.bill, 0, now)

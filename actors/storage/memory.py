@@ -21,6 +21,7 @@ from actors.storage.ports import (
     PRIORITIES,
     STATUSES,
     BlobNotFound,
+    Dead,
     Elsewhere,
     ImageNotFound,
     ImageRecord,
@@ -36,6 +37,7 @@ from actors.storage.ports import (
     StaleClaim,
     StorageError,
     Tally,
+    Woken,
     WrongStatus,
 )
 
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 class _Entry:
     number: int
     position: int
+    due: bool
     job: Job
     purged: bool = False
 
@@ -77,7 +80,8 @@ class MemoryCatalogue:
             lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
         )
         self._numbers = 0
-        self._positions = 0
+        self._reached = dict.fromkeys(PRIORITIES, 0)
+        self._paused = False
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
         """See `Catalogue.batch`."""
@@ -87,12 +91,14 @@ class MemoryCatalogue:
         before = copy.copy(self._entries), copy.copy(self._images)
         registers = self.keys.copy(), self.events.copy(), self.usage.copy()
         others = self.repeats.copy(), self.audit.copy(), self.outbox.copy(), self.signing.copy()
+        reached, paused = copy.copy(self._reached), self._paused
         try:
             return call(self)
         except StorageError as error:
             self._entries, self._images = before
             self.keys, self.events, self.usage = registers
             self.repeats, self.audit, self.outbox, self.signing = others
+            self._reached, self._paused = reached, paused
             return error
 
     def add(self, new: NewJob, now: datetime) -> Job:
@@ -118,10 +124,12 @@ class MemoryCatalogue:
             error=None,
             attempts=0,
             attempts_allowed=new.max_attempts,
+            max_attempts=new.max_attempts,
             spared=0,
             created_at=now,
             started_at=None,
             updated_at=now,
+            run_at=new.run_at if new.run_at and new.run_at > now else None,
             tenant=tenant,
             image_url=taken.url if isinstance(taken, Elsewhere) else None,
             retain=new.retain,
@@ -129,8 +137,8 @@ class MemoryCatalogue:
             metadata=new.metadata,
         )
         self._numbers += 1
-        self._positions += 1
-        return self._put(_Entry(self._numbers, self._positions, job))
+        due = job.run_at is None
+        return self._put(_Entry(self._numbers, self._place(job) if due else 0, due, job))
 
     def find(self, job_id: str) -> Job:
         """See `Catalogue.find`."""
@@ -143,13 +151,18 @@ class MemoryCatalogue:
             raise JobNotFound(job_id)
         return job
 
-    def claim(self, turns: Iterable[Sequence[Priority]], now: datetime) -> list[Job]:
+    def claim(
+        self, turns: Iterable[Sequence[Priority]], now: datetime, *, fetching: int | None = None
+    ) -> list[Job]:
         """See `Catalogue.claim`."""
-        claimed = []
-        for turn in turns:
-            job = self._first_pending(turn)
-            if job is None:
+        claimed: list[Job] = []
+        for turn in () if self._paused else turns:
+            fetched_now = sum(job.input_key is None for job in self.processing())
+            entry = self._first(turn, may_fetch=fetching is None or fetched_now < fetching)
+            if entry is None:
                 break
+            job = entry.job
+            self._reached[job.priority] = max(self._reached[job.priority], entry.position)
             claimed.append(
                 self._change(
                     replace(
@@ -163,6 +176,19 @@ class MemoryCatalogue:
             )
         return claimed
 
+    def wake(self, now: datetime, limit: int) -> Woken:
+        """See `Catalogue.wake`."""
+        waiting = sorted(self._waiting(), key=lambda entry: (entry.job.due_since, entry.number))
+        due = [entry for entry in waiting if entry.job.due_since <= now][:limit]
+        for entry in due:
+            place = entry.position or self._place(entry.job)
+            self._entries[entry.job.id] = replace(entry, position=place, due=True)
+        return Woken(len(due), min((e.job.due_since for e in self._waiting()), default=None))
+
+    def pause(self, *, paused: bool) -> None:
+        """See `Catalogue.pause`."""
+        self._paused = paused
+
     def unclaim(self, job_id: str, attempt: int, now: datetime) -> None:
         """See `Catalogue.unclaim`."""
         entry = self._entries.get(job_id)
@@ -170,20 +196,53 @@ class MemoryCatalogue:
             self._change(replace(entry.job, status="pending", attempts=attempt - 1, updated_at=now))
 
     def release(
-        self, job_id: str, attempt: int, error: str, now: datetime, *, spare: bool = False
+        self,
+        job_id: str,
+        attempt: int,
+        error: str,
+        now: datetime,
+        *,
+        spare: bool = False,
+        run_at: datetime | None = None,
     ) -> Job:
         """See `Catalogue.release`."""
         job = self._claimed(job_id, attempt)
         if job.attempts >= job.attempts_allowed + spare:
             return self.fail(job_id, attempt, "crashed", error, now)
+        released = replace(
+            job,
+            status="pending",
+            attempts_allowed=job.attempts_allowed + spare,
+            spared=job.spared + spare,
+            run_at=run_at or job.run_at,
+            updated_at=now,
+        )
+        return self._change(released, due=run_at is None)
+
+    def postpone(
+        self,
+        job_id: str,
+        attempt: int,
+        code: str,
+        error: str,
+        now: datetime,
+        *,
+        run_at: datetime,
+    ) -> Job:
+        """See `Catalogue.postpone`."""
+        job = self._claimed(job_id, attempt)
+        if job.attempts >= job.attempts_allowed:
+            return self.fail(job_id, attempt, code, error, now)
         return self._change(
             replace(
                 job,
                 status="pending",
-                attempts_allowed=job.attempts_allowed + spare,
-                spared=job.spared + spare,
+                run_at=run_at,
+                error_code=code,
+                error=error,
                 updated_at=now,
-            )
+            ),
+            due=False,
         )
 
     def supply(self, job_id: str, attempt: int, file: NewInput, now: datetime) -> Job:
@@ -208,7 +267,13 @@ class MemoryCatalogue:
         job = self._claimed(job_id, attempt)
         return self._change(
             replace(
-                job, status="completed", outputs=tuple(outputs), receipt=receipt, updated_at=now
+                job,
+                status="completed",
+                outputs=tuple(outputs),
+                receipt=receipt,
+                error_code=None,
+                error=None,
+                updated_at=now,
             )
         )
 
@@ -226,7 +291,8 @@ class MemoryCatalogue:
             return job
         if job.status not in {"pending", "processing"}:
             raise WrongStatus(job.status)
-        return self._change(replace(job, status="cancelled", updated_at=now))
+        cancelled = replace(job, status="cancelled", error_code=None, error=None, updated_at=now)
+        return self._change(cancelled)
 
     def retry(self, job_id: str, max_attempts: int, now: datetime) -> Job:
         """See `Catalogue.retry`."""
@@ -235,18 +301,32 @@ class MemoryCatalogue:
             raise WrongStatus(entry.job.status)
         if entry.job.gone_at is not None:
             raise BlobNotFound(entry.job.input_key)
-        self._positions += 1
         job = replace(
             entry.job,
             status="pending",
             error_code=None,
             error=None,
             attempts_allowed=entry.job.attempts + max_attempts,
+            max_attempts=max_attempts,
             spared=0,
+            run_at=None,
             started_at=None,
             updated_at=now,
         )
-        return self._put(replace(entry, position=self._positions, job=job))
+        return self._put(replace(entry, position=self._place(entry.job), due=True, job=job))
+
+    def dead(self, which: Dead) -> list[tuple[int, Job]]:
+        """See `Catalogue.dead`."""
+        found = [
+            (entry.number, entry.job)
+            for entry in self._entries.values()
+            if entry.job.status == "failed"
+            and entry.job.gone_at is None
+            and entry.number > which.after
+            and (which.code is None or entry.job.error_code == which.code)
+            and (which.failed_before is None or entry.job.updated_at < which.failed_before)
+        ]
+        return found[: which.limit]
 
     def delete(self, job_id: str, now: datetime) -> Removed:
         """See `Catalogue.delete`."""
@@ -290,9 +370,12 @@ class MemoryCatalogue:
         counts = {(status, priority): 0 for status in STATUSES for priority in PRIORITIES}
         for entry in self._entries.values():
             counts[entry.job.status, entry.job.priority] += 1
-        heads = [self._first_pending([priority]) for priority in PRIORITIES]
-        since = min((job.created_at for job in heads if job), default=None)
-        return Tally(counts, since, self.retention.stored())
+        waiting = dict.fromkeys(PRIORITIES, 0)
+        for entry in self._waiting():
+            waiting[entry.job.priority] += 1
+        due = (e.job.due_since for e in self._entries.values() if _is_due(e))
+        since = min(due, default=None)
+        return Tally(counts, waiting, since, self._paused, self.retention.stored())
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""
@@ -348,19 +431,34 @@ class MemoryCatalogue:
             image_id in entry.job.images for entry in self._entries.values() if not entry.purged
         )
 
-    def _first_pending(self, turn: Sequence[Priority]) -> Job | None:
+    def _first(self, turn: Sequence[Priority], *, may_fetch: bool) -> _Entry | None:
         for priority in turn:
-            waiting = [
+            due = [
                 entry
                 for entry in self._entries.values()
-                if entry.job.status == "pending" and entry.job.priority == priority
+                if _is_due(entry)
+                and entry.job.priority == priority
+                and (may_fetch or entry.job.input_key is not None)
             ]
-            if waiting:
-                return min(waiting, key=lambda entry: entry.position).job
+            if due:
+                return min(due, key=lambda entry: (entry.position, entry.number))
         return None
 
-    def _change(self, job: Job) -> Job:
-        return self._put(replace(self._entries[job.id], job=job))
+    def _waiting(self) -> list[_Entry]:
+        return [e for e in self._entries.values() if e.job.status == "pending" and not e.due]
+
+    def _place(self, job: Job) -> int:
+        """Return the place of the next job of this one's tenant."""
+        of_tenant = (
+            entry.position
+            for entry in self._entries.values()
+            if _is_due(entry)
+            and (entry.job.priority, entry.job.tenant) == (job.priority, job.tenant)
+        )
+        return 1 + max(self._reached[job.priority], *of_tenant, 0)
+
+    def _change(self, job: Job, *, due: bool = True) -> Job:
+        return self._put(replace(self._entries[job.id], job=job, due=due))
 
     def _put(self, entry: _Entry) -> Job:
         """Keep an entry, new or changed. There is no other way in, so no event is missed."""
@@ -371,6 +469,10 @@ class MemoryCatalogue:
             self.usage.leave(entry.job.id)
             self.outbox.announce(entry.job)
         return entry.job
+
+
+def _is_due(entry: _Entry) -> bool:
+    return entry.job.status == "pending" and entry.due
 
 
 class MemoryBlobs:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from web.openapi import deliveries, events, examples, images, jobs, service
+from web.openapi import deliveries, events, examples, images, jobs, queue, service
 from web.openapi.words import Route
 
 # In the order in which the document has them.
@@ -11,6 +11,7 @@ ROUTES: Mapping[str, Route] = {
     **events.ROUTES,
     **deliveries.ROUTES,
     **images.ROUTES,
+    **queue.ROUTES,
     **service.ROUTES,
 }
 TAGS: Mapping[str, str] = {
