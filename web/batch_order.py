@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from msgspec import Raw
 
-from web.members import Members, from_json, pointer
+from actors.messages import SubmitBatch
+from web.members import Members, from_json, meaning, pointer
 from web.problems import MAX_FAULTS, Fault, Problem, invalid
-from web.wire import take_named_image, take_order
+from web.wire import (
+    NoteWords,
+    checked_callback,
+    checked_metadata,
+    take_named_image,
+    take_order,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from actors.messages import Submit
     from web.wire import Body, Offer, Order, WireLimits
 
 JOBS, DEFAULTS = "jobs", "defaults"
+
+
+class BatchWords(msgspec.Struct):
+    """What a request says of the batch as a whole, besides what it is to be given back."""
+
+    callback_url: (
+        Annotated[str, meaning("Who is told of the end of all, by a POST of JSON that is signed.")]
+        | None
+    ) = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +43,7 @@ class BatchOrder:
     `places` are, for each job, the pointers to where it names each image.
     """
 
-    jobs: tuple[Submit, ...]
+    batch: SubmitBatch
     places: tuple[Mapping[str, str], ...]
 
     def without(self, image_ids: frozenset[str]) -> Problem:
@@ -54,6 +70,9 @@ def batch_order(body: Body, limits: WireLimits, offer: Offer) -> BatchOrder:
     batch = _members(body, limits)
     defaults = batch.inside(DEFAULTS)
     items = batch.objects(JOBS, least=1, most=limits.batch)
+    words, notes = batch.take(BatchWords), batch.take(NoteWords) or NoteWords()
+    callback_url = checked_callback(words.callback_url if words else None, batch, limits)
+    metadata = checked_metadata(notes.metadata, batch)
     batch.refuse_rest("is no parameter here")
     faults = batch.faults
     orders: list[Order] = []
@@ -79,7 +98,9 @@ def batch_order(body: Body, limits: WireLimits, offer: Offer) -> BatchOrder:
             orders.append(replace(order, places=places))
     if faults:
         raise invalid(faults)
-    return BatchOrder(tuple(each.job for each in orders), tuple(each.places for each in orders))
+    jobs = tuple(each.job for each in orders)
+    message = SubmitBatch(jobs, callback_url=callback_url, metadata=metadata)
+    return BatchOrder(message, tuple(each.places for each in orders))
 
 
 def _members(body: Body, limits: WireLimits) -> Members:

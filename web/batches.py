@@ -9,7 +9,7 @@ import trio
 from quart import Blueprint, request
 
 from actors.errors import ActorStopped, Draining
-from actors.messages import AwaitBatch, CancelBatch, DeleteBatch, FindBatch, SubmitBatch
+from actors.messages import AwaitBatch, CancelBatch, DeleteBatch, FindBatch
 from actors.storage.batches import ImagesNotFound
 from web.jobs import FATE_UNKNOWN, WaitWords
 from web.members import Members
@@ -49,7 +49,7 @@ def batches_blueprint(
     async def submit() -> Response:
         order = await kitchen.batch()
         try:
-            batched = await envoy.ask(SubmitBatch(order.jobs), upload().hand_over())
+            batched = await envoy.ask(order.batch, upload().hand_over())
         except ImagesNotFound as error:
             raise order.without(error.image_ids) from error
         except (trio.TooSlowError, ActorStopped) as error:

@@ -58,7 +58,7 @@ class Kitchen:
         order = await trio.to_thread.run_sync(
             batch_order, await self._body(), self.limits, offer, limiter=self.threads
         )
-        _check_accepted(offer, *order.jobs)
+        _check_accepted(offer, *order.batch.jobs)
         return order
 
     async def counted(self, job: Submit) -> Submit:

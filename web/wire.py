@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 NOT_FETCHED = "is for POST /jobs alone: send the image itself"
 MAX_PARTS = 32
+MAX_METADATA = 8192  # bytes of it, as JSON
+MAX_METADATA_MEMBERS = 32
 MAX_PART_HEAD = 4096  # bytes; Werkzeug takes a second for a megabyte of parameters
 
 
@@ -59,7 +61,8 @@ def utc_now() -> datetime:
 class WireLimits:
     """`image`: bytes of an image. `json`: bytes of a JSON body besides the image.
 
-    `sources`: whom an image may be fetched from. `retain`: seconds that a client can ask for.
+    `sources`: whom an image may be fetched from, and who may be told of a job. `retain`: seconds
+    that a client can ask for.
     `delay`: seconds that a job may be put off. `attempts`: the most that it may ask for.
     `batch`: jobs in one request. `now`: the time.
     """
@@ -145,11 +148,13 @@ def take_order(
     Returns None if something is wrong with them.
     """
     recipe = take_recipe(members, offer.presets, offer.accepts)
-    words = members.take(JobWords)
+    words, notes = members.take(JobWords), members.take(NoteWords) or NoteWords()
     start = _start(words, members, limits) if words else None
     members.refuse_rest("is no parameter here")
     if words and (words.retain or 0) > limits.retain:
         members.blame("retain", f"must be at most {limits.retain} seconds here")
+    callback_url = checked_callback(words.callback_url if words else None, members, limits)
+    metadata = checked_metadata(notes.metadata, members)
     if members.faults or recipe is None or words is None:
         return None
     job = Submit(
@@ -157,6 +162,8 @@ def take_order(
         *(words.priority, recipe.preset, words.retain),
         start=start,
         max_attempts=words.max_attempts,
+        callback_url=callback_url,
+        metadata=metadata,
     )
     own = {image: "/image_id"} if isinstance(image, str) else {}
     return Order(job, recipe.form, {**recipe.places, **own})
@@ -323,6 +330,9 @@ class JobWords(msgspec.Struct):
         ]
         | None
     ) = None
+    callback_url: (
+        Annotated[str, meaning("Who is told of its end, by a POST of JSON that is signed.")] | None
+    ) = None
     run_at: (
         Annotated[
             datetime, Meta(tz=True), meaning("Before which time it is not begun; not with `delay`.")
@@ -334,6 +344,23 @@ class JobWords(msgspec.Struct):
     )
     max_attempts: (
         Annotated[int, Meta(ge=1), meaning("How often it may be begun before it has failed.")]
+        | None
+    ) = None
+
+
+class NoteWords(msgspec.Struct):
+    """What a request can say of the job in JSON alone."""
+
+    metadata: (
+        Annotated[
+            dict[str, str | int | float | bool | None],
+            Meta(
+                max_length=MAX_METADATA_MEMBERS,
+                description=f"an object of up to {MAX_METADATA_MEMBERS} members, which are texts, "
+                "numbers, true, false or null",
+            ),
+            meaning("What the client wants to know again: it is given back as it was."),
+        ]
         | None
     ) = None
 
@@ -423,3 +450,24 @@ def _elsewhere(url: str, members: Members, limits: WireLimits) -> Elsewhere:
         # As a clause among others, and after the pointer.
         members.blame("image_url", f"cannot be fetched: {error}")
     return Elsewhere(url)
+
+
+def checked_callback(url: str | None, members: Members, limits: WireLimits) -> str | None:
+    """Return an address as it will be asked."""
+    if url is None:
+        return None
+    try:
+        return str(parse_target(url, limits.sources))
+    except SourceForbidden as error:
+        members.blame("callback_url", f"cannot be called: {error}")
+        return None
+
+
+def checked_metadata(said: Mapping[str, object] | None, members: Members) -> str | None:
+    """Return what the client wants to have back, as JSON."""
+    if said is None:
+        return None
+    text = msgspec.json.encode(said)
+    if len(text) > MAX_METADATA:
+        members.blame("metadata", f"must be at most {MAX_METADATA} bytes of JSON")
+    return text.decode()

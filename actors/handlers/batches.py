@@ -6,12 +6,14 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
 from actors.handlers.jobs import new_job, pixels_of
 from actors.messages import Batched, CancelBatch, DeleteBatch, FindBatch, SubmitBatch
 from actors.storage.audit import Act
-from actors.storage.batches import Batch, BatchNotFound, ImagesNotFound
+from actors.storage.batches import Batch, BatchNotFound, ImagesNotFound, NewBatch
+from actors.storage.outbox import NewDelivery
 from actors.storage.ports import ImageNotFound
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("calotype.store")
 
+COMPLETED = "batch.completed"
 STEP = 100  # jobs that are cancelled or deleted in one transaction
 
 
@@ -45,12 +48,18 @@ class BatchHandlers:
     async def _submit(self, message: SubmitBatch) -> Batched:
         now, bill, tenant = self._stock.now(), message.bill, message.tenant
         batch_id = str(uuid.uuid4())
+        new = NewBatch(
+            id=batch_id,
+            tenant=tenant,
+            callback_url=message.callback_url,
+            metadata=message.metadata,
+        )
         jobs = self._jobs(message, batch_id, now)
 
         def submit(catalogue: Catalogue) -> Batched:
             _check_images(catalogue, jobs, tenant)
-            catalogue.batches.add(batch_id, tenant, now)
-            added = [catalogue.add(new, now) for new in jobs]
+            catalogue.batches.add(new, now)
+            added = [catalogue.add(job, now) for job in jobs]
             ids = tuple(job.id for job in added)
             if bill:
                 pixels = sum(pixels_of(catalogue, job) for job in added)
@@ -110,6 +119,37 @@ class BatchHandlers:
         for each in removed:
             await self._stock.forget(each)
         return len(removed) == deleted.jobs
+
+
+def announce_ended(catalogue: Catalogue, now: datetime) -> list[Batch]:
+    """Return the batches that a transaction has ended, at its end; who wants to be told will be."""
+    ended = catalogue.batches.ended()
+    for batch in ended:
+        if batch.callback_url is not None:
+            catalogue.outbox.add(_news_of(batch, batch.callback_url, now), now)
+    return ended
+
+
+def _news_of(batch: Batch, url: str, now: datetime) -> NewDelivery:
+    told = {
+        "type": COMPLETED,
+        "timestamp": now,
+        "data": {
+            "id": batch.id,
+            "status": "ended",
+            "jobs": batch.size,
+            "counts": batch.counts,
+            "metadata": msgspec.Raw(batch.metadata.encode()) if batch.metadata else None,
+        },
+    }
+    return NewDelivery(
+        id=f"msg_{uuid.uuid4().hex}",
+        subject=batch.id,
+        tenant=batch.tenant,
+        url=url,
+        type=COMPLETED,
+        payload=msgspec.json.encode(told).decode(),
+    )
 
 
 def _image(message: Submit) -> Elsewhere | str:

@@ -194,6 +194,8 @@ def new_job(
         run_at=now + start if isinstance(start, timedelta) else start,
         tenant=message.tenant,
         retain=message.retain,
+        callback_url=message.callback_url,
+        metadata=message.metadata,
     )
 
 

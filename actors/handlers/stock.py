@@ -14,6 +14,7 @@ from actors.imaging.inspect import SUFFIXES, sniff
 from actors.messages import Batched
 from actors.storage.audit import AUDIT
 from actors.storage.batches import Batch
+from actors.storage.outbox import Delivery
 from actors.storage.ports import ImageRecord, Job, JobNotFound
 from actors.storage.repeats import REPEATS, AnswerForgotten, DoneBefore
 
@@ -77,7 +78,7 @@ class Stock:
             answer = call(catalogue)
             if is_last(answer):
                 text = msgspec.json.encode(answer).decode()
-                subject = _subject_of(answer)
+                subject = _subject(answer)
                 catalogue.repeats.record(tenant, once, subject, text, now, self.repeats)
             return answer
 
@@ -106,22 +107,25 @@ class Stock:
         )
 
 
-def _subject_of(answer: object) -> str:
-    """Return the id of what an answer tells of: with that, it is forgotten."""
-    match answer:
-        case Batched(batch):
-            return batch.id
-        case Job() | ImageRecord() | Batch():
-            return answer.id
-    return ""
-
-
 def _decoded(told: str, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(told, type=kind)
     except msgspec.ValidationError as error:
         # An older version has told it, which knew less of jobs.
         raise AnswerForgotten from error
+
+
+def _subject(answer: object) -> str:
+    """Return the id of the job, image or batch that an answer is of; nothing if it is of none."""
+    match answer:
+        case Job() | ImageRecord() | Batch():
+            return answer.id
+        case Batched(batch):
+            return batch.id
+        case Delivery():
+            return answer.subject
+        case _:
+            return ""
 
 
 def suffix_of(data: bytes) -> str:

@@ -7,7 +7,7 @@ its jobs makes it run again, and then it ends again. It is gone with the last of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -34,11 +34,23 @@ class ImagesNotFound(StorageError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """The record of a batch. `counts` are its jobs that there are, by status."""
+class NewBatch:
+    """What is known of a batch when it is accepted.
+
+    `callback_url`, which may be a secret, is who is told when it ends; `metadata` is JSON of the
+    client's own, and opaque here.
+    """
 
     id: str
-    tenant: str
+    tenant: str = ""
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch(NewBatch):
+    """The record of a batch. `counts` are its jobs that there are, by status."""
+
     created_at: datetime
     counts: Mapping[Status, int]
 
@@ -67,7 +79,7 @@ class BatchRegister(Protocol):
     A job joins one by its `batch_id` when it is added. Whatever becomes of it then is counted.
     """
 
-    def add(self, batch_id: str, tenant: str, now: datetime) -> None:
+    def add(self, new: NewBatch, now: datetime) -> None:
         """Make a batch, which is to get its jobs in the same transaction."""
 
     def find(self, batch_id: str, tenant: str) -> Batch:
@@ -85,7 +97,7 @@ class BatchRegister(Protocol):
     def delete(self, batch_id: str, tenant: str) -> Deleted:
         """Forget a batch, as far as clients can see; its jobs go with `clear`.
 
-        May be called again, as long as some of them are left.
+        So does what was to be sent about it. May be called again, as long as some jobs are left.
 
         Raises: BatchNotFound.
         """

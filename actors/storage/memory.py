@@ -12,8 +12,10 @@ from actors.storage.memory_audit import MemoryAudit
 from actors.storage.memory_batches import MemoryBatches
 from actors.storage.memory_events import MemoryEvents
 from actors.storage.memory_keys import MemoryKeys
+from actors.storage.memory_outbox import MemoryOutbox
 from actors.storage.memory_repeats import MemoryRepeats
 from actors.storage.memory_retention import MemoryRetention
+from actors.storage.memory_signing import MemorySigning
 from actors.storage.memory_usage import MemoryUsage
 from actors.storage.ports import (
     ENDED,
@@ -73,10 +75,17 @@ class MemoryCatalogue:
         self.audit = MemoryAudit()
         self.events = MemoryEvents()
         self.usage = MemoryUsage()
+        self.outbox = MemoryOutbox()
+        self.signing = MemorySigning()
         self.retention = MemoryRetention(
             lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
         )
-        self.batches = MemoryBatches(lambda: self._entries, self.cancel, self.delete)
+        self.batches = MemoryBatches(
+            lambda: self._entries,
+            self.cancel,
+            self.delete,
+            lambda: self.outbox,
+        )
         self._numbers = 0
         self._reached = dict.fromkeys(PRIORITIES, 0)
         self._paused = False
@@ -89,6 +98,7 @@ class MemoryCatalogue:
         before = copy.copy(self._entries), copy.copy(self._images)
         registers = self.keys.copy(), self.events.copy(), self.usage.copy()
         others = self.repeats.copy(), self.audit.copy(), self.batches.copy()
+        outgoing = self.outbox.copy(), self.signing.copy()
         reached, paused = copy.copy(self._reached), self._paused
         try:
             return call(self)
@@ -96,6 +106,7 @@ class MemoryCatalogue:
             self._entries, self._images = before
             self.keys, self.events, self.usage = registers
             self.repeats, self.audit, self.batches = others
+            self.outbox, self.signing = outgoing
             self._reached, self._paused = reached, paused
             return error
 
@@ -131,6 +142,8 @@ class MemoryCatalogue:
             tenant=tenant,
             image_url=taken.url if isinstance(taken, Elsewhere) else None,
             retain=new.retain,
+            callback_url=new.callback_url,
+            metadata=new.metadata,
             batch_id=new.batch_id,
         )
         self._numbers += 1
@@ -333,6 +346,7 @@ class MemoryCatalogue:
         self.events.note_deletion(job, now)
         self.usage.leave(job_id)
         self.batches.changed(job.batch_id)
+        self.outbox.forget(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -466,6 +480,7 @@ class MemoryCatalogue:
         self.batches.changed(entry.job.batch_id)
         if entry.job.status in ENDED:
             self.usage.leave(entry.job.id)
+            self.outbox.announce(entry.job)
         return entry.job
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from actors.storage.batches import Batch, BatchNotFound, Deleted
@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from actors.storage.batches import NewBatch
     from actors.storage.memory import _Entry
+    from actors.storage.memory_outbox import MemoryOutbox
     from actors.storage.ports import Job, Removed
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    tenant: str
+    new: NewBatch
     created_at: datetime
     is_deleted: bool = False
     was_running: bool = False
@@ -33,21 +35,23 @@ class MemoryBatches:
         entries: Callable[[], dict[str, _Entry]],
         cancel_job: Callable[[str, datetime], Job],
         delete_job: Callable[[str, datetime], Removed],
+        outbox: Callable[[], MemoryOutbox],
     ) -> None:
         self._entries = entries
         self._cancel_job = cancel_job
         self._delete_job = delete_job
+        self._outbox = outbox
         self._batches: dict[str, _Known] = {}
 
     def copy(self) -> MemoryBatches:
         """Return a register with the same in it, which changes on its own."""
-        twin = MemoryBatches(self._entries, self._cancel_job, self._delete_job)
+        twin = MemoryBatches(self._entries, self._cancel_job, self._delete_job, self._outbox)
         twin._batches = dict(self._batches)
         return twin
 
-    def add(self, batch_id: str, tenant: str, now: datetime) -> None:
+    def add(self, new: NewBatch, now: datetime) -> None:
         """See `BatchRegister.add`."""
-        self._batches[batch_id] = _Known(tenant, now)
+        self._batches[new.id] = _Known(new, now)
 
     def find(self, batch_id: str, tenant: str) -> Batch:
         """See `BatchRegister.find`."""
@@ -65,6 +69,7 @@ class MemoryBatches:
         """See `BatchRegister.delete`."""
         known = self._own(batch_id, tenant)
         self._batches[batch_id] = replace(known, is_deleted=True, is_news=False)
+        self._outbox().forget(batch_id)
         return Deleted(len(self._jobs(batch_id)), is_new=not known.is_deleted)
 
     def clear(self, now: datetime, limit: int, batch_id: str | None = None) -> list[Removed]:
@@ -96,7 +101,7 @@ class MemoryBatches:
 
     def _own(self, batch_id: str, tenant: str) -> _Known:
         known = self._batches.get(batch_id)
-        if known is None or known.tenant != tenant:
+        if known is None or known.new.tenant != tenant:
             raise BatchNotFound(batch_id)
         return known
 
@@ -107,8 +112,7 @@ class MemoryBatches:
     def _batch(self, batch_id: str) -> Batch:
         known, statuses = self._batches[batch_id], [job.status for job in self._jobs(batch_id)]
         return Batch(
-            id=batch_id,
-            tenant=known.tenant,
+            **asdict(known.new),
             created_at=known.created_at,
             counts={status: statuses.count(status) for status in STATUSES},
         )

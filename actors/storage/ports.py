@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from actors.storage.batches import BatchRegister
     from actors.storage.credentials import KeyRegister
     from actors.storage.events import EventRegister
+    from actors.storage.outbox import OutboxRegister
     from actors.storage.repeats import RepeatRegister
     from actors.storage.retention import RetentionRegister
+    from actors.storage.signing import SigningRegister
     from actors.storage.usage import UsageRegister
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
@@ -128,6 +130,8 @@ class NewJob:
     `run_at` is when it may be begun for the first time; a time that has passed is as none.
     `tenant` is whose it is, and whose its images must be; nothing for whoever has no key.
     `retain` is for how many seconds its client wants its files kept when it has ended.
+    `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
+    client's own, and opaque here.
     `batch_id` is the batch that it was accepted with, if any.
     """
 
@@ -142,6 +146,8 @@ class NewJob:
     run_at: datetime | None = None
     tenant: str = ""
     retain: int | None = None
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
     batch_id: str | None = None
 
 
@@ -181,7 +187,10 @@ class Job:
     `error` and `error_code` say why it has failed, or why its last attempt came to nothing.
 
     `retain` is for how many seconds its client wants its files kept when it has ended; they went
-    at `gone_at`. `batch_id` is the batch that it was accepted with, if any.
+    at `gone_at`.
+    `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
+    client's own, and opaque here.
+    `batch_id` is the batch that it was accepted with, if any.
     """
 
     id: str
@@ -211,6 +220,8 @@ class Job:
     image_url: str | None = field(default=None, repr=False)
     retain: int | None = None
     gone_at: datetime | None = None
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
     batch_id: str | None = None
 
     @property
@@ -351,6 +362,14 @@ class Catalogue(Protocol):
     @property
     def batches(self) -> BatchRegister:
         """The register of batches."""
+
+    @property
+    def outbox(self) -> OutboxRegister:
+        """The register of what is to be sent."""
+
+    @property
+    def signing(self) -> SigningRegister:
+        """The register of the secrets that it is signed with."""
 
     @property
     def retention(self) -> RetentionRegister:

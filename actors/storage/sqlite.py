@@ -49,9 +49,11 @@ from actors.storage.sqlite_audit import SqliteAudit
 from actors.storage.sqlite_batches import SqliteBatches
 from actors.storage.sqlite_events import SqliteEvents
 from actors.storage.sqlite_keys import SqliteKeys
+from actors.storage.sqlite_outbox import SqliteOutbox
 from actors.storage.sqlite_queue import PLACE, SqliteQueue
 from actors.storage.sqlite_repeats import SqliteRepeats
 from actors.storage.sqlite_retention import SqliteRetention
+from actors.storage.sqlite_signing import SqliteSigning
 from actors.storage.sqlite_usage import SqliteUsage
 
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ class SqliteCatalogue:
             self._queue = SqliteQueue(self._db)
             self.usage = SqliteUsage(self._db)
             self.batches = SqliteBatches(self._db, self.cancel, self.delete)
+            self.outbox = SqliteOutbox(self._db)
+            self.signing = SqliteSigning(self._db)
             self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
             try:
                 self._prepare(role)
@@ -155,11 +159,11 @@ class SqliteCatalogue:
             insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
                 input_size, input_sha256, image_id, image_url, others, attempts,
                 attempts_allowed, max_attempts, created_at, updated_at, tenant, retain, run_at, due,
-                batch_id)
+                callback_url, metadata, batch_id)
             values (:id, 'pending', :priority, iif(:due, {PLACE}, 0), :operation, :preset, :recipe,
                 :input_key, :input_size, :input_sha256, :image_id, :image_url, :others, 0,
                 :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due,
-                :batch_id)
+                :callback_url, :metadata, :batch_id)
             returning *
             """,
             {
@@ -177,6 +181,8 @@ class SqliteCatalogue:
                 "others": json_text(others),
                 "max_attempts": new.max_attempts,
                 "retain": new.retain,
+                "callback_url": new.callback_url,
+                "metadata": new.metadata,
                 "batch_id": new.batch_id,
                 "now": time_text(now),
                 "run_at": time_or_null(run_at),

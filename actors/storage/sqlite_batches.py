@@ -5,8 +5,10 @@ Triggers count the jobs, so that no way in which one may change can forget to.
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from actors.storage.batches import Batch, BatchNotFound, Deleted
 from actors.storage.ports import STATUSES
@@ -14,9 +16,11 @@ from actors.storage.rows import rows, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from sqlite_utils import Database
 
+    from actors.storage.batches import NewBatch
     from actors.storage.ports import Job, Removed
     from actors.storage.rows import Row, Value
 
@@ -34,11 +38,12 @@ class SqliteBatches:
         self._cancel_job = cancel_job
         self._delete_job = delete_job
 
-    def add(self, batch_id: str, tenant: str, now: datetime) -> None:
+    def add(self, new: NewBatch, now: datetime) -> None:
         """See `BatchRegister.add`."""
         self._db.execute(
-            "insert into batches (id, tenant, created_at) values (:id, :tenant, :now)",
-            {"id": batch_id, "tenant": tenant, "now": time_text(now)},
+            "insert into batches (id, tenant, callback_url, metadata, created_at) "
+            "values (:id, :tenant, :callback_url, :metadata, :now)",
+            {**asdict(new), "now": time_text(now)},
         )
 
     def find(self, batch_id: str, tenant: str) -> Batch:
@@ -96,9 +101,4 @@ class SqliteBatches:
 
 
 def _batch(row: Row) -> Batch:
-    return Batch(
-        id=str(row["id"]),
-        tenant=str(row["tenant"]),
-        created_at=datetime.fromisoformat(str(row["created_at"])),
-        counts={status: int(str(row[status])) for status in STATUSES},
-    )
+    return msgspec.convert({**row, "counts": {status: row[status] for status in STATUSES}}, Batch)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from actors.storage.batches import BatchNotFound, Deleted
+from actors.storage.batches import BatchNotFound, Deleted, NewBatch
 from actors.storage.ports import ENDED, STATUSES, JobNotFound, Query, StorageError
 from actors.storage.retention import Rules
 from actors.storage.sqlite import SqliteCatalogue
@@ -32,7 +32,7 @@ class Batched:
 
     def submit(self, batch_id, jobs, tenant="", now=NOON):
         def submit(it):
-            it.batches.add(batch_id, tenant, now)
+            it.batches.add(NewBatch(id=batch_id, tenant=tenant), now)
             for name in jobs:
                 it.add(replace(new_job(name, tenant=tenant), batch_id=batch_id), now)
 
@@ -111,7 +111,7 @@ def test_jobs_that_came_alone_are_of_no_batch(batched):
 
 def test_a_batch_is_not_made_if_one_of_its_jobs_is_not(batched):
     def submit(it):
-        it.batches.add("b", "", NOON)
+        it.batches.add(NewBatch(id="b"), NOON)
         it.add(replace(new_job("x"), batch_id="b"), NOON)
         it.add(replace(new_job("y", image="nothing"), batch_id="b"), NOON)
 

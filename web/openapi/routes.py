@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from web.openapi import batches, events, examples, images, jobs, queue, service
+from web.openapi import batches, deliveries, events, examples, images, jobs, queue, service
 from web.openapi.words import Route
 
 # In the order in which the document has them.
@@ -10,6 +10,7 @@ ROUTES: Mapping[str, Route] = {
     **jobs.ROUTES,
     **batches.ROUTES,
     **events.ROUTES,
+    **deliveries.ROUTES,
     **images.ROUTES,
     **queue.ROUTES,
     **service.ROUTES,
@@ -18,6 +19,7 @@ TAGS: Mapping[str, str] = {
     "jobs": "Images in, images out.",
     "batches": "Many jobs that are accepted, counted and given up together.",
     "events": "What becomes of jobs, as it happens.",
+    "webhooks": "What is sent to the `callback_url` of a job.",
     "images": "Sent once, used in many jobs; and what would be made of one.",
     "service": "What the service says of itself.",
 }
