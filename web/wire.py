@@ -133,8 +133,9 @@ class Order:
 def order(body: Body, limits: WireLimits, offer: Offer) -> Order:
     """Return what the client asks for."""
     said = _said(body, limits)
+    notes = _notes(said.members)
     image, recipe = _image(said, limits), _recipe(said, offer)
-    words, notes = said.members.take(JobWords), said.members.take(NoteWords) or NoteWords()
+    words = said.members.take(JobWords)
     start = _start(words, said.members, limits) if words else None
     said.members.refuse_rest("is no parameter here")
     if words and (words.retain or 0) > limits.retain:
@@ -335,7 +336,7 @@ class JobWords(msgspec.Struct):
 
 
 class NoteWords(msgspec.Struct):
-    """What a request can say of the job in JSON alone."""
+    """What a request can say of the job in JSON alone, since it is an object."""
 
     metadata: (
         Annotated[
@@ -437,6 +438,12 @@ def _callback_url(url: str | None, members: Members, limits: WireLimits) -> str 
     except SourceForbidden as error:
         members.blame("callback_url", f"cannot be called: {error}")
         return None
+
+
+def _notes(members: Members) -> NoteWords:
+    # As a text it is a parameter of an output, which the short form has in the same place.
+    is_ours = isinstance(members.values.get("metadata"), dict)
+    return (members.take(NoteWords) if is_ours else None) or NoteWords()
 
 
 def _metadata(said: Mapping[str, object] | None, members: Members) -> str | None:

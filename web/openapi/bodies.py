@@ -67,7 +67,9 @@ def _whole(form: Json) -> Json:
         for name in members_of(kind)
     }
     image: Json = {"image_data": {"$ref": f"{COMPONENTS}ImageData"}}
-    properties = {**cast("Json", form["properties"]), **image, **words}
+    own = cast("Mapping[str, Json]", form["properties"])
+    twice = {name: {"anyOf": [own[name], words[name]]} for name in own.keys() & words.keys()}
+    properties = {**own, **image, **words, **twice}
     return {**form, "properties": properties, "additionalProperties": False}
 
 
