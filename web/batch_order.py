@@ -70,8 +70,8 @@ def batch_order(body: Body, limits: WireLimits, offer: Offer) -> BatchOrder:
     batch = _members(body, limits)
     defaults = batch.inside(DEFAULTS)
     items = batch.objects(JOBS, least=1, most=limits.batch)
-    words, notes = batch.take(BatchWords), batch.take(NoteWords) or NoteWords()
-    callback_url = checked_callback(words.callback_url if words else None, batch, limits)
+    words, notes = batch.take(BatchWords) or BatchWords(), batch.take(NoteWords) or NoteWords()
+    callback_url = checked_callback(words.callback_url, batch, limits)
     metadata = checked_metadata(notes.metadata, batch)
     batch.refuse_rest("is no parameter here")
     faults = batch.faults

@@ -147,8 +147,9 @@ def take_order(
 
     Returns None if something is wrong with them.
     """
+    notes = _notes(members)
     recipe = take_recipe(members, offer.presets, offer.accepts)
-    words, notes = members.take(JobWords), members.take(NoteWords) or NoteWords()
+    words = members.take(JobWords)
     start = _start(words, members, limits) if words else None
     members.refuse_rest("is no parameter here")
     if words and (words.retain or 0) > limits.retain:
@@ -349,7 +350,7 @@ class JobWords(msgspec.Struct):
 
 
 class NoteWords(msgspec.Struct):
-    """What a request can say of the job in JSON alone."""
+    """What a request can say of the job in JSON alone, since it is an object."""
 
     metadata: (
         Annotated[
@@ -386,7 +387,7 @@ def _start(words: JobWords, members: Members, limits: WireLimits) -> datetime | 
     if words.max_attempts and words.max_attempts > limits.attempts:
         members.blame("max_attempts", f"must be from 1 to {limits.attempts}")
     if words.run_at and words.delay is not None:
-        members.faults.append(Fault("", "must have run_at or delay, not both"))
+        members.faults.append(Fault(members.place, "must have run_at or delay, not both"))
     far = f"must be at most {limits.delay} seconds ahead"
     if words.delay is not None:
         if words.delay <= limits.delay:
@@ -461,6 +462,12 @@ def checked_callback(url: str | None, members: Members, limits: WireLimits) -> s
     except SourceForbidden as error:
         members.blame("callback_url", f"cannot be called: {error}")
         return None
+
+
+def _notes(members: Members) -> NoteWords:
+    # As a text it is a parameter of an output, which the short form has in the same place.
+    is_ours = isinstance(members.values.get("metadata"), dict)
+    return (members.take(NoteWords) if is_ours else None) or NoteWords()
 
 
 def checked_metadata(said: Mapping[str, object] | None, members: Members) -> str | None:

@@ -132,7 +132,8 @@ def test_what_is_missing_is_missing_in_each_job():
 
     faults = faults_of({"defaults": defaults, "jobs": [{}, {"image": "m"}, {}]})
 
-    assert faults == {"/jobs/0/image": "is missing", "/jobs/2/image": "is missing"}
+    why = "or a text is missing"
+    assert faults == {"/jobs/0/image": why, "/jobs/2/image": why}
 
 
 def test_there_are_no_more_faults_than_can_be_told():

@@ -83,7 +83,9 @@ def _forms(described: Schema) -> list[Json]:
 def _whole(form: Json) -> Json:
     """Return a way to say a recipe with all that a submission may say besides, and nothing more."""
     image: Json = {"image_data": _reference("ImageData")}
-    properties = {**cast("Json", form["properties"]), **image, **_words(*WORDS_OF_JSON)}
+    own, words = cast("Mapping[str, Json]", form["properties"]), _words(*WORDS_OF_JSON)
+    twice = {name: {"anyOf": [own[name], words[name]]} for name in own.keys() & words.keys()}
+    properties = {**own, **image, **words, **twice}
     return {**form, "properties": properties, "additionalProperties": False}
 
 
