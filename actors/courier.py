@@ -191,10 +191,16 @@ class Courier:
             return PutBack(delivery.id, delivery.attempts, delivery.host, error.seconds)
         except (SourceUnreachable, SourceForbidden) as error:
             said = self._failure(delivery, error)
-            outcome = "dead" if said.delay is None else "failed"
-            self._note(outcome, delivery, begun, error)
+            self._count("dead" if said.delay is None else "failed", begun)
+            log.info(
+                "delivery_failed",
+                **_told(delivery),
+                why=str(error),
+                next_in=None if said.delay is None else round(said.delay),
+            )
             return said
-        self._note("delivered", delivery, begun)
+        self._count("delivered", begun)
+        log.info("delivered", **_told(delivery))
         return Delivered(delivery.id, delivery.attempts, status)
 
     async def _post(self, parcel: Parcel) -> int:
@@ -220,17 +226,15 @@ class Courier:
         return Undelivered(delivery.id, delivery.attempts, status, str(error), delay)
 
     @staticmethod
-    def _note(
-        outcome: str, delivery: Delivery, begun: float, error: Exception | None = None
-    ) -> None:
-        seconds = trio.current_time() - begun
+    def _count(outcome: str, begun: float) -> None:
         metrics.DELIVERIES.labels(outcome).inc()
-        metrics.DELIVERY.observe(seconds)
-        log.info(
-            f"delivery_{outcome}" if outcome != "delivered" else "delivered",
-            delivery_id=delivery.id,
-            subject=delivery.subject,
-            attempt=delivery.attempts,
-            seconds=round(seconds, 3),
-            **({"why": str(error)} if error else {}),
-        )
+        metrics.DELIVERY.observe(trio.current_time() - begun)
+
+
+def _told(delivery: Delivery) -> dict[str, object]:
+    """Return what the log may have of a delivery; its address may be a secret."""
+    return {
+        "delivery_id": delivery.id,
+        "subject": delivery.subject,
+        "attempt": delivery.attempts,
+    }

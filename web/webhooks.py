@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 import structlog
-from rich.console import Console
-from rich.table import Table
 
 from actors.outside.signing import new_secret
 from actors.storage.audit import Act
@@ -85,19 +83,14 @@ def _service_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("job_id", metavar="JOB")
 @_service_options
 def list_deliveries(job_id: str, url: str, key: str | None) -> None:
-    """List the deliveries about a job, the newest first."""
+    """List the deliveries about a job, the newest first, with attempts and the last answer."""
     with _service(url, key) as client:
         found = client.deliveries(job_id)
-    table = Table(box=None, pad_edge=False)
-    for heading in ("id", "type", "status", "attempts", "answer", "next attempt"):
-        table.add_column(heading, no_wrap=heading == "id")
     for each in found:
-        table.add_row(
-            *(each.id, each.type, each.status, str(each.attempts)),
-            str(each.last_status or each.last_error or ""),
-            f"{each.next_attempt_at:%Y-%m-%d %H:%M:%S}Z" if each.next_attempt_at else "",
-        )
-    Console(soft_wrap=True, markup=False).print(table)
+        answer = each.last_status or each.last_error or "-"
+        due = f"  next {each.next_attempt_at:%Y-%m-%d %H:%M:%S}Z" if each.next_attempt_at else ""
+        said = f"{each.id}  {each.type:13}  {each.status:9}  {each.attempts:3}  {answer}{due}"
+        click.echo(said)
 
 
 @webhooks.command()
