@@ -109,6 +109,14 @@ class Settings(BaseSettings):
         Field(description="Seconds before a second attempt, at most; twice as long each time."),
     ] = 2.0
     max_delay: Annotated[Count, Field(description="Seconds a job may be put off.")] = 30 * 86_400
+    max_batch: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=10_000,
+            description="Jobs in one `POST /batches`, which are accepted in one transaction.",
+        ),
+    ] = 1000
     fetching_workers: Annotated[
         int | None,
         Field(
@@ -153,11 +161,6 @@ class Settings(BaseSettings):
     sweep_period: Annotated[
         Seconds, Field(description="Seconds between two looks at what may go.")
     ] = 60.0
-
-    max_batch: Annotated[
-        Annotated[int, Field(ge=1, le=10_000)],
-        Field(description="Jobs in one `POST /batches`, which are accepted in one transaction."),
-    ] = 1000
 
     max_upload_size: Annotated[Count, Field(description="Bytes of an image.")] = 10 * MIB
     max_json_size: Annotated[

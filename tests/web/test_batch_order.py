@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from web.wire import Body, Offer, WireLimits
 
 LIMITS = WireLimits(image=1000, json=100_000, retain=100, batch=200)
 URL = "https://example.org/a.jpg"
-RESIZE = {"operation": "resize", "width": 30, "height": 20}
+RESIZE: dict[str, Any] = {"operation": "resize", "width": 30, "height": 20}
 TOO_SMALL = 'must be pixels from 1 to 4096, or a share above 0 such as "25%"'
 RECIPE = Recipe((Output(operations=(Resize(30, 20),)),))
 
@@ -174,7 +175,7 @@ def test_what_is_no_batch_is_refused(content_type, body, code):
 
 
 def test_images_that_are_not_there_are_pointed_at_wherever_they_are_named():
-    watermark = {"operation": "watermark", "image": "mark"}
+    watermark: dict[str, Any] = {"operation": "watermark", "image": "mark"}
     order = submission(
         {
             "defaults": {"image_id": "a", **watermark},
