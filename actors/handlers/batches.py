@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
-from actors.handlers.jobs import new_job, pixels_of
+from actors.handlers.jobs import new_job
 from actors.messages import Batched, CancelBatch, DeleteBatch, FindBatch, SubmitBatch
 from actors.storage.audit import Act
 from actors.storage.batches import Batch, BatchNotFound, ImagesNotFound, NewBatch
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from actors.handlers.stock import Handlers, Stock
     from actors.messages import Submit
     from actors.storage.batches import Deleted
-    from actors.storage.ports import Catalogue, Elsewhere, Job, NewJob, Removed
+    from actors.storage.ports import Catalogue, Elsewhere, ImageRecord, Job, NewJob, Removed
 
 log = structlog.get_logger("calotype.store")
 
@@ -55,14 +56,15 @@ class BatchHandlers:
             metadata=message.metadata,
         )
         jobs = self._jobs(message, batch_id, now)
+        ids = tuple(job.id for job in jobs)
 
         def submit(catalogue: Catalogue) -> Batched:
-            _check_images(catalogue, jobs, tenant)
+            images = _find_images(catalogue, jobs, tenant)
             catalogue.batches.add(new, now)
-            added = [catalogue.add(job, now) for job in jobs]
-            ids = tuple(job.id for job in added)
+            catalogue.add_all(jobs, now)
             if bill:
-                pixels = sum(pixels_of(catalogue, job) for job in added)
+                own = (images[job.input] for job in jobs if isinstance(job.input, str))
+                pixels = sum(image.width * image.height * image.frames for image in own)
                 catalogue.usage.admit(ids, bill, pixels, now)
             return Batched(catalogue.batches.find(batch_id, tenant), ids)
 
@@ -158,15 +160,13 @@ def _image(message: Submit) -> Elsewhere | str:
     return message.image
 
 
-def _check_images(catalogue: Catalogue, jobs: list[NewJob], tenant: str) -> None:
-    """Check that all images are there. Raises: ImagesNotFound, with all that are not."""
-    wanted = {each for job in jobs for each in job.other_images}
-    wanted |= {job.input for job in jobs if isinstance(job.input, str)}
-    missing: set[str] = set()
+def _find_images(catalogue: Catalogue, jobs: list[NewJob], tenant: str) -> dict[str, ImageRecord]:
+    """Return all images that are needed, by id. Raises: ImagesNotFound, with all that are not."""
+    found: dict[str, ImageRecord] = {}
+    wanted = {image_id for job in jobs for image_id in job.images}
     for image_id in wanted:
-        try:
-            catalogue.find_image(image_id, tenant)
-        except ImageNotFound:
-            missing.add(image_id)
-    if missing:
+        with suppress(ImageNotFound):
+            found[image_id] = catalogue.find_image(image_id, tenant)
+    if missing := wanted - found.keys():
         raise ImagesNotFound(frozenset(missing))
+    return found

@@ -94,7 +94,7 @@ class JobHandlers:
         def add(catalogue: Catalogue) -> Job:
             job = catalogue.add(new, now)
             if bill:
-                pixels_now = pixels or pixels_of(catalogue, job)
+                pixels_now = pixels or _pixels(catalogue, job)
                 catalogue.usage.admit((job.id,), bill, pixels_now, now)
             return job
 
@@ -199,7 +199,7 @@ def new_job(
     )
 
 
-def pixels_of(catalogue: Catalogue, job: Job) -> int:
+def _pixels(catalogue: Catalogue, job: Job) -> int:
     """Return the pixels of the image that a job was made of, if it is one that is kept."""
     if job.image_id is None:
         return 0

@@ -150,6 +150,11 @@ class MemoryCatalogue:
         due = job.run_at is None
         return self._put(_Entry(self._numbers, self._place(job) if due else 0, due, job))
 
+    def add_all(self, new: Sequence[NewJob], now: datetime) -> None:
+        """See `Catalogue.add_all`."""
+        for each in new:
+            self.add(each, now)
+
     def find(self, job_id: str) -> Job:
         """See `Catalogue.find`."""
         return self._entry(job_id).job

@@ -150,6 +150,12 @@ class NewJob:
     metadata: str | None = None
     batch_id: str | None = None
 
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The ids of all images that it needs, each once."""
+        own = (self.input,) if isinstance(self.input, str) else ()
+        return tuple(dict.fromkeys((*own, *self.other_images)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
@@ -387,6 +393,9 @@ class Catalogue(Protocol):
 
     def add(self, new: NewJob, now: datetime) -> Job:
         """Accept a job as pending, last of its tenant in its priority. Raises: ImageNotFound."""
+
+    def add_all(self, new: Sequence[NewJob], now: datetime) -> None:
+        """Accept jobs in their order, each as `add` does, or none. Raises: ImageNotFound."""
 
     def find(self, job_id: str) -> Job:
         """Return a job, whoever asks. Raises: JobNotFound."""

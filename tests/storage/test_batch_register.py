@@ -33,8 +33,7 @@ class Batched:
     def submit(self, batch_id, jobs, tenant="", now=NOON):
         def submit(it):
             it.batches.add(NewBatch(id=batch_id, tenant=tenant), now)
-            for name in jobs:
-                it.add(replace(new_job(name, tenant=tenant), batch_id=batch_id), now)
+            it.add_all([replace(new_job(n, tenant=tenant), batch_id=batch_id) for n in jobs], now)
 
         self.do(submit)
 
@@ -112,8 +111,8 @@ def test_jobs_that_came_alone_are_of_no_batch(batched):
 def test_a_batch_is_not_made_if_one_of_its_jobs_is_not(batched):
     def submit(it):
         it.batches.add(NewBatch(id="b"), NOON)
-        it.add(replace(new_job("x"), batch_id="b"), NOON)
-        it.add(replace(new_job("y", image="nothing"), batch_id="b"), NOON)
+        jobs = [new_job("x"), new_job("y", image="nothing")]
+        it.add_all([replace(job, batch_id="b") for job in jobs], NOON)
 
     with pytest.raises(StorageError):
         batched.do(submit)
