@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         int,
         Field(
             ge=1,
-            le=10_000,
+            le=5_000,
             description="Jobs in one `POST /batches`, which are accepted in one transaction.",
         ),
     ] = 1000

@@ -6,10 +6,12 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from actors.handlers.batches import announce_ended
 from actors.storage.batches import BatchNotFound, Deleted, NewBatch
 from actors.storage.ports import ENDED, STATUSES, JobNotFound, Query, StorageError
 from actors.storage.retention import Rules
@@ -30,9 +32,9 @@ class Batched:
             raise result
         return result
 
-    def submit(self, batch_id, jobs, tenant="", now=NOON):
+    def submit(self, batch_id, jobs, tenant="", now=NOON, **wanted):
         def submit(it):
-            it.batches.add(NewBatch(id=batch_id, tenant=tenant), now)
+            it.batches.add(NewBatch(id=batch_id, tenant=tenant, **wanted), now)
             it.add_all([replace(new_job(n, tenant=tenant), batch_id=batch_id) for n in jobs], now)
 
         self.do(submit)
@@ -334,6 +336,74 @@ def test_of_a_deleted_batch_no_end_is_told(batched):
     batched.do(lambda it: it.cancel("y2", NOON))
 
     assert batched.ended() == []
+
+
+# --- What is told of an end -----------------------------------------------------------------------
+
+
+HOOK = "https://example.org/hook"
+
+
+def told_of(batched, batch_id):
+    return [
+        (delivery.type, msgspec.json.decode(delivery.payload)["data"])
+        for delivery in batched.do(lambda it: it.outbox.of(batch_id, 9))
+    ]
+
+
+def test_who_wants_to_be_told_of_an_end_is_told_with_the_change_that_made_it(batched):
+    wanted = {"callback_url": HOOK, "metadata": '{"album":7}'}
+    batched.submit("b", ["x1", "x2"], tenant="press", **wanted)
+    batched.submit("c", ["y1"], metadata='{"album":8}')
+
+    def end(it):
+        for name in ("x1", "x2", "y1"):
+            it.cancel(name, minute(1))
+        return announce_ended(it, minute(1))
+
+    announced = batched.do(end)
+
+    assert {batch.id for batch in announced} == {"b", "c"}
+    assert told_of(batched, "c") == []
+    (delivery,) = batched.do(lambda it: it.outbox.of("b", 9))
+    assert (delivery.tenant, delivery.url, delivery.created_at) == ("press", HOOK, minute(1))
+    assert HOOK not in repr(announced)
+    assert told_of(batched, "b") == [
+        (
+            "batch.completed",
+            {
+                "id": "b",
+                "status": "ended",
+                "jobs": 2,
+                "counts": dict.fromkeys(STATUSES, 0) | {"cancelled": 2},
+                "metadata": {"album": 7},
+            },
+        )
+    ]
+
+
+def test_each_end_is_told_once(batched):
+    batched.submit("b", ["x"], callback_url=HOOK)
+    for _ in range(2):
+        batched.do(lambda it: it.cancel("x", NOON))
+        for _ in range(2):
+            batched.do(lambda it: announce_ended(it, NOON))
+        batched.do(lambda it: it.retry("x", 3, NOON))
+
+    assert len(told_of(batched, "b")) == 2
+
+
+def test_what_was_to_be_told_goes_with_a_deletion_but_not_with_the_last_job(batched):
+    for name in "bc":
+        batched.submit(name, [f"{name}.x"], callback_url=HOOK)
+        batched.do(lambda it, name=name: it.cancel(f"{name}.x", NOON))
+    batched.do(lambda it: announce_ended(it, NOON))
+
+    batched.do(lambda it: it.batches.delete("b", ""))
+    batched.do(lambda it: it.delete("c.x", NOON))
+
+    assert told_of(batched, "b") == []
+    assert len(told_of(batched, "c")) == 1
 
 
 # --- Whatever happens -----------------------------------------------------------------------------

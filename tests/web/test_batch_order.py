@@ -21,11 +21,11 @@ TOO_SMALL = 'must be pixels from 1 to 4096, or a share above 0 such as "25%"'
 RECIPE = Recipe((Output(operations=(Resize(30, 20),)),))
 
 
-def submission(members: object, content_type: str = "application/json") -> BatchOrder:
+def submission(members: dict[str, Any], content_type: str = "application/json") -> BatchOrder:
     return batch_order(Body(content_type, json.dumps(members).encode()), LIMITS, Offer())
 
 
-def faults_of(members: object) -> dict[str, str]:
+def faults_of(members: dict[str, Any]) -> dict[str, str]:
     with pytest.raises(Problem) as refused:
         submission(members)
     assert refused.value.code == "invalid"
