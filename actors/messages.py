@@ -20,7 +20,7 @@ from actors.mailbox import Request
 from actors.storage.batches import Batch
 from actors.storage.credentials import Key
 from actors.storage.events import Change, Event, Interest
-from actors.storage.outbox import Delivery, Fate, Room
+from actors.storage.outbox import Delivery, Room
 from actors.storage.ports import (
     ENDED,
     Dead,
@@ -412,11 +412,6 @@ class Redrive(OfTenant[int]):
     """
 
     which: Dead
-
-
-@dataclass(frozen=True, slots=True)
-class CountDeliveries(Request[Mapping[Fate, int]]):
-    """The answer is how many deliveries there are of each fate."""
 
 
 @dataclass(frozen=True, slots=True)

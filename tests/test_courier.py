@@ -55,7 +55,7 @@ class Post:
     def make_courier(self):
         return Courier(
             *(self.mailbox, self.store.clone(), self.posting, self.orders, self.activity),
-            clock=lambda: self.clock(),
+            clock=lambda: self.clock(),  # noqa: PLW0108  (a test may set another)
         )
 
     async def run(self, *, task_status):
@@ -64,10 +64,10 @@ class Post:
                 await nursery.start(
                     supervise, self.make_store, Activity("store", self.store_mail), Intensity()
                 )
-                await nursery.start(self._run_courier)
+                await nursery.start(self._run)
                 task_status.started()
 
-    async def _run_courier(self, *, task_status):
+    async def _run(self, *, task_status):
         await supervise(self.make_courier, self.activity, Intensity(), task_status=task_status)
         self.ended.set()
 
@@ -98,6 +98,13 @@ class Post:
                 if delivery.fate in fates:
                     return delivery
                 await trio.sleep(0.002)
+
+    async def until_tried(self, job):
+        """Return the delivery about a job as soon as an attempt has failed."""
+        with trio.fail_after(PATIENCE):
+            while not (delivery := await self.delivery(job)).tries:  # noqa: ASYNC110  (on the disk)
+                await trio.sleep(0.002)
+        return delivery
 
 
 @pytest.fixture
@@ -248,10 +255,7 @@ async def test_a_receiver_that_says_when_is_heard_within_bounds(serve, start):
     server = await serve(answer(503, Retry_After="600"))
     post = await start(server, backoff=LATER)
 
-    job = await post.end_job(url_of(server))
-    with trio.fail_after(PATIENCE):
-        while not (delivery := await post.delivery(job)).tries:
-            await trio.sleep(0.002)
+    delivery = await post.until_tried(await post.end_job(url_of(server)))
 
     assert delivery.due_at is not None
     assert delivery.due_at > utc_now() + timedelta(seconds=590)
@@ -330,7 +334,7 @@ async def test_receivers_that_hang_do_not_delay_a_good_one(serve, start):
     for n in range(50):
         await post.end_job(url_of(hanging[n % 5]))
     with trio.fail_after(PATIENCE):
-        while sum(server.connections for server in hanging) < 20:
+        while sum(server.connections for server in hanging) < 20:  # noqa: ASYNC110  (a socket)
             await trio.sleep(0.002)
 
     began = trio.current_time()
@@ -394,10 +398,7 @@ async def test_no_more_are_under_way_than_there_are_places(serve, start):
 async def test_where_nothing_is_due_nothing_is_asked(serve, start):
     server = await serve(answer(500))
     post = await start(server, backoff=LATER)
-    job = await post.end_job(url_of(server))
-    with trio.fail_after(PATIENCE):
-        while not (await post.delivery(job)).tries:
-            await trio.sleep(0.002)
+    await post.until_tried(await post.end_job(url_of(server)))
     await trio.testing.wait_all_tasks_blocked(0.05)
     transactions = len(post.storage.catalogue.sizes)
 

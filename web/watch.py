@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from actors.messages import Count, CountDeliveries, LookAtPool, Pool
+from actors.messages import Count, LookAtPool, Pool
 from actors.storage.outbox import Fate
 from actors.storage.ports import PRIORITIES, STATUSES
 from web import metrics
@@ -88,7 +88,6 @@ class Watch:
         with trio.fail_after(self.patience):
             pool = await self.system.front_door.ask(LookAtPool())
             tally = await self.system.front_door.ask(Count())
-            deliveries = await self.system.front_door.ask(CountDeliveries())
         return Stats(
             pool=pool,
             queue={
@@ -99,7 +98,7 @@ class Watch:
             paused=tally.paused,
             oldest_pending_seconds=age_in_seconds(tally),
             stored_bytes=tally.stored_bytes,
-            deliveries=dict(deliveries),
+            deliveries=dict(tally.deliveries),
             actors=self._actors(),
             limiters={
                 "cpu": _limiter(self.system.cpu),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from actors.messages import (
-    CountDeliveries,
     Delivered,
     ListDeliveries,
     PutBack,
@@ -19,10 +18,7 @@ from actors.messages import (
 from actors.storage.outbox import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from actors.handlers.stock import Handlers, Stock
-    from actors.storage.outbox import Fate
     from actors.storage.ports import Catalogue
 
 log = structlog.get_logger("calotype.store")
@@ -42,7 +38,6 @@ class OutboxHandlers:
             PutBack: self._put_back,
             ListDeliveries: self._list,
             Redeliver: self._redeliver,
-            CountDeliveries: self._count,
         }
 
     async def _recall(self, message: Recall) -> None:
@@ -80,9 +75,6 @@ class OutboxHandlers:
                 catalogue.outbox.spare(host, now + timedelta(seconds=message.rest))
 
         await self._stock.commit(put_back)
-
-    async def _count(self, _: CountDeliveries) -> Mapping[Fate, int]:
-        return await self._stock.commit(lambda records: records.outbox.counts())
 
     async def _list(self, message: ListDeliveries) -> tuple[Delivery, ...]:
         def list_them(catalogue: Catalogue) -> tuple[Delivery, ...]:

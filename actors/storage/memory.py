@@ -392,7 +392,10 @@ class MemoryCatalogue:
             waiting[entry.job.priority] += 1
         due = (e.job.due_since for e in self._entries.values() if _is_due(e))
         since = min(due, default=None)
-        return Tally(counts, waiting, since, self._paused, self.retention.stored())
+        return Tally(
+            *(counts, waiting, since, self._paused),
+            *(self.retention.stored(), self.outbox.counts()),
+        )
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""

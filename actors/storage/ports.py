@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from actors.storage.batches import BatchRegister
     from actors.storage.credentials import KeyRegister
     from actors.storage.events import EventRegister
-    from actors.storage.outbox import OutboxRegister
+    from actors.storage.outbox import Fate, OutboxRegister
     from actors.storage.repeats import RepeatRegister
     from actors.storage.retention import RetentionRegister
     from actors.storage.signing import SigningRegister
@@ -292,7 +292,7 @@ class Tally:
 
     `waiting` counts, by priority, those of the pending ones that are not due yet. `oldest_pending`
     is since when the oldest one that is due may be begun. `paused`: nothing is begun at all.
-    `stored_bytes` are those of all files that are kept.
+    `stored_bytes` are those of all files that are kept. `deliveries` are those of the outbox.
     """
 
     counts: Mapping[tuple[Status, Priority], int]
@@ -300,6 +300,7 @@ class Tally:
     oldest_pending: datetime | None
     paused: bool
     stored_bytes: int = 0
+    deliveries: Mapping[Fate, int] = field(default_factory=dict)
 
     def count(self, status: Status) -> int:
         """Return the number of jobs of `status` in all priorities."""

@@ -465,8 +465,11 @@ class SqliteCatalogue:
         counts: dict[tuple[Status, Priority], int] = {
             (status, priority): jobs for status, priority, jobs in tallies
         }
-        queue, stored = self._queue, self.retention.stored()
-        return Tally(counts, queue.waiting(), queue.oldest(), queue.paused, stored)
+        queue = self._queue
+        return Tally(
+            *(counts, queue.waiting(), queue.oldest(), queue.paused),
+            *(self.retention.stored(), self.outbox.counts()),
+        )
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""
