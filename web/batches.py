@@ -8,7 +8,7 @@ import structlog
 import trio
 from quart import Blueprint, request
 
-from actors.errors import ActorStopped, Draining
+from actors.errors import ActorStopped
 from actors.messages import AwaitBatch, CancelBatch, DeleteBatch, FindBatch
 from actors.storage.batches import ImagesNotFound
 from web.jobs import FATE_UNKNOWN, WaitWords
@@ -20,7 +20,6 @@ from web.uploads import upload
 if TYPE_CHECKING:
     from quart_trio.wrappers import TrioResponse as Response
 
-    from actors.storage.batches import Batch
     from web.answers import Answers
     from web.envoy import Envoy
     from web.kitchen import Kitchen
@@ -34,16 +33,6 @@ def batches_blueprint(
     `max_wait` is the most seconds that `wait` may be.
     """
     batches = Blueprint("batches", __name__, url_prefix="/batches")
-
-    async def look_after(seconds: float, batch_id: str) -> Batch:
-        """Return the batch when it ends, or after so many seconds, or when we must stop."""
-        if seconds:
-            with trio.move_on_after(min(seconds, max_wait)):
-                try:
-                    return await envoy.wait(AwaitBatch(batch_id))
-                except Draining:
-                    pass
-        return await envoy.ask(FindBatch(batch_id))
 
     @batches.post("")
     async def submit() -> Response:
@@ -63,7 +52,9 @@ def batches_blueprint(
     async def look(batch_id: str) -> Response:
         words = Members.of_query(request.args.items(multi=True)).only(WaitWords)
         structlog.contextvars.bind_contextvars(batch_id=batch_id)
-        return json_reply(answers.batch(await look_after(words.wait, batch_id)))
+        wait = min(words.wait, max_wait)
+        batch = await envoy.watch(AwaitBatch(batch_id), FindBatch(batch_id), wait)
+        return json_reply(answers.batch(batch))
 
     @batches.post("/<batch_id>/cancel")
     async def cancel(batch_id: str) -> Response:
