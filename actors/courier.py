@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -169,11 +170,12 @@ class Courier:
 
     async def _tell_store(self, said: Request[None]) -> None:
         """Tell what came of an attempt, until it is on the disk."""
-        while True:
+        for asked in itertools.count(1):
             try:
                 await self._store.ask(said)
             except (AskFailed, StorageError) as error:
-                log.warning("store_failed", why=repr(error))
+                if asked == 1:
+                    log.warning("store_failed", why=repr(error))
                 await trio.sleep(PAUSE)
             else:
                 return
