@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -83,7 +84,8 @@ class Courier:
         self._activity = activity
         self._now = clock
         self._breakers = Breakers(posting.rules)
-        self._held: dict[str, Delivery] = {}
+        # By attempt, since the next may be begun before the last is put away.
+        self._held: dict[tuple[str, int], Delivery] = {}
         # Whether deliveries may be marked as being sent that nobody has in hand.
         self._strays = True
         self._room = NO_ROOM
@@ -129,17 +131,21 @@ class Courier:
         while True:
             try:
                 if self._strays:
-                    await self._store.ask(Recall(frozenset(self._held)))
-                    self._strays = False
+                    await self._recall()
                 for parcel in await self._collect():
                     self._activity.handled += 1
-                    self._held[parcel.delivery.id] = parcel.delivery
+                    self._held[_attempt_of(parcel.delivery)] = parcel.delivery
                     work.start_soon(self._deliver, parcel)
             except (AskFailed, StorageError) as error:
                 # Whether anything was begun for us is unknown now.
                 self._strays = True
                 log.warning("store_failed", why=repr(error))
                 await trio.sleep(PAUSE)
+
+    async def _recall(self) -> None:
+        held = frozenset(delivery.id for delivery in self._held.values())
+        await self._store.ask(Recall(held))
+        self._strays = False
 
     async def _collect(self) -> tuple[Parcel, ...]:
         """Return what is due, when there is something and room for it; nothing if that changes."""
@@ -162,18 +168,19 @@ class Courier:
         try:
             await self._tell_store(await self._attempt(parcel))
         finally:
-            del self._held[delivery.id]
+            del self._held[_attempt_of(delivery)]
             if not self._room.places or self._room.left(delivery.host) <= 0:
                 # What stands now asks for less than there is room for.
                 self._collecting.cancel()
 
     async def _tell_store(self, said: Request[None]) -> None:
         """Tell what came of an attempt, until it is on the disk."""
-        while True:
+        for asked in itertools.count(1):
             try:
                 await self._store.ask(said)
             except (AskFailed, StorageError) as error:
-                log.warning("store_failed", why=repr(error))
+                if asked == 1:
+                    log.warning("store_failed", why=repr(error))
                 await trio.sleep(PAUSE)
             else:
                 return
@@ -229,6 +236,10 @@ class Courier:
     def _count(outcome: str, begun: float) -> None:
         metrics.DELIVERIES.labels(outcome).inc()
         metrics.DELIVERY.observe(trio.current_time() - begun)
+
+
+def _attempt_of(delivery: Delivery) -> tuple[str, int]:
+    return delivery.id, delivery.attempts
 
 
 def _told(delivery: Delivery) -> dict[str, object]:

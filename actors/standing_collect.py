@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from actors.messages import Parcel
 from actors.outside.signing import new_secret
+from actors.standing_ask import StandingAsk
 from actors.storage.outbox import NO_ROOM
 
 if TYPE_CHECKING:
@@ -17,36 +18,21 @@ if TYPE_CHECKING:
     from actors.storage.ports import Catalogue
 
 
-class StandingCollect:
+class StandingCollect(StandingAsk):
     """Holds at most one collect, and tries it at the end of each transaction.
 
     So a delivery is begun in the very transaction that ends its job, if there is room.
     """
 
     def __init__(self) -> None:
-        self._collect: Envelope | None = None
+        super().__init__()
         self._room = NO_ROOM
-        # The collect that the transaction under way serves; another may stand by its end.
-        self._served: Envelope | None = None
         self._unheard: tuple[Delivery, ...] = ()
 
     def stand(self, collect: Envelope, room: Room) -> None:
         """Hold this collect from now on; the one before is released."""
-        self.release()
-        self._collect, self._room = collect, room
-
-    def fail(self, error: Exception) -> None:
-        """Tell the asker that the transaction was lost, and with it what it would have got."""
-        if self._collect:
-            with self._collect as collect:
-                self._collect = None
-                collect.fail(error)
-
-    def release(self) -> None:
-        """Hold no collect; its asker hears that nobody answers."""
-        if self._collect:
-            with self._collect:
-                self._collect = None
+        self._hold(collect)
+        self._room = room
 
     def call(
         self, now: datetime
@@ -55,8 +41,7 @@ class StandingCollect:
 
         The second is when to try again, if nothing else changes.
         """
-        self._served = self._collect
-        room = self._room if self._collect and not self._collect.abandoned else NO_ROOM
+        room = self._room if self._serve() else NO_ROOM
         # Kept until `answer`: the transaction may be lost, and then the next one undoes them.
         unheard = self._unheard
 
@@ -85,11 +70,7 @@ class StandingCollect:
         self._unheard = ()
         if not parcels:
             return True
-        heard = False
-        if self._served and self._served is self._collect:
-            with self._served as collect:
-                self._collect = None
-                heard = collect.answer(parcels)
+        heard = self._hand_over(parcels)
         if not heard:
             self._unheard = tuple(parcel.delivery for parcel in parcels)
         return heard

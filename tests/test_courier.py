@@ -241,6 +241,18 @@ async def test_what_is_not_taken_is_tried_again_then_dead(serve, start, status):
     assert other.asked == []
 
 
+async def test_what_is_due_again_at_once_may_be_begun_before_its_last_attempt_is_put_away(
+    serve, start
+):
+    server = await serve(answer(500), answer(500), GOOD)
+    post = await start(server, backoff=Backoff(first=0.0, longest=0.0, attempts=3))
+
+    delivery = await post.until(await post.end_job(url_of(server)), "delivered")
+
+    assert (delivery.attempts, len(server.asked)) == (3, 3)
+    assert post.activity.crashed == 0
+
+
 async def test_who_wants_nothing_more_is_not_asked_again(serve, start):
     server = await serve(answer(410))
     post = await start(server)
@@ -318,7 +330,8 @@ async def test_an_address_that_may_be_a_secret_is_not_logged(serve, start):
 
 
 def test_by_default_it_is_tried_for_about_a_day():
-    delays = [DELIVERIES.delay(made, lambda: 0.5) for made in range(1, DELIVERIES.attempts)]
+    made = range(1, DELIVERIES.attempts)
+    delays = [DELIVERIES.delay(each, lambda: 0.5) or 0.0 for each in made]
 
     assert 20 * 3600 < sum(delays) < 30 * 3600
     assert DELIVERIES.delay(DELIVERIES.attempts, lambda: 0.5) is None
