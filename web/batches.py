@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,6 +12,7 @@ from quart import Blueprint, request
 from actors.errors import ActorStopped
 from actors.messages import AwaitBatch, CancelBatch, DeleteBatch, FindBatch
 from actors.storage.batches import ImagesNotFound
+from actors.storage.batches import BatchNotFound
 from web.jobs import FATE_UNKNOWN, WaitWords
 from web.members import Members
 from web.problems import Problem
@@ -67,8 +69,11 @@ def batches_blueprint(
 
     @batches.delete("/<batch_id>")
     async def delete(batch_id: str) -> Response:
-        while not await envoy.ask(DeleteBatch(batch_id)):
-            pass  # Should this be cut short, the Store does the rest by and by.
+        is_done = await envoy.ask(DeleteBatch(batch_id))
+        # Should this be cut short, the Store does the rest by and by; and it may come first.
+        with suppress(BatchNotFound):
+            while not is_done:
+                is_done = await envoy.ask(DeleteBatch(batch_id))
         return no_content()
 
     return batches
