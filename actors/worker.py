@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 import trio
 
-from actors import metrics
+from actors import metrics, tracing
 from actors.errors import AskFailed, JobInterrupted
 from actors.imaging.errors import ImageError, ImagingCrashed, RenderStopped, contained
 from actors.imaging.inspect import count_pixels
@@ -78,13 +78,14 @@ class Worker:
                     case Run(job):
                         with envelope:
                             if not envelope.abandoned:
-                                await self._work(job, envelope)
+                                with tracing.attempt(job) as span:
+                                    await self._work(job, envelope, span)
                     case other:
                         raise TypeError(other)
                 self._activity.doing = "idle"
                 self._activity.handled += 1
 
-    async def _work(self, job: Job, envelope: Envelope) -> None:
+    async def _work(self, job: Job, envelope: Envelope, span: tracing.Span) -> None:
         self._activity.doing = f"job {job.id}"
         if job.attempts == 1 and job.started_at:
             metrics.QUEUE_WAIT.observe((job.started_at - job.created_at).total_seconds())
@@ -92,6 +93,7 @@ class Worker:
             await self._end(job, envelope)
         except (AskFailed, StorageUnavailable, StorageFull, RenderStopped) as error:
             log.warning("job_interrupted", job_id=job.id, why=repr(error))
+            span.fail(type(error).__name__)
             envelope.fail(JobInterrupted(job.id))
         except (StaleClaim, JobNotFound):
             # It was cancelled, deleted or given to another: it is no longer ours to end.
@@ -185,7 +187,7 @@ def _render(
     give_way()
     begun = time.perf_counter()
     try:
-        with contained():
+        with tracing.span("render"), contained():
             recipe = decode_recipe(job.recipe)
             foresee(original, recipe, limits)  # What would take too long is not begun.
             made = render(original, recipe, limits, abandoned, others)

@@ -246,6 +246,14 @@ class Settings(BaseSettings):
         Count, Field(description="Seconds of a core that a render may take, by its plan.")
     ] = Limits().max_seconds
 
+    otel_traces_exporter: Annotated[
+        Literal["none", "otlp", "console"],
+        Field(description="Where traces go; all but none needs the extra `otel`."),
+    ] = "none"
+    otel_sdk_disabled: Annotated[bool, Field(description="No traces, whatever else is said.")] = (
+        False
+    )
+
     log_format: Annotated[
         Literal["auto", "json", "console"],
         Field(description="auto: for people on a terminal, JSON elsewhere."),
@@ -259,6 +267,13 @@ class Settings(BaseSettings):
     def _formats_are_known(cls, names: str) -> str:
         _formats(names)
         return names
+
+    @field_validator("otel_traces_exporter")
+    @classmethod
+    def _exporter_is_there(cls, exporter: str) -> str:
+        if exporter != "none" and find_spec("opentelemetry") is None:
+            raise ValueError("it needs OpenTelemetry: pip install 'calotype[otel]'")
+        return exporter
 
     @field_validator("fetch_allow", "fetch_deny")
     @classmethod

@@ -123,6 +123,7 @@ class NewJob:
     `max_attempts` is how often it may be begun before a crash is final.
     `tenant` is whose it is, and whose its images must be; nothing for whoever has no key.
     `retain` is for how many seconds its client wants its files kept when it has ended.
+    `trace` is the place in a trace where it was submitted; JSON, and opaque here.
     """
 
     id: str
@@ -135,6 +136,7 @@ class NewJob:
     max_attempts: int
     tenant: str = ""
     retain: int | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +173,7 @@ class Job:
     `spared` counts the attempts, since it was submitted or retried, that were made good for.
 
     `retain` is for how many seconds its client wants its files kept when it has ended; they went
-    at `gone_at`.
+    at `gone_at`. `trace` is as in `NewJob`.
     """
 
     id: str
@@ -199,6 +201,7 @@ class Job:
     image_url: str | None = field(default=None, repr=False)
     retain: int | None = None
     gone_at: datetime | None = None
+    trace: str | None = None
 
     @property
     def images(self) -> tuple[str, ...]:

@@ -146,10 +146,10 @@ class SqliteCatalogue:
             f"""
             insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
                 input_size, input_sha256, image_id, image_url, others, attempts,
-                attempts_allowed, created_at, updated_at, tenant, retain)
+                attempts_allowed, created_at, updated_at, tenant, retain, trace)
             values (:id, 'pending', :priority, {LAST}, :operation, :preset, :recipe, :input_key,
                 :input_size, :input_sha256, :image_id, :image_url, :others, 0,
-                :max_attempts, :now, :now, :tenant, :retain)
+                :max_attempts, :now, :now, :tenant, :retain, :trace)
             returning *
             """,
             {
@@ -167,6 +167,7 @@ class SqliteCatalogue:
                 "others": json_text(others),
                 "max_attempts": new.max_attempts,
                 "retain": new.retain,
+                "trace": new.trace,
                 "now": time_text(now),
             },
         )
