@@ -7,6 +7,7 @@ semantic conventions for HTTP and for messaging say, as far as these say anythin
 from __future__ import annotations
 
 import logging
+import sys
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -214,7 +215,9 @@ async def open_telemetry(
     """
     # What it has to say of a collector that is away, it says for each batch; `_Reporting` does not.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-    exports = _Reporting(OTLPSpanExporter() if exporter == "otlp" else ConsoleSpanExporter())
+    exports = _Reporting(
+        OTLPSpanExporter() if exporter == "otlp" else ConsoleSpanExporter(out=sys.stdout)
+    )
     provider = TracerProvider(
         resource=Resource.create({SERVICE_NAME: "calotype"}).merge(OTELResourceDetector().detect()),
         shutdown_on_exit=False,
@@ -231,6 +234,7 @@ async def open_telemetry(
             await trio.to_thread.run_sync(provider.shutdown, abandon_on_cancel=True)
         if scope.cancelled_caught:
             exports.shutdown()
+            log.warning("traces_lost")
 
 
 def _remote(headers: Iterable[tuple[bytes, bytes]]) -> Context:

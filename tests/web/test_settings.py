@@ -176,6 +176,16 @@ def test_heic_is_read_if_it_is_named_and_its_decoder_is_there(monkeypatch):
         Settings()
 
 
+def test_traces_are_exported_if_what_does_so_is_there(monkeypatch):
+    assert Settings().otel_traces_exporter == "none"
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    assert Settings().otel_traces_exporter == "otlp"
+
+    monkeypatch.setattr("web.settings.find_spec", lambda _name: None)
+    with pytest.raises(ValidationError, match=r"pip install 'calotype\[otel\]'"):
+        Settings()
+
+
 def test_the_formats_that_are_read_are_the_usual_ones():
     assert Settings().image_limits.formats == Limits().formats
 
