@@ -167,9 +167,10 @@ class Fetcher:
         raise AssertionError("the loop above has no end")
 
     def _delay(self, made: int, error: SourceUnreachable) -> float | None:
-        if not error.may_pass:
-            return None
-        return self._backoff.delay(made, random.random, at_least=error.retry_after or 0.0)
+        asked = error.retry_after or 0.0
+        if not error.may_pass or asked > self._backoff.longest:
+            return None  # Its job can wait for longer, and does not keep a Worker meanwhile.
+        return self._backoff.delay(made, random.random, at_least=asked)
 
     @asynccontextmanager
     async def _place(self, host: str) -> AsyncIterator[None]:

@@ -7,8 +7,9 @@ Its docstring says what the answer means, and which errors the asker must expect
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from actors.imaging.facts import Facts
@@ -17,7 +18,10 @@ from actors.imaging.plan import Plan
 from actors.imaging.recipe import Recipe
 from actors.mailbox import Request
 from actors.storage.credentials import Key
+from actors.storage.events import Change, Event, Interest
 from actors.storage.ports import (
+    ENDED,
+    Dead,
     Elsewhere,
     ImageRecord,
     Job,
@@ -27,6 +31,7 @@ from actors.storage.ports import (
     Query,
     Tally,
 )
+from actors.storage.repeats import Once
 from actors.storage.usage import Bill
 
 R = TypeVar("R")
@@ -36,10 +41,16 @@ R = TypeVar("R")
 class OfTenant(Request[R]):
     """What a client asks of its own jobs and images: those of others are not there for it.
 
-    The tenant is nothing for whoever has no key.
+    The tenant is nothing for whoever has no key, and `key_id` is the key. With `once` it is done
+    once for all messages that have the same.
+
+    Errors besides those of each, of what changes something and comes with `once`: `DoneBefore`,
+    `OtherRequest`, `AnswerForgotten`.
     """
 
     tenant: str = field(default="", kw_only=True)
+    key_id: str | None = field(default=None, kw_only=True)
+    once: Once | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +109,8 @@ class Submit(OnAccount[Job]):
     recipe's only operation, or nothing; `preset` that of the preset which it is. `retain` is for
     how many seconds its files are to be kept when it has ended.
     `pixels` are those of an image that is bytes, where they are to be counted.
+    It is not begun before `start`: a time, or so long after it was accepted. `max_attempts` counts
+    if it is less than what the operator allows.
     Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`, `ImageNotFound`.
     """
 
@@ -107,6 +120,8 @@ class Submit(OnAccount[Job]):
     priority: Priority
     preset: str | None = None
     retain: int | None = None
+    start: datetime | timedelta | None = None
+    max_attempts: int | None = None
     pixels: int = 0
 
 
@@ -125,6 +140,49 @@ class Await(OfTenant[Job]):
     """
 
     job_id: str
+
+
+EVENTS_AT_ONCE = 100  # in one answer
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Some events in order, and the number `until` which all are known now that were asked for.
+
+    `missed`: the first and the last number of events that are no longer kept and may have been
+    among them. `over`: the job that was named has ended, and nothing more is known of it.
+    """
+
+    events: tuple[Event, ...]
+    until: int
+    missed: tuple[int, int] | None = None
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEvents(OfTenant[Told]):
+    """Be told of the events with a number above `after`, as soon as there are some.
+
+    The answer may also be that there are none up to another number; then it is worth asking from
+    there on, at once. With None it comes at once: how the job is that is named, and from where
+    on there will be events. `statuses` are those of interest, all if there are none.
+    Errors: `JobNotFound`; `Draining`, if the service stops before.
+    """
+
+    after: int | None
+    job_id: str | None = None
+    statuses: frozenset[Change] = frozenset()
+
+    @property
+    def interest(self) -> Interest:
+        """The events of interest."""
+        return Interest(self.tenant, self.job_id, self.statuses)
+
+
+def tells_the_end(message: ReadEvents, events: Sequence[Event]) -> bool:
+    """Whether the last of `events` is the end of the job that `message` names."""
+    ends = {*ENDED, "deleted"}
+    return message.job_id is not None and bool(events) and events[-1].status in ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +280,13 @@ class DeleteImage(OfTenant[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class Settle(OfTenant[str]):
+    """The answer is `text`: for a request that changes nothing, and is to be answered once too."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class FindTenant(Request[str]):
     """The answer is whose a job is: for who may have it without a key. Errors: `JobNotFound`."""
 
@@ -252,7 +317,35 @@ class LearnLinkSecret(Request[str]):
 
 @dataclass(frozen=True, slots=True)
 class Count(Request[Tally]):
-    """The answer is how many jobs there are of each kind."""
+    """The answer is how many jobs there are of each kind, and how it stands with the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(OfTenant[bool]):
+    """Begin no further job while `paused`, also after a restart; what is begun goes on to its end.
+
+    It holds for all tenants. Jobs are accepted as ever. The answer is whether it is paused.
+    """
+
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListDead(Request[tuple[tuple[int, Job], ...]]):
+    """The answer is failed jobs of all tenants, each with its number: for the operator."""
+
+    which: Dead
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive(OfTenant[int]):
+    """Make these failed jobs pending again, whosever they are, as far as there is room.
+
+    The answer is how many they were; as many as were asked for may mean that there are more.
+    Errors: `BacklogFull`, if there is no room at all.
+    """
+
+    which: Dead
 
 
 # --- The Store, from the Dispatcher ---------------------------------------------------------------
@@ -262,11 +355,13 @@ class Count(Request[Tally]):
 class Claim(Request[tuple[Job, ...]]):
     """Have up to `limit` jobs to work on; answered when there is at least one.
 
+    No more than `fetching` jobs may then be in work whose input has still to be fetched.
     There is one standing claim at a time: a new one ends the one before.
     A claim whose asker has gone is undone.
     """
 
     limit: int
+    fetching: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +369,8 @@ class Reclaim(Request[None]):
     """Give back every job that is processing but not in `held`: nobody works on it.
 
     It is pending again, or has failed as `crashed` if it was begun too often. The attempt does not
-    count for those in `spared`: they were given up because of the storage.
+    count for those in `spared`: they were given up because of the storage, and are due again after
+    a while, which is longer each time.
     """
 
     held: frozenset[str]
@@ -326,6 +422,21 @@ class Fail(Request[None]):
     attempt: int
     code: str
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TryLater(Request[None]):
+    """Give the job up for now, for a reason that can pass; it has failed if this was its last try.
+
+    It is due again after a while that is longer each time, and not before `at_least` seconds, as
+    far as that is borne with. Errors: `StaleClaim`, `JobNotFound`.
+    """
+
+    job_id: str
+    attempt: int
+    code: str
+    error: str
+    at_least: float = 0.0
 
 
 # --- The Store, from the Surveyor -----------------------------------------------------------------

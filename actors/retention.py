@@ -53,7 +53,7 @@ class Retention:
         if rules.images is not None:
             await _until_done(partial(self._forget_images, now - rules.images))
         if rules.records is not None:
-            await _until_done(partial(self._forget_records, now - rules.records))
+            await _until_done(partial(self._forget_records, now - rules.records, now))
 
     async def _expire(self, now: datetime) -> int:
         def expire(records: Catalogue) -> list[str]:
@@ -75,9 +75,9 @@ class Retention:
             await self._stock.commit(lambda records: records.retention.forget_images(before, STEP))
         )
 
-    async def _forget_records(self, before: datetime) -> int:
+    async def _forget_records(self, before: datetime, now: datetime) -> int:
         removed = await self._stock.commit(
-            lambda records: records.retention.forget_records(before, STEP)
+            lambda records: records.retention.forget_records(before, STEP, now)
         )
         return len(removed)
 

@@ -30,16 +30,16 @@ class StandingClaim:
 
     def __init__(self) -> None:
         self._claim: Envelope | None = None
-        self._limit = 0
+        self._limit = self._fetching = 0
         # The claim for which the transaction under way claims; another may stand by its end.
         self._served: Envelope | None = None
         self._handed_out = 0
         self._unheard: list[Job] = []
 
-    def stand(self, claim: Envelope, limit: int) -> None:
+    def stand(self, claim: Envelope, limit: int, fetching: int) -> None:
         """Hold this claim from now on; the one before is released."""
         self.release()
-        self._claim, self._limit = claim, limit
+        self._claim, self._limit, self._fetching = claim, limit, fetching
 
     def fail(self, error: Exception) -> None:
         """Tell the asker that the transaction was lost, and with it what it would have claimed."""
@@ -58,6 +58,7 @@ class StandingClaim:
         """Return what the claim does in a transaction; `answer` wants the result."""
         self._served = self._claim
         limit = self._limit if self._claim and not self._claim.abandoned else 0
+        fetching = self._fetching
         turns = [TURNS[(self._handed_out + n) % len(TURNS)] for n in range(limit)]
         # Kept until `answer`: the transaction may be lost, and then the next one undoes them.
         unheard = self._unheard
@@ -65,7 +66,7 @@ class StandingClaim:
         def claim(catalogue: Catalogue) -> list[Job]:
             for job in unheard:
                 catalogue.unclaim(job.id, job.attempts, now)
-            return catalogue.claim(turns, now)
+            return catalogue.claim(turns, now, fetching=fetching)
 
         return claim
 

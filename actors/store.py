@@ -6,25 +6,32 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 import trio
 
 from actors import metrics
+from actors.alarm import Alarm
 from actors.backlog import Backlog
 from actors.errors import BacklogFull, Draining, OutputNotFound
+from actors.following import Following
 from actors.group_commit import GroupCommit
+from actors.handlers.events import read_events
 from actors.handlers.images import ImageHandlers
 from actors.handlers.jobs import JobHandlers
 from actors.handlers.keys import KeyHandlers
+from actors.handlers.queue import QueueHandlers
 from actors.handlers.stock import Stock
 from actors.handlers.work import WorkHandlers
-from actors.messages import Await, Cancel, Claim, Delete, Drain
+from actors.messages import Await, Cancel, Claim, Delete, Drain, ReadEvents
 from actors.retention import Retention
 from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
+from actors.storage.audit import AUDIT
 from actors.storage.ports import StorageError
+from actors.storage.repeats import REPEATS
 from actors.storage.retention import Rules
 from actors.storage.usage import QuotaExceeded
 from actors.waiting import Waiting
@@ -32,13 +39,20 @@ from actors.waiting import Waiting
 if TYPE_CHECKING:
     from actors.handlers.stock import Handlers
     from actors.mailbox import Envelope, Mailbox
+    from actors.messages import Told
     from actors.orders import Orders
-    from actors.storage.ports import Catalogue, Job, Storage
+    from actors.storage.events import Event
+    from actors.storage.keeping import Keeping
+    from actors.storage.ports import Catalogue, Job, Storage, Woken
     from actors.supervision import Activity
 
 OpenStorage = Callable[[], AbstractContextManager["Storage"]]
 
 log = structlog.get_logger("calotype.store")
+
+WOKEN_AT_ONCE = 256  # jobs that become due in one transaction; the others in those that follow
+TRIM_STEP = 1_000  # events in one transaction, and how many more there may be than are kept
+TRIM_EVERY = 60.0  # seconds until those are given up that have become too old
 
 
 def utc_now() -> datetime:
@@ -52,9 +66,12 @@ class StoreLimits:
 
     `backlog`: pending jobs; beyond it a submit is refused.
     `asks`: messages being worked on at once; the rest wait in the mailbox.
-    `attempts`: how often a job may be begun before a crash is final.
+    `attempts`: how often a job may be begun before it is final that it comes to nothing.
+    `retry_delay`: seconds until it is begun for the second time, at most; each time twice as long.
+    `repeats`: how many answers a tenant may ask for again. `audit`: how much of it is kept.
     `retention`: how long things are kept; it is looked to every `sweep_period` seconds, and files
     that nobody can ask for any more are deleted `grace` later.
+    `events`: how many of the newest are kept, and `events_age`: for how many seconds at most.
     """
 
     backlog: int
@@ -63,6 +80,11 @@ class StoreLimits:
     retention: Rules = field(default_factory=Rules)
     sweep_period: float = 60.0
     grace: timedelta = timedelta(minutes=5)
+    retry_delay: float = 2.0
+    events: int = 100_000
+    events_age: float = 86_400.0
+    repeats: Keeping = REPEATS
+    audit: Keeping = AUDIT
 
 
 class Store:
@@ -93,7 +115,9 @@ class Store:
         self._catalogue = GroupCommit(max_batch=limits.asks)
         self._claim = StandingClaim()
         self._waiting = Waiting()
+        self._following = Following()
         self._backlog = Backlog(limits.backlog)
+        self._alarm = Alarm(clock)
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Work until the mailbox ends, then finish what is in hand and close the storage."""
@@ -101,11 +125,24 @@ class Store:
             storage = await trio.to_thread.run_sync(stack.enter_context, self._open_storage())
             inputs = Shelf(storage.inputs, self._threads)
             outputs = Shelf(storage.outputs, self._threads)
-            stock = Stock(self._catalogue, inputs, outputs, self._waiting, self._now)
+            stock = Stock(
+                self._catalogue,
+                inputs,
+                outputs,
+                self._waiting,
+                self._now,
+                self._limits.repeats,
+                self._limits.audit,
+            )
             self._backlog.pending = await trio.to_thread.run_sync(
                 storage.catalogue.pending, limiter=self._threads
             )
+            bounds = await trio.to_thread.run_sync(
+                storage.catalogue.events.bounds, limiter=self._threads
+            )
+            self._following.last = bounds.last
             stack.enter_context(self._waiting)
+            stack.enter_context(self._following)
             stack.callback(self._claim.release)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(
@@ -118,6 +155,8 @@ class Store:
                 with self._catalogue:
                     async with trio.open_nursery() as background:
                         background.start_soon(self._sweep, stock)
+                        background.start_soon(self._trim)
+                        background.start_soon(self._alarm.run, self._catalogue.nudge)
                         background.start_soon(self._retention(stock).run)
                         task_status.started()
                         await self._receive(self._handlers(stock))
@@ -130,7 +169,8 @@ class Store:
     def _handlers(self, stock: Stock) -> Handlers:
         groups = (
             JobHandlers(stock, self._backlog, self._limits.attempts),
-            WorkHandlers(stock),
+            QueueHandlers(stock, self._backlog, self._limits.attempts),
+            WorkHandlers(stock, self._limits.retry_delay),
             ImageHandlers(stock),
             KeyHandlers(stock),
         )
@@ -143,11 +183,13 @@ class Store:
             async for envelope in self._mailbox:
                 self._activity.handled += 1
                 match envelope.message:
-                    case Claim(limit):
-                        self._claim.stand(envelope, limit)
+                    case Claim(limit, fetching):
+                        self._claim.stand(envelope, limit, fetching)
                         self._catalogue.nudge()
                     case Await() as message:
                         work.start_soon(self._await, message, envelope)
+                    case ReadEvents() as message:
+                        work.start_soon(self._follow, message, envelope)
                     case _:
                         # Safe in this loop: those who hold a place wait for threads only.
                         await envelope.take_place(self._asks)
@@ -171,12 +213,20 @@ class Store:
         finally:
             self._asks.release()
 
-    def _last_call(self) -> Callable[[Catalogue], tuple[list[Job], int]]:
-        claim = self._claim.call(self._now())
-        return lambda catalogue: (claim(catalogue), catalogue.pending())
+    def _last_call(self) -> Callable[[Catalogue], tuple[Woken, list[Job], int, list[Event]]]:
+        now = self._now()
+        claim, news = self._claim.call(now), self._following.call()
 
-    def _committed(self, last: tuple[list[Job], int]) -> None:
-        jobs, self._backlog.pending = last
+        def last_call(catalogue: Catalogue) -> tuple[Woken, list[Job], int, list[Event]]:
+            woken = catalogue.wake(now, WOKEN_AT_ONCE)
+            return woken, claim(catalogue), catalogue.pending(), news(catalogue)
+
+        return last_call
+
+    def _committed(self, last: tuple[Woken, list[Job], int, list[Event]]) -> None:
+        woken, jobs, self._backlog.pending, news = last
+        self._alarm.set(woken.next)
+        self._following.tell(news)
         if not self._claim.answer(jobs):
             self._catalogue.nudge()
 
@@ -200,5 +250,50 @@ class Store:
             if self._orders.draining.is_set():
                 self._waiting.fail(job_id, Draining(), tenant)
 
+    async def _follow(self, message: ReadEvents, envelope: Envelope) -> None:
+        with ExitStack() as held:
+            held.enter_context(envelope)
+            try:
+                told = None if envelope.abandoned else await self._look_for_events(message)
+            except StorageError as error:
+                envelope.fail(error)
+                return
+            if self._orders.draining.is_set():
+                envelope.fail(Draining())
+            elif told:
+                envelope.answer(told)
+            else:
+                self._following.add(message, envelope)
+                held.pop_all()
+
+    async def _look_for_events(self, message: ReadEvents) -> Told | None:
+        """Return what there is to tell; None if the asker knows all there is at this moment."""
+        if message.job_id is None and message.after == self._following.last:
+            return None
+        while True:
+            told = await self._catalogue.commit(lambda records: read_events(records, message))
+            is_news = told.events or told.missed or told.over or told.until != message.after
+            if is_news or told.until == self._following.last:
+                return told if is_news else None
+            # Another transaction has ended since.
+
+    async def _trim(self) -> None:
+        """Give up the events that are too many or too old, a few at a time."""
+        kept, age = self._limits.events, timedelta(seconds=self._limits.events_age)
+        while True:
+            with trio.move_on_after(TRIM_EVERY):
+                await self._following.wait_for(TRIM_STEP)
+            trim = partial(_trim, kept, self._now() - age)
+            try:
+                while await self._catalogue.commit(trim):
+                    pass
+            except StorageError as error:
+                log.warning("events_not_trimmed", error=str(error))
+
     async def _drain(self, _: Drain) -> None:
         self._waiting.fail_all(Draining)
+        self._following.fail_all(Draining)
+
+
+def _trim(kept: int, since: datetime, catalogue: Catalogue) -> bool:
+    return catalogue.events.trim(kept, since, TRIM_STEP)

@@ -76,24 +76,25 @@ class Surveyor:
 
     async def _answer(self, envelope: Envelope) -> ImageRecord | Plan | ImageError | None:
         match envelope.message:
-            case Keep(data, tenant=tenant):
-                return await self._keep(data, tenant, lambda: envelope.abandoned)
+            case Keep() as message:
+                return await self._keep(message, lambda: envelope.abandoned)
             case Foresee(image, recipe, tenant=tenant):
                 return await self._foresee(image, recipe, tenant)
             case other:
                 raise TypeError(other)
 
     async def _keep(
-        self, data: bytes, tenant: str, abandoned: Callable[[], bool]
+        self, message: Keep, abandoned: Callable[[], bool]
     ) -> ImageRecord | ImageError | None:
         surveyed = await trio.to_thread.run_sync(
-            _survey, data, self._limits, abandoned, limiter=self._cpu
+            _survey, message.data, self._limits, abandoned, limiter=self._cpu
         )
         if isinstance(surveyed, ImageError):
             return surveyed
         if surveyed is None or abandoned():
             return None  # Nobody would ever know its id.
-        return await self._store.ask(KeepImage(data, *surveyed, tenant=tenant))
+        tenant, once = message.tenant, message.once
+        return await self._store.ask(KeepImage(message.data, *surveyed, tenant=tenant, once=once))
 
     async def _foresee(self, image: bytes | str, recipe: Recipe, tenant: str) -> Plan | ImageError:
         for image_id in recipe.needs:

@@ -33,6 +33,7 @@ class Capacity:
     """How much the system does at once, and how much may wait.
 
     `workers`: Workers at the start. `renders`: renders at the same moment.
+    `fetching_workers`: those that may wait for an image to be fetched; None is half of them.
     `storage_calls`: reads and writes of files at the same moment. `mail`: messages in a mailbox.
     """
 
@@ -43,6 +44,7 @@ class Capacity:
     store: StoreLimits
     images: Limits
     fetching: Fetching
+    fetching_workers: int | None = None
     intensity: Intensity = field(default_factory=Intensity)
 
 
@@ -128,6 +130,7 @@ class System:
         return Dispatcher(
             *(mailbox, self._store_door.clone(), self._surveyor_door.clone()),
             *(self._hire, self._orders, activity),
+            fetching=self._capacity.fetching_workers,
         )
 
     def _make_surveyor(self, door: Address, mailbox: Mailbox, activity: Activity) -> Actor:

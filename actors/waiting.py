@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
+from actors.parking import Parking
 from actors.storage.ports import ENDED
 
 if TYPE_CHECKING:
@@ -14,68 +14,41 @@ if TYPE_CHECKING:
     from actors.mailbox import Envelope
     from actors.storage.ports import Job
 
-Waited: TypeAlias = tuple[str, str]  # a tenant, and the id of a job
-
-FEW = 64
-
 
 class Waiting:
     """Envelopes by the job they wait for, and the tenant they are of.
 
     Who names another tenant's job waits for none that will ever end. Leaving its `with` releases
     all of them.
-
-    Askers that have stopped waiting leave their envelopes behind without a word, so now and then
-    the dead ones are swept: whenever there are twice as many as were alive at the last sweep.
     """
 
     def __init__(self) -> None:
-        self._envelopes: defaultdict[Waited, list[Envelope]] = defaultdict(list)
-        self._size = 0
-        self._sweep_at = FEW
+        self._asks = Parking[tuple[str, str]]()
 
     def __len__(self) -> int:
-        return self._size
+        return len(self._asks)
 
     def add(self, job_id: str, envelope: Envelope, tenant: str = "") -> None:
         """Keep `envelope` until the job has ended."""
-        if self._size >= self._sweep_at:
-            self._sweep()
-        self._envelopes[tenant, job_id].append(envelope)
-        self._size += 1
+        self._asks.add((tenant, job_id), envelope)
 
     def settle(self, job: Job) -> None:
         """Answer all who wait for `job`, if it has ended."""
         if job.status in ENDED:
-            for envelope in self._take((job.tenant, job.id)):
+            for envelope in self._asks.take((job.tenant, job.id)):
                 with envelope:
                     envelope.answer(job)
 
     def fail(self, job_id: str, error: Exception, tenant: str = "") -> None:
         """Tell all who wait for this job of this tenant that it will not end."""
-        for envelope in self._take((tenant, job_id)):
-            with envelope:
-                envelope.fail(error)
+        self._asks.fail((tenant, job_id), error)
 
     def fail_all(self, error: type[Exception]) -> None:
         """Tell everybody that it is not worth waiting."""
-        for tenant, job_id in list(self._envelopes):
-            self.fail(job_id, error(), tenant)
-
-    def _take(self, waited: Waited) -> list[Envelope]:
-        taken = self._envelopes.pop(waited, [])
-        self._size -= len(taken)
-        return taken
-
-    def _sweep(self) -> None:
-        for waited in list(self._envelopes):
-            kept = [each for each in self._take(waited) if not each.abandoned]
-            if kept:
-                self._envelopes[waited] = kept
-                self._size += len(kept)
-        self._sweep_at = max(FEW, 2 * self._size)
+        self._asks.fail_all(error)
 
     def __enter__(self) -> Self:
+        self._asks.__enter__()
         return self
 
     def __exit__(
@@ -84,7 +57,4 @@ class Waiting:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for waited in list(self._envelopes):
-            for envelope in self._take(waited):
-                with envelope:
-                    pass
+        self._asks.__exit__(kind, error, traceback)

@@ -16,8 +16,14 @@ from actors.imaging.inspect import count_pixels
 from actors.imaging.plan import foresee
 from actors.imaging.recipe import decode_recipe
 from actors.imaging.render import render
-from actors.messages import Complete, Download, Fail, KeepInput, Load, Run
-from actors.outside.errors import OutsideError, SourceForbidden, SourceTooLarge
+from actors.messages import Complete, Download, Fail, KeepInput, Load, Run, TryLater
+from actors.outside.breaker import HostResting
+from actors.outside.errors import (
+    OutsideError,
+    SourceForbidden,
+    SourceTooLarge,
+    SourceUnreachable,
+)
 from actors.priority import give_way
 from actors.storage.ports import (
     BlobNotFound,
@@ -88,7 +94,7 @@ class Worker:
     async def _work(self, job: Job, envelope: Envelope, span: tracing.Span) -> None:
         self._activity.doing = f"job {job.id}"
         if job.attempts == 1 and job.started_at:
-            metrics.QUEUE_WAIT.observe((job.started_at - job.created_at).total_seconds())
+            metrics.QUEUE_WAIT.observe((job.started_at - job.due_since).total_seconds())
         try:
             await self._end(job, envelope)
         except (AskFailed, StorageUnavailable, StorageFull, RenderStopped) as error:
@@ -113,6 +119,9 @@ class Worker:
         if isinstance(original, _Failure):
             await self._store.ask(Fail(job.id, job.attempts, original.code, original.error))
             return
+        if isinstance(original, _Absence):
+            await self._store.ask(TryLater(job.id, job.attempts, *original))
+            return
 
         def abandoned() -> bool:
             return envelope.abandoned
@@ -130,7 +139,7 @@ class Worker:
             no_room = "There was no room to keep the result."
             await self._store.ask(Fail(job.id, job.attempts, "out_of_space", no_room))
 
-    async def _original(self, job: Job, envelope: Envelope) -> bytes | _Failure:
+    async def _original(self, job: Job, envelope: Envelope) -> bytes | _Failure | _Absence:
         """Return the image that the job is made of; of one that is elsewhere, fetch and keep it."""
         if job.input_key is not None:
             return await self._store.ask(Load(job.input_key))
@@ -139,8 +148,7 @@ class Worker:
             try:
                 data = await self._fetcher.ask(Download(job.image_url or "", job.id))
             except OutsideError as error:
-                code = next(code for kind, code in CODES if isinstance(error, kind))
-                return _Failure(code, f"The image could not be fetched. {error}")
+                return _why_not(error)
         if data is None:
             raise RenderStopped
         pixels = await trio.to_thread.run_sync(_count_pixels, data, self._limits, limiter=self._cpu)
@@ -169,11 +177,31 @@ class _Failure(NamedTuple):
     error: str
 
 
+class _Absence(NamedTuple):
+    """Why there is no image yet, and for how many seconds it is of no use to ask again."""
+
+    code: str
+    error: str
+    seconds: float
+
+
 class _Success(NamedTuple):
     """What was made, and the SHA-256 of each of the other images that it was made of."""
 
     made: tuple[Made, ...]
     others: Mapping[str, str]
+
+
+def _why_not(error: OutsideError) -> _Failure | _Absence:
+    code = next(code for kind, code in CODES if isinstance(error, kind))
+    told = f"The image could not be fetched. {error}"
+    match error:
+        case HostResting(seconds=seconds):
+            return _Absence(code, told, seconds)
+        case SourceUnreachable(may_pass=True, retry_after=seconds):
+            return _Absence(code, told, seconds or 0.0)
+        case _:
+            return _Failure(code, told)
 
 
 def _render(

@@ -30,13 +30,14 @@ PATIENCE = 10
 
 
 class Ticking:
-    """A clock that is a second later at each look."""
+    """A clock that is so many seconds later at each look."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 1) -> None:
         self._now = NOON
+        self._step = timedelta(seconds=seconds)
 
     def __call__(self) -> datetime:
-        self._now += timedelta(seconds=1)
+        self._now += self._step
         return self._now
 
 
@@ -79,6 +80,7 @@ def make_job(number: int = 1, **changes: object) -> Job:
         "error": None,
         "attempts": 1,
         "attempts_allowed": 3,
+        "max_attempts": 3,
         "spared": 0,
         "created_at": NOON,
         "started_at": NOON,

@@ -7,8 +7,9 @@ import trio.testing
 from actors.errors import ActorStopped
 from actors.mailbox import open_mailbox
 from actors.messages import Await
+from actors.parking import FEW, Parking
 from actors.storage.ports import JobNotFound
-from actors.waiting import FEW, Waiting
+from actors.waiting import Waiting
 from tests.conftest import make_job
 
 
@@ -139,19 +140,20 @@ async def test_a_sweep_keeps_those_who_still_wait(wait):
 
 
 async def test_the_living_are_not_looked_through_again_at_each_new_one(wait):
-    class Counted(Waiting):
+    class Counted(Parking[tuple[str, str]]):
         sweeps = 0
 
         def _sweep(self):
             self.sweeps += 1
             super()._sweep()
 
-    waiting = Counted()
+    waiting = Waiting()
+    waiting._asks = counted = Counted()
 
     for _ in range(8 * FEW):
         await wait(waiting, "1")
 
-    assert waiting.sweeps == 3  # At 64, 128 and 256.
+    assert counted.sweeps == 3  # At 64, 128 and 256.
 
 
 async def test_who_names_the_job_of_another_tenant_never_hears_of_its_end(wait):

@@ -108,6 +108,7 @@ class Job(msgspec.Struct, omit_defaults=True):
     ]
     priority: Priority
     attempts: Annotated[int, Meta(description="how often it was begun")]
+    max_attempts: Annotated[int, Meta(description="how often it may be, since its last retry")]
     created_at: Moment
     updated_at: Moment
     operation: Annotated[str, Meta(description="if the recipe is one operation")] | None = None
@@ -116,12 +117,17 @@ class Job(msgspec.Struct, omit_defaults=True):
     preset: str | None = None
     image_id: str | None = None
     image_url: str | None = None
+    run_at: Annotated[Moment, Meta(description="before which it is not begun")] | None = None
     started_at: Annotated[Moment, Meta(description="when it was begun last")] | None = None
     retain: Annotated[int, Meta(description="seconds, as asked for")] | None = None
     expires_at: Annotated[Moment, Meta(description="when its files go")] | None = None
     gone: Annotated[bool, Meta(description="whether its files have gone")] = False
     error: Annotated[str, Meta(description="if it failed, for people")] | None = None
     error_code: Annotated[str, Meta(description="if it failed, for programs")] | None = None
+    last_error: (
+        Annotated[str, Meta(description="why the last attempt came to nothing, for people")] | None
+    ) = None
+    last_error_code: Annotated[str, Meta(description="the same, for programs")] | None = None
     outputs: Annotated[list[Output], Meta(description="if it is completed")] | None = None
     receipt: Receipt | None = None
 
@@ -210,7 +216,7 @@ class Answers:
             frames=image.frames,
             size_bytes=image.size_bytes,
             sha256=image.sha256,
-            created_at=_text(image.created_at),
+            created_at=text_of(image.created_at),
         )
         seen: dict[str, msgspec.Raw] = msgspec.json.decode(image.facts, type=dict[str, msgspec.Raw])
         told = msgspec.structs.asdict(known)
@@ -244,20 +250,24 @@ class Answers:
             output_path=outputs[0].path if outputs else None,
             priority=job.priority,
             attempts=job.attempts,
-            created_at=_text(job.created_at),
-            updated_at=_text(job.updated_at),
+            max_attempts=job.max_attempts,
+            created_at=text_of(job.created_at),
+            updated_at=text_of(job.updated_at),
             operation=job.operation or None,
             width=width,
             height=height,
             preset=job.preset,
             image_id=job.image_id,
             image_url=job.image_url,
-            started_at=_text(job.started_at) if job.started_at else None,
+            started_at=text_of(job.started_at) if job.started_at else None,
+            run_at=text_of(job.run_at) if job.run_at else None,
             retain=job.retain,
             expires_at=self._expires_at(job),
             gone=is_gone,
-            error=job.error,
-            error_code=job.error_code,
+            error=job.error if job.status == "failed" else None,
+            error_code=job.error_code if job.status == "failed" else None,
+            last_error=job.error if job.status != "failed" else None,
+            last_error_code=job.error_code if job.status != "failed" else None,
             outputs=outputs or None,
             receipt=_receipt(job),
         )
@@ -266,7 +276,7 @@ class Answers:
         kept = self.kept if job.retain is None else timedelta(seconds=job.retain)
         if kept is None or job.status not in ENDED or job.gone_at is not None:
             return None
-        return _text(job.updated_at + kept)
+        return text_of(job.updated_at + kept)
 
     def _output(self, output: ports.Output) -> Output:
         details = msgspec.json.decode(output.details, type=_Details)
@@ -332,9 +342,9 @@ def _as_made(wanted: Wanted, output: ports.Output) -> dict[str, object]:
 
 def time_text(seconds: float) -> str:
     """Return this Unix time as RFC 3339."""
-    return _text(datetime.fromtimestamp(seconds, UTC))
+    return text_of(datetime.fromtimestamp(seconds, UTC))
 
 
-def _text(moment: datetime) -> str:
+def text_of(moment: datetime) -> str:
     """Return RFC 3339 in UTC, always with microseconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
-from quart import Blueprint, g
+from quart import Blueprint, g, request
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioRequest, TrioResponse
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from web.asgi import HTTPConnection
+from web.browsers import Cors, preflight_fields
 from web.gate import account
 from web.problems import Problem, problem_of
+from web.repeats import begin_repeatable, tell_replay
+from web.replies import no_content
 from web.uploads import upload
 
 if TYPE_CHECKING:
@@ -30,10 +33,13 @@ class App(QuartTrio):
     asgi_http_class = HTTPConnection
 
 
-def create_app(blueprints: Iterable[Blueprint], uploads: Uploads, gate: Gate) -> App:
+def create_app(
+    blueprints: Iterable[Blueprint], uploads: Uploads, gate: Gate, cors: Cors | None = None
+) -> App:
     """Return the application that serves `blueprints` to whom `gate` admits.
 
-    Bodies are taken in by `uploads`, and only of requests that are admitted.
+    Bodies are taken in by `uploads`, and only of requests that are admitted. Pages from elsewhere
+    may read answers as `cors` says; by default none may.
 
     Raises:
       LookupError: if the gate does not know whom to admit to a route.
@@ -42,8 +48,14 @@ def create_app(blueprints: Iterable[Blueprint], uploads: Uploads, gate: Gate) ->
     class Request(TrioRequest):
         body_class = staticmethod(uploads.open)  # type: ignore[assignment]  # only called
 
+    allowed = cors or Cors()
+
+    class Connection(HTTPConnection):
+        cors = allowed
+
     app = App("calotype", static_folder=None)
     app.request_class = Request
+    app.asgi_http_class = Connection
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     for blueprint in blueprints:
@@ -56,13 +68,19 @@ def create_app(blueprints: Iterable[Blueprint], uploads: Uploads, gate: Gate) ->
     )
 
     @app.before_request
-    async def admit() -> None:
+    async def admit() -> TrioResponse | None:
+        if allowed.is_on and _is_preflight():
+            upload().admitted.set()
+            return _preflight_answer()
         g.caller = await gate.admit()
+        begin_repeatable()
         upload().admit(account())
+        return None
 
     # Not async, Quart would take it to a thread.
     @app.after_request
-    async def tell_limits(response: TrioResponse) -> TrioResponse:  # noqa: ASYNC124
+    async def tell(response: TrioResponse) -> TrioResponse:  # noqa: ASYNC124
+        tell_replay(response.headers)
         counted = account()
         for name, value in (counted.fields() if counted else {}).items():
             said = response.headers.get(name)
@@ -74,6 +92,16 @@ def create_app(blueprints: Iterable[Blueprint], uploads: Uploads, gate: Gate) ->
         return _answer(_http_problem(error) or problem_of(error) or _crash(error))
 
     return app
+
+
+def _is_preflight() -> bool:
+    return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+
+
+def _preflight_answer() -> TrioResponse:
+    response = no_content()
+    response.headers.update(preflight_fields())
+    return response
 
 
 def _http_problem(error: Exception) -> Problem | None:

@@ -20,6 +20,7 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 
 from actors import tracing
 from web import metrics
+from web.browsers import Cors, with_usual
 from web.problems import Problem
 from web.uploads import Upload
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from quart.typing import ResponseTypes
     from quart.wrappers import Request
     from quart.wrappers.response import ResponseBody
+
+    from web.browsers import Fields
 
 log = structlog.get_logger("calotype.web")
 
@@ -50,7 +53,9 @@ CLIENT_GONE = 499  # nginx's number for an answer that nobody waited for
 
 
 class HTTPConnection(TrioASGIHTTPConnection):
-    """One request and its answer."""
+    """One request and its answer. `cors` says who else may read it."""
+
+    cors = Cors()
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve the request. A target or host that cannot be parsed is a 400 and not a crash."""
@@ -61,7 +66,7 @@ class HTTPConnection(TrioASGIHTTPConnection):
         except ValueError:
             request_id = secrets.token_hex(8)
             problem = Problem("malformed", "The target or the Host cannot be parsed.")
-            await _send_problem(_Answer(send, request_id), problem)
+            await _send_problem(_Answer(send, request_id, self._shared()), problem)
             log.info("request_refused", request_id=request_id, status=problem.kind.status)
             return
         upload = cast("Upload", request.body)
@@ -82,6 +87,12 @@ class HTTPConnection(TrioASGIHTTPConnection):
             if name == b"host" and not HOST.fullmatch(value):
                 raise ValueError(value)
 
+    def _shared(self) -> Fields:
+        if not self.cors.is_on:
+            return []
+        origins = [value for name, value in self.scope["headers"] if name == b"origin"]
+        return self.cors.fields(origins[0] if len(origins) == 1 else None)
+
     async def handle_messages(  # type: ignore[override]  # as the parent does
         self, nursery: trio.Nursery, request: Request, receive: ASGIReceiveCallable
     ) -> None:
@@ -100,7 +111,7 @@ class HTTPConnection(TrioASGIHTTPConnection):
         given = request.headers.get("X-Request-ID", "")
         request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        answer = _Answer(send, request_id)
+        answer = _Answer(send, request_id, self._shared())
         begun = time.perf_counter()
         with tracing.request(self.scope["headers"]) as span:
             try:
@@ -124,8 +135,9 @@ class HTTPConnection(TrioASGIHTTPConnection):
 
     async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
         """Send in small pieces, and see the end of the answer through to the connection."""
-        await _start(send, response.status_code, encode_headers(response.headers))
+        # Opened first, so that nothing can come between a body and its closing.
         async with cast("ResponseBody", response.response) as body:
+            await _start(send, response.status_code, encode_headers(response.headers))
             async for data in body:
                 for offset in range(0, len(data), PIECE):
                     await _send_body(send, data[offset : offset + PIECE], more=True)
@@ -136,18 +148,18 @@ class HTTPConnection(TrioASGIHTTPConnection):
 
 
 class _Answer:
-    """The way out of one answer; remembers what went there, and puts the request's id on it."""
+    """The way out of one answer; remembers what went there, and completes its headers."""
 
-    def __init__(self, send: ASGISendCallable, request_id: str) -> None:
+    def __init__(self, send: ASGISendCallable, request_id: str, fields: Fields) -> None:
         self._send = send
-        self._request_id = request_id
+        self._fields = [*fields, (b"x-request-id", request_id.encode())]
         self.status = CLIENT_GONE
         self.sent = 0
 
     async def __call__(self, event: ASGISendEvent) -> None:
         if event["type"] == "http.response.start":
             self.status = event["status"]
-            event["headers"] = [*event["headers"], (b"x-request-id", self._request_id.encode())]
+            event["headers"] = [*with_usual(event["headers"]), *self._fields]
         elif event["type"] == "http.response.body":
             self.sent += len(event["body"])
         await self._send(event)

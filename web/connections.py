@@ -26,6 +26,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from web import metrics
 from web.problems import Problem
 
 if TYPE_CHECKING:
@@ -244,7 +245,11 @@ class Connection:
                 try:
                     with trio.fail_after(self._server.limits.send):
                         await self._stream.send_all(piece)
-                except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+                except trio.TooSlowError:
+                    metrics.GIVEN_UP.inc()
+                    self._break_off()
+                    return
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
                     self._break_off()
                     return
                 except trio.Cancelled:

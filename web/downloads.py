@@ -45,7 +45,6 @@ class File:
             "Accept-Ranges": "bytes",
             # The name is of our making: nothing that a client says gets into a header.
             "Content-Disposition": f'inline; filename="{self.name}"',
-            "X-Content-Type-Options": "nosniff",
         }
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import trio
 
-from actors.messages import OfTenant, OnAccount
+from actors.messages import OfTenant, OnAccount, Settle
+from actors.storage.repeats import DoneBefore
 from web.gate import account, caller
+from web.repeats import is_repeatable, note_replay, once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.mailbox import Address, Request
+    from web.gate import Caller
 
 R = TypeVar("R")
 
@@ -25,14 +28,23 @@ def _nothing() -> None:
 class Envoy:
     """Asks the Dispatcher. No route can forget whose jobs it asks for, since none has to say so.
 
-    Nor can it forget whom they are counted for.
+    Nor can it forget whom they are counted for, nor do twice what is to be done once: that is
+    answered as if it were the first time.
 
-    `patience` is how many seconds an answer may take.
+    `patience` is how many seconds an answer may take. `sender` is in whose name it asks, by
+    default in that of whoever has sent the present request.
     """
 
-    def __init__(self, dispatcher: Address, patience: float) -> None:
+    def __init__(
+        self, dispatcher: Address, patience: float, sender: Callable[[], Caller] = caller
+    ) -> None:
         self._dispatcher = dispatcher
         self._patience = patience
+        self._sender = sender
+
+    def of(self, sender: Caller) -> Envoy:
+        """Return one that asks in the name of `sender`, also when there is no request any more."""
+        return Envoy(self._dispatcher, self._patience, lambda: sender)
 
     async def ask(self, message: Request[R], concluded: Callable[[], None] = _nothing) -> R:
         """Ask as `Address.ask` does, for the tenant of the caller.
@@ -46,7 +58,19 @@ class Envoy:
     async def wait(self, message: Request[R], concluded: Callable[[], None] = _nothing) -> R:
         """Ask as `ask` does, for as long as it takes."""
         if isinstance(message, OfTenant):
-            message = replace(message, tenant=caller().tenant)
+            who = self._sender()
+            message = replace(message, tenant=who.tenant, key_id=who.key_id, once=await once())
         if isinstance(message, OnAccount) and (counted := account()):
             message = replace(message, bill=counted.bill)
-        return await self._dispatcher.ask(message, concluded)
+        try:
+            return await self._dispatcher.ask(message, concluded)
+        except DoneBefore as error:
+            note_replay()
+            return cast("R", error.args[0])
+
+    async def settle(self, text: str = "") -> str:
+        """Return `text`; or, if the request was sent before, the text of that time.
+
+        For routes that change nothing, once it is sure that they can answer. Raises as `ask`.
+        """
+        return await self.ask(Settle(text)) if is_repeatable() else text

@@ -40,6 +40,8 @@ NEEDED: Mapping[str, frozenset[Scope]] = MappingProxyType(
         "POST /jobs": WRITE,
         "GET /jobs": READ,
         "GET /jobs/<job_id>": READ,
+        "GET /jobs/<job_id>/events": READ,
+        "GET /events": READ,
         DOWNLOAD: READ,
         "POST /jobs/<job_id>/cancel": WRITE,
         "POST /jobs/<job_id>/retry": WRITE,
@@ -52,6 +54,11 @@ NEEDED: Mapping[str, frozenset[Scope]] = MappingProxyType(
         "DELETE /images/<image_id>": WRITE,
         "POST /plan": WRITE,
         "PATCH /pool": ADMIN,
+        "GET /queue": ADMIN,
+        "POST /queue/pause": ADMIN,
+        "POST /queue/resume": ADMIN,
+        "GET /queue/dead": ADMIN,
+        "POST /queue/retry": ADMIN,
         "GET /stats": ADMIN,
         "GET /metrics": ADMIN,
         "GET /health": OPEN,
@@ -100,6 +107,9 @@ class Gate(Protocol):
 
         Raises: Problem, and others. If the request was counted, `account` is known all the same.
         """
+
+    async def would_admit(self, caller: Caller) -> bool:
+        """Whether somebody who was admitted would still be: a stream can outlive a key."""
 
 
 class Gatekeeper:
@@ -160,6 +170,18 @@ class Gatekeeper:
             if scope in needed - found.scopes:
                 raise _forbidden(scope)
         return found
+
+    async def would_admit(self, caller: Caller) -> bool:
+        """See `Gate.would_admit`.
+
+        Raises:
+          trio.TooSlowError, AskFailed, StorageError: if nobody can say.
+        """
+        with trio.fail_after(self._patience):
+            if caller.key_id is None:
+                return self._allow_anonymous or not await self._count.get(None)
+            key = await self._keys.get(caller.key_id)
+        return key is not None and key.is_good(self._now())
 
     def _origin(self) -> str:
         client = request.scope.get("client")

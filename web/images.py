@@ -59,6 +59,8 @@ def images_blueprint(
             raise order.without(str(error)) from error
         except Misfits as error:
             raise order.misfitting(error) from error
+        # A plan is the same each time, so it need not be kept.
+        await envoy.settle()
         return json_reply(answers.plan(foreseen))
 
     return images

@@ -21,6 +21,7 @@ from actors.messages import Await, Cancel, Delete, Find, ListJobs, Retry
 from actors.storage.ports import ENDED, ImageNotFound, Query, Status, StorageUnavailable
 from web.members import Members, meaning
 from web.problems import Fault, Problem, invalid
+from web.repeats import is_repeatable
 from web.replies import json_reply, no_content
 from web.uploads import upload
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 MAX_PAGE = 100
 FATE_UNKNOWN = "Whether the job was accepted is unknown: look at GET /jobs before sending it again."
+FATE_UNKNOWN_BUT_NAMED = "Whether the job was accepted is unknown: send it again just as it is."
 # Why nobody may know how a job goes. If it was accepted, that is told all the same.
 NO_ANSWER = (AskFailed, StorageUnavailable, trio.TooSlowError)
 PREFERENCE = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,18})\"?\s*(;.*)?", re.IGNORECASE)
@@ -100,7 +102,8 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
         except ImageNotFound as error:
             raise order.without(str(error)) from error
         except (trio.TooSlowError, ActorStopped) as error:
-            raise Problem("storage_unavailable", FATE_UNKNOWN, retry=False) from error
+            told = FATE_UNKNOWN_BUT_NAMED if is_repeatable() else FATE_UNKNOWN
+            raise Problem("storage_unavailable", told, retry=is_repeatable()) from error
         # Who waits for the end does so without the picture in memory.
         del order
         structlog.contextvars.bind_contextvars(job_id=job.id)
@@ -128,7 +131,11 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
     async def download(job_id: str) -> Response:
         words = Members.of_query(request.args.items(multi=True)).only(DownloadWords)
         structlog.contextvars.bind_contextvars(job_id=job_id)
-        return await downloads.output(job_id, words.output)
+        response = await downloads.output(job_id, words.output)
+        if words.signature is not None:
+            # Whoever has a link may show the picture in a page of their own.
+            response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        return response
 
     @jobs.post("/<job_id>/cancel")
     async def cancel(job_id: str) -> Response:

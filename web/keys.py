@@ -6,10 +6,13 @@ They change the catalogue itself, beside the service if that is running; it noti
 from __future__ import annotations
 
 import math
+import os
+import pwd
 import re
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import click
@@ -18,6 +21,7 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
+from actors.storage.audit import Act
 from actors.storage.credentials import SCOPES, TENANT, Key, KeyNotFound, NewKey, Scope
 from actors.storage.opening import open_beside, view_catalogue
 from actors.storage.ports import StorageError
@@ -29,6 +33,7 @@ from web.tokens import ID_BYTES, Token, make_token
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from actors.storage.audit import Action
     from actors.storage.ports import Catalogue
 
 T = TypeVar("T")
@@ -170,7 +175,7 @@ def create(
     chosen = [scope for scope in SCOPES if scope in scopes]
     ends_at = None if expires is None else now + expires
     new = _new(token, tenant or "", tuple(chosen), name, ends_at, _with(None, limits))
-    key = _change(lambda catalogue: catalogue.keys.add(new, now))
+    key = _change(lambda catalogue: catalogue.keys.add(new, now), partial(_act, "key_created"))
     click.echo(token)
     log.info("key_created", **_told(key))
 
@@ -180,7 +185,7 @@ def create(
 def list_keys(*, as_json: bool) -> None:
     """List every key there ever was, with what is known of it; never the key itself."""
     now = datetime.now(UTC)
-    with _complaining(), view_catalogue(read_settings().db_path) as catalogue:
+    with complaining(), view_catalogue(read_settings().db_path) as catalogue:
         found = catalogue.keys.list_all()
     if as_json:
         click.echo(msgspec.json.encode([_told(key) | {"state": _state(key, now)} for key in found]))
@@ -209,7 +214,9 @@ def list_keys(*, as_json: bool) -> None:
 def revoke(key_id: str) -> None:
     """Have a key open nothing any more."""
     now = datetime.now(UTC)
-    key = _change(lambda catalogue: catalogue.keys.revoke(key_id, now))
+    key = _change(
+        lambda catalogue: catalogue.keys.revoke(key_id, now), partial(_act, "key_revoked")
+    )
     log.info("key_revoked", **_told(key))
 
 
@@ -222,7 +229,8 @@ def limit(key_id: str, limits: dict[str, str]) -> None:
     def limit_it(catalogue: Catalogue) -> Key:
         return catalogue.keys.limit(key_id, _with(catalogue.keys.find(key_id).limits, limits))
 
-    log.info("key_limited", **_told(_change(limit_it)))
+    key = _change(limit_it, partial(_act, "key_limited"))
+    log.info("key_limited", **_told(key))
 
 
 @keys.command()
@@ -255,7 +263,10 @@ def rotate(*, key_id: str, grace: timedelta, expires: timedelta | None) -> None:
         catalogue.keys.expire(key_id, now + grace)
         return catalogue.keys.add(new, now)
 
-    key = _change(rotate_it)
+    key = _change(
+        rotate_it,
+        partial(_act, "key_rotated", replaced=key_id, grace=f"{grace.total_seconds():g}s"),
+    )
     click.echo(token)
     log.info("key_rotated", replaced=key_id, grace=str(grace), **_told(key))
 
@@ -263,7 +274,10 @@ def rotate(*, key_id: str, grace: timedelta, expires: timedelta | None) -> None:
 @keys.command("revoke-links")
 def revoke_links() -> None:
     """Have no signed link work that was made so far. Keys are not touched."""
-    _change(lambda catalogue: catalogue.keys.forget_link_secret())
+    _change(
+        lambda catalogue: catalogue.keys.forget_link_secret(),
+        lambda _: Act(action="links_revoked", subject="links", tenant="", user=_user()),
+    )
     log.info("links_revoked")
 
 
@@ -286,19 +300,45 @@ def _new(
     )
 
 
-def _change(call: Callable[[Catalogue], T]) -> T:
-    """Change the catalogue, in one transaction; or say why not, and end with 1."""
-    settings = read_settings()
+def _change(call: Callable[[Catalogue], T], act: Callable[[T], Act]) -> T:
+    """Change the catalogue, and note the act, in one transaction; or say why not, and end with 1.
+
+    `act` is given what `call` returns.
+    """
+    settings, now = read_settings(), datetime.now(UTC)
+
+    def change(catalogue: Catalogue) -> T:
+        done = call(catalogue)
+        catalogue.audit.note(act(done), now, settings.audit)
+        return done
+
     configure_logs(settings.log_format, settings.log_level)
-    with _complaining(), open_beside(settings.db_path) as catalogue:
-        (result,) = catalogue.batch([call])
+    with complaining(), open_beside(settings.db_path) as catalogue:
+        (result,) = catalogue.batch([change])
         if isinstance(result, StorageError):
             raise result
         return cast("T", result)
 
 
+def _act(action: Action, key: Key, **details: str) -> Act:
+    about = {"scopes": ",".join(key.scopes), "name": key.name, "limits": key.limits or ""}
+    if key.expires_at:
+        about["expires_at"] = key.expires_at.isoformat()
+    said = {name: value for name, value in (about | details).items() if value}
+    return Act(action=action, subject=key.id, tenant=key.tenant, user=_user(), details=said)
+
+
+def _user() -> str:
+    """Return the name of whoever runs the command, as the operating system has it."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
 @contextmanager
-def _complaining() -> Iterator[None]:
+def complaining() -> Iterator[None]:
+    """Say what is wrong with the catalogue, and end with 1."""
     try:
         yield
     except KeyNotFound as error:

@@ -116,7 +116,8 @@ def links_blueprint(envoy: Envoy, links: Links) -> Blueprint:
         job = await envoy.ask(Find(job_id))
         made = await links.sign(job.id, words.output, words.expires_in)
         told = LinkMade(made.url, time_text(made.expires))
-        return json_reply(msgspec.json.encode(told), 201)
+        text = await envoy.settle(msgspec.json.encode(told).decode())
+        return json_reply(text.encode(), 201)
 
     return blueprint
 

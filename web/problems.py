@@ -30,6 +30,7 @@ from actors.storage.ports import (
     StorageUnavailable,
     WrongStatus,
 )
+from actors.storage.repeats import AnswerForgotten, OtherRequest
 from actors.storage.usage import QuotaExceeded
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ KINDS: Mapping[str, Kind] = {
     "unsupported_media_type": Kind(415, "Unsupported media type"),
     "range_not_satisfiable": Kind(416, "Range not satisfiable"),
     "invalid": Kind(422, "Invalid request"),
+    "idempotency_mismatch": Kind(422, "Idempotency-Key used before"),
     "rate_limited": Kind(429, "Too many requests", retry=True),
     "quota_exceeded": Kind(429, "Quota exceeded", retry=True),
     "internal": Kind(500, "Internal error"),
@@ -151,6 +153,8 @@ TOLD: tuple[tuple[type[Exception], str, str], ...] = (
     (MailboxFull, "overloaded", "The service is busy. Try again later."),
     (trio.TooSlowError, "overloaded", "The service is busy. Try again later."),
     (Draining, "draining", "The service is shutting down. Try again later."),
+    (OtherRequest, "idempotency_mismatch", "This Idempotency-Key was sent with another request."),
+    (AnswerForgotten, "gone", "This was done before, and what it made has been deleted since."),
     (ActorStopped, "storage_unavailable", "The storage does not answer. Try again later."),
     (StorageUnavailable, "storage_unavailable", "The storage does not answer. Try again later."),
     (StorageFull, "storage_full", "There is no room left on the disk of the service."),

@@ -25,9 +25,11 @@ from web.about import Health, health_blueprint, problems_blueprint, stats_bluepr
 from web.answers import Answers
 from web.app import create_app
 from web.bounds import parse_rate
+from web.browsers import Cors
 from web.connections import ConnectionLimits, Server
 from web.downloads import Downloads
 from web.envoy import Envoy
+from web.events import events_blueprint
 from web.gate import Gatekeeper
 from web.images import images_blueprint
 from web.jobs import jobs_blueprint
@@ -36,7 +38,9 @@ from web.links import Links, links_blueprint
 from web.openapi.blueprint import openapi_blueprint
 from web.origins import Origins, parse_proxies
 from web.presets import Presets
+from web.schedule import queue_blueprint
 from web.settings import OpenToAnybody
+from web.streams import StreamLimits, Streams
 from web.turnstile import Turnstile
 from web.uploads import UploadLimits, Uploads
 from web.watch import Watch
@@ -157,13 +161,24 @@ async def _serve_web(
     envoy, links = Envoy(dispatcher, patience), Links(dispatcher, patience)
     downloads = Downloads(envoy)
     kitchen = Kitchen(_wire_limits(settings), presets, settings.image_limits)
+    gate = Gatekeeper(
+        dispatcher,
+        links,
+        patience,
+        turnstile=Turnstile(settings.bounds, parse_rate(settings.rate_wrong_keys)),
+        origins=Origins(parse_proxies(settings.trusted_proxies or "")),
+        allow_anonymous=settings.allow_anonymous,
+    )
+    streams = Streams(_stream_limits(settings), gate)
     app = create_app(
         [
             jobs_blueprint(envoy, answers, downloads, kitchen, settings.max_wait),
+            events_blueprint(envoy, streams),
             links_blueprint(envoy, links),
             images_blueprint(envoy, answers, downloads, kitchen),
             health_blueprint(health),
             problems_blueprint(),
+            queue_blueprint(envoy),
             openapi_blueprint(),
             stats_blueprint(
                 Watch(system, server, uploads, patience),
@@ -172,14 +187,8 @@ async def _serve_web(
             ),
         ],
         uploads,
-        Gatekeeper(
-            dispatcher,
-            links,
-            patience,
-            turnstile=Turnstile(settings.bounds, parse_rate(settings.rate_wrong_keys)),
-            origins=Origins(parse_proxies(settings.trusted_proxies or "")),
-            allow_anonymous=settings.allow_anonymous,
-        ),
+        gate,
+        Cors(settings.origins),
     )
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(
@@ -260,9 +269,15 @@ def _capacity(settings: Settings) -> Capacity:
             backlog=settings.max_pending,
             asks=settings.store_asks,
             attempts=settings.max_attempts,
+            retry_delay=settings.retry_delay,
+            repeats=settings.repeats,
+            audit=settings.audit,
+            events=settings.events_kept,
+            events_age=settings.events_age,
             retention=settings.retention,
             sweep_period=settings.sweep_period,
         ),
+        fetching_workers=settings.fetching_workers,
         images=settings.image_limits,
         fetching=Fetching(
             max_bytes=settings.max_upload_size,
@@ -276,7 +291,12 @@ def _capacity(settings: Settings) -> Capacity:
 
 def _wire_limits(settings: Settings) -> WireLimits:
     return WireLimits(
-        settings.max_upload_size, settings.max_json_size, settings.allowance, settings.max_retain
+        settings.max_upload_size,
+        settings.max_json_size,
+        settings.allowance,
+        retain=settings.max_retain,
+        delay=settings.max_delay,
+        attempts=settings.max_attempts,
     )
 
 
@@ -289,6 +309,14 @@ def _upload_limits(settings: Settings) -> UploadLimits:
         min_rate=settings.min_body_rate,
         period=settings.body_rate_period,
         patience=settings.ask_timeout,
+    )
+
+
+def _stream_limits(settings: Settings) -> StreamLimits:
+    return StreamLimits(
+        all=settings.max_streams,
+        of_tenant=settings.max_tenant_streams,
+        keep_alive=settings.events_keep_alive,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import sys
 from datetime import timedelta
 from importlib.util import find_spec
@@ -11,16 +12,29 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 import click
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from actors.imaging.facts import Format, Limits
 from actors.outside.allowance import Allowance, parse_allowance
+from actors.storage.audit import AUDIT
+from actors.storage.keeping import Keeping
+from actors.storage.repeats import REPEATS
 from actors.storage.retention import Rules
 from web.bounds import OFF, Bounds, parse_quota, parse_rate
+from web.browsers import ANY
 from web.origins import parse_proxies
 
 MIB = 1024 * 1024
+# Of a page, as its browser says it: in lower case, with nothing behind the port, if there is one.
+ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[1-9][0-9]{0,4})?")
 
 
 # What no sensible setting exceeds, and what every part below can count with.
@@ -92,8 +106,22 @@ class Settings(BaseSettings):
     ] = 100_000
     max_attempts: Annotated[
         int,
-        Field(ge=1, le=1000, description="How often a job may be begun before a crash is final."),
+        Field(ge=1, le=1000, description="How often a job may be begun until its fault is final."),
     ] = 3
+    retry_delay: Annotated[
+        Seconds,
+        Field(description="Seconds before a second attempt, at most; twice as long each time."),
+    ] = 2.0
+    max_delay: Annotated[Count, Field(description="Seconds a job may be put off.")] = 30 * 86_400
+    fetching_workers: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=4096,
+            description="Workers that may have a job whose image has still to be fetched; by "
+            "default half of them.",
+        ),
+    ] = None
 
     retain_results: Annotated[
         Span | None,
@@ -147,6 +175,26 @@ class Settings(BaseSettings):
     body_rate_period: Annotated[
         Seconds, Field(description="Seconds over which that speed is measured.")
     ] = 30.0
+
+    idempotency_age: Annotated[
+        Seconds, Field(description="Seconds for which an Idempotency-Key is remembered.")
+    ] = REPEATS.age.total_seconds()
+    max_idempotency_keys: Annotated[
+        Count, Field(description="Such keys remembered for each tenant; older ones are forgotten.")
+    ] = REPEATS.most
+    audit_days: Annotated[
+        int, Field(ge=1, le=36_500, description="Days for which the audit is kept.")
+    ] = AUDIT.age.days
+    max_audit: Annotated[
+        Count, Field(description="Entries of the audit; older ones are forgotten.")
+    ] = AUDIT.most
+    cors_origins: Annotated[
+        str | None,
+        Field(
+            description="Origins such as https://app.example whose pages may use the service, with "
+            "commas between; * is any."
+        ),
+    ] = None
 
     fetch_allow: Annotated[
         str | None,
@@ -213,6 +261,22 @@ class Settings(BaseSettings):
     max_wait: Annotated[Seconds, Field(description="The most seconds that `wait` may ask for.")] = (
         60.0
     )
+    max_streams: Annotated[
+        Count, Field(description="Open streams of events; beyond, 503 overloaded.")
+    ] = 500
+    max_tenant_streams: Annotated[
+        Count, Field(description="The same of one tenant; beyond, 429 quota_exceeded.")
+    ] = 100
+    events_keep_alive: Annotated[
+        Seconds,
+        Field(description="Seconds without an event until a stream says that it is still there."),
+    ] = 15.0
+    events_kept: Annotated[
+        Count, Field(description="Events that are kept for those who were away.")
+    ] = 100_000
+    events_age: Annotated[Seconds, Field(description="Seconds for which an event is kept.")] = (
+        86_400.0
+    )
     shutdown_grace: Annotated[
         Seconds,
         Field(description="Seconds for a graceful stop; two thirds of them for open requests."),
@@ -268,6 +332,12 @@ class Settings(BaseSettings):
         _formats(names)
         return names
 
+    @field_validator("otel_traces_exporter", "otel_sdk_disabled", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, said: object, info: ValidationInfo) -> object:
+        # So say the specifications of OpenTelemetry.
+        return said or cls.model_fields[str(info.field_name)].default
+
     @field_validator("otel_traces_exporter")
     @classmethod
     def _exporter_is_there(cls, exporter: str) -> str:
@@ -280,6 +350,12 @@ class Settings(BaseSettings):
     def _places_are_such(cls, places: str | None) -> str | None:
         parse_allowance(places or "")
         return places
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_such(cls, origins: str | None) -> str | None:
+        _origins(origins)
+        return origins
 
     @field_validator("rate_requests", "rate_bytes", "rate_wrong_keys")
     @classmethod
@@ -327,6 +403,21 @@ class Settings(BaseSettings):
     def needs_keys(self) -> bool:
         """Whether the service can be reached from elsewhere, and not by everybody."""
         return not self.allow_anonymous and not _is_loopback(self.host)
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Whose pages may read answers."""
+        return _origins(self.cors_origins)
+
+    @property
+    def repeats(self) -> Keeping:
+        """How many answers a tenant may ask for again, and for how long."""
+        return Keeping(self.max_idempotency_keys, timedelta(seconds=self.idempotency_age))
+
+    @property
+    def audit(self) -> Keeping:
+        """How much of the audit is kept."""
+        return Keeping(self.max_audit, timedelta(days=self.audit_days))
 
     @property
     def bounds(self) -> Bounds:
@@ -407,6 +498,13 @@ def _ports(names: str) -> frozenset[int]:
     if not all(name.isascii() and name.isdigit() and 1 <= int(name) <= 65535 for name in wanted):
         raise ValueError("name ports from 1 to 65535, with commas between")
     return frozenset(map(int, wanted))
+
+
+def _origins(names: str | None) -> frozenset[str]:
+    wanted = [name.strip() for name in (names or "").split(",") if name.strip()]
+    if not all(name == ANY or ORIGIN.fullmatch(name) for name in wanted):
+        raise ValueError("name origins as browsers do, such as https://app.example:8443, or *")
+    return frozenset(wanted)
 
 
 def _is_loopback(host: str) -> bool:

@@ -138,7 +138,7 @@ class Telemetry:
         submitted = _unpacked(job.trace)
         said = trace.get_current_span(submitted).get_span_context()
         if said.is_valid and job.attempts == 1 and job.started_at:
-            since, until = _nanoseconds(job.created_at), _nanoseconds(job.started_at)
+            since, until = _nanoseconds(job.due_since), _nanoseconds(job.started_at)
             self._tracer.start_span("queue wait", submitted, start_time=since).end(until)
         span = _Span(
             self._tracer.start_span(

@@ -108,7 +108,12 @@ class Upload:
         self._paid = 0
         self.admitted = trio.Event()
         self._done = trio.Event()
+        self._show: Callable[[bytes], None] | None = None
         self._problem: Exception | None = None
+
+    def show_to(self, watcher: Callable[[bytes], None]) -> None:
+        """Have `watcher` called with each piece that is taken in, in order."""
+        self._show = watcher
 
     def admit(self, payer: Payer | None = None) -> None:
         """Have the body taken in, and its bytes counted for `payer`.
@@ -180,6 +185,8 @@ class Upload:
             return
         self._size += len(piece)
         self._check_size(self._size)
+        if self._show:
+            self._show(piece)
         self._pay(self._size)
         if self._file is None and self._uploads.take(len(piece)):
             self._taken += len(piece)
@@ -212,17 +219,26 @@ class Upload:
         self._uploads.give(self._taken)
         self._taken = 0
 
-    async def read(self) -> bytes:
-        """Return the whole body, once it is there.
+    async def wait_complete(self) -> None:
+        """Wait until the whole body is there.
 
         Raises:
-          Problem: `too_large`, `too_slow`, or `overloaded` if too many wait to be read.
+          Problem: `too_large`, `too_slow`.
           StorageFull: if it did not fit into memory, and not on the disk either.
-          StorageUnavailable: if the disk does not take it, or give it back.
+          StorageUnavailable: if the disk does not take it.
         """
         await self._done.wait()
         if self._problem:
             raise self._problem
+
+    async def read(self) -> bytes:
+        """Return the whole body, once it is there.
+
+        Raises as `wait_complete`, and besides:
+          Problem: `overloaded`, if too many wait to be read.
+          StorageUnavailable: if the disk does not give it back.
+        """
+        await self.wait_complete()
         if self._file is None:
             pieces, self._pieces = self._pieces, []
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)

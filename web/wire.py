@@ -6,7 +6,9 @@ as one `Order`. What is wrong with its values is found all at once, with a point
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -48,17 +50,27 @@ MAX_PARTS = 32
 MAX_PART_HEAD = 4096  # bytes; Werkzeug takes a second for a megabyte of parameters
 
 
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class WireLimits:
     """`image`: bytes of an image. `json`: bytes of a JSON body besides the image.
 
     `sources`: whom an image may be fetched from. `retain`: seconds that a client can ask for.
+    `delay`: seconds that a job may be put off. `attempts`: the most that it may ask for. `now`: the
+    time.
     """
 
     image: int
     json: int
     sources: Allowance = field(default_factory=Allowance)
     retain: int = 10**9
+    delay: int = 30 * 86_400
+    attempts: int = 3
+    now: Callable[[], datetime] = utc_now
 
 
 @dataclass(slots=True)
@@ -120,6 +132,7 @@ def order(body: Body, limits: WireLimits, offer: Offer) -> Order:
     said = _said(body, limits)
     image, recipe = _image(said, limits), _recipe(said, offer)
     words = said.members.take(JobWords)
+    start = _start(words, said.members, limits) if words else None
     said.members.refuse_rest("is no parameter here")
     if words and (words.retain or 0) > limits.retain:
         said.members.blame("retain", f"must be at most {limits.retain} seconds here")
@@ -128,6 +141,8 @@ def order(body: Body, limits: WireLimits, offer: Offer) -> Order:
     job = Submit(
         *(image, recipe.operation, recipe.recipe),
         *(words.priority, recipe.preset, words.retain),
+        start=start,
+        max_attempts=words.max_attempts,
     )
     own = {image: "/image_id"} if isinstance(image, str) else {}
     return Order(job, recipe.form, {**recipe.places, **own})
@@ -294,6 +309,19 @@ class JobWords(msgspec.Struct):
         ]
         | None
     ) = None
+    run_at: (
+        Annotated[
+            datetime, Meta(tz=True), meaning("Before which time it is not begun; not with `delay`.")
+        ]
+        | None
+    ) = None
+    delay: Annotated[float, Meta(ge=0), meaning("For how many seconds it is not begun.")] | None = (
+        None
+    )
+    max_attempts: (
+        Annotated[int, Meta(ge=1), meaning("How often it may be begun before it has failed.")]
+        | None
+    ) = None
 
 
 class ImageWords(msgspec.Struct):
@@ -314,6 +342,29 @@ class ImageWords(msgspec.Struct):
 
 def _recipe(said: _Said, offer: Offer) -> Named | None:
     return take_recipe(said.members, offer.presets, offer.accepts)
+
+
+def _start(words: JobWords, members: Members, limits: WireLimits) -> datetime | timedelta | None:
+    """Return when the job may be begun; note what is wrong with that, or with its attempts."""
+    if words.max_attempts and words.max_attempts > limits.attempts:
+        members.blame("max_attempts", f"must be from 1 to {limits.attempts}")
+    if words.run_at and words.delay is not None:
+        members.faults.append(Fault("", "must have run_at or delay, not both"))
+    far = f"must be at most {limits.delay} seconds ahead"
+    if words.delay is not None:
+        if words.delay <= limits.delay:
+            return timedelta(seconds=words.delay)
+        members.blame("delay", far)
+    if words.run_at is not None:
+        try:
+            run_at = words.run_at.astimezone(UTC)
+        except OverflowError:
+            members.blame("run_at", "is beyond the calendar")
+            return None
+        if (run_at - limits.now()).total_seconds() <= limits.delay:
+            return run_at
+        members.blame("run_at", far)
+    return None
 
 
 def _image(said: _Said, limits: WireLimits) -> bytes | Elsewhere | str:

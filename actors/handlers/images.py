@@ -10,11 +10,13 @@ import structlog
 from actors import metrics
 from actors.imaging.inspect import SUFFIXES
 from actors.messages import DeleteImage, FindImage, KeepImage, ReadImage
+from actors.storage.audit import Act
 from actors.storage.keys import key_of
 from actors.storage.ports import ImageRecord, NewImage
 
 if TYPE_CHECKING:
     from actors.handlers.stock import Handlers, Stock
+    from actors.storage.ports import Catalogue
 
 log = structlog.get_logger("calotype.store")
 
@@ -47,7 +49,9 @@ class ImageHandlers:
                 facts=message.described,
                 tenant=message.tenant,
             )
-            image = await self._stock.commit(lambda records: records.add_image(new, now))
+            image = await self._stock.commit_once(
+                message, ImageRecord, lambda records: records.add_image(new, now)
+            )
         metrics.INPUT_SIZE.observe(image.size_bytes)
         log.info("image_kept", image_id=image.id, format=image.format, size=image.size_bytes)
         return image
@@ -60,8 +64,15 @@ class ImageHandlers:
         return await self._stock.inputs.get(message.key, message.offset, message.length)
 
     async def _delete_image(self, message: DeleteImage) -> None:
-        image_id, tenant = message.image_id, message.tenant
-        unneeded = await self._stock.commit(lambda records: records.delete_image(image_id, tenant))
-        log.info("image_deleted", image_id=image_id, tenant=tenant)
+        image_id, tenant, key_id = message.image_id, message.tenant, message.key_id
+        act = Act(action="image_deleted", subject=image_id, tenant=tenant, key_id=key_id)
+        now = self._stock.now()
+
+        def delete(catalogue: Catalogue) -> tuple[str, ...]:
+            catalogue.audit.note(act, now, self._stock.audit)
+            return catalogue.delete_image(image_id, tenant)
+
+        unneeded = await self._stock.commit(delete)
+        log.info("image_deleted", image_id=image_id, tenant=tenant, key_id=key_id)
         for key in unneeded:
             await self._stock.inputs.forget(key)

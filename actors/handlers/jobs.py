@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -23,12 +24,15 @@ from actors.messages import (
     ListJobs,
     ReadOutput,
     Retry,
+    Settle,
     Submit,
 )
+from actors.storage.audit import Act
 from actors.storage.keys import key_of
 from actors.storage.ports import (
     BlobNotFound,
     Elsewhere,
+    Job,
     JobNotFound,
     NewInput,
     NewJob,
@@ -40,7 +44,7 @@ from actors.storage.ports import (
 if TYPE_CHECKING:
     from actors.backlog import Backlog
     from actors.handlers.stock import Handlers, Stock
-    from actors.storage.ports import Catalogue, Job
+    from actors.storage.ports import Catalogue
 
 log = structlog.get_logger("calotype.store")
 
@@ -60,6 +64,7 @@ class JobHandlers:
             Count: self._count,
             Cancel: self._cancel,
             Retry: self._retry,
+            Settle: self._settle,
             Delete: self._delete,
             Fetch: self._fetch,
             ReadOutput: self._read_output,
@@ -81,6 +86,7 @@ class JobHandlers:
         return job
 
     async def _add(self, job_id: str, message: Submit, image: NewInput | Elsewhere | str) -> Job:
+        now, start = self._stock.now(), message.start
         new = NewJob(
             id=job_id,
             priority=message.priority,
@@ -89,13 +95,14 @@ class JobHandlers:
             recipe=encode_recipe(message.recipe),
             input=image,
             other_images=message.recipe.needs,
-            max_attempts=self._attempts,
+            max_attempts=min(message.max_attempts or self._attempts, self._attempts),
+            run_at=now + start if isinstance(start, timedelta) else start,
             tenant=message.tenant,
             retain=message.retain,
             trace=tracing.carried(),
         )
         # Taken out, because what is committed must not hold the picture.
-        bill, pixels, now = message.bill, message.pixels, self._stock.now()
+        bill, pixels = message.bill, message.pixels
 
         def add(catalogue: Catalogue) -> Job:
             job = catalogue.add(new, now)
@@ -103,7 +110,7 @@ class JobHandlers:
                 catalogue.usage.admit(job.id, bill, pixels or _pixels(catalogue, job), now)
             return job
 
-        return await self._stock.commit(add)
+        return await self._stock.commit_once(message, Job, add)
 
     async def _find(self, message: Find) -> Job:
         job_id, tenant = message.job_id, message.tenant
@@ -127,33 +134,41 @@ class JobHandlers:
             catalogue.find_own(message.job_id, message.tenant)
             return catalogue.cancel(message.job_id, now)
 
-        job = await self._stock.commit(cancel)
+        job = await self._stock.commit_once(message, Job, cancel)
         if job.updated_at == now:
             self._stock.ended(job)
         return job
 
     async def _retry(self, message: Retry) -> Job:
-        attempts, now = self._attempts, self._stock.now()
+        now = self._stock.now()
 
         def retry(catalogue: Catalogue) -> Job:
-            catalogue.find_own(message.job_id, message.tenant)
-            job = catalogue.retry(message.job_id, attempts, now)
+            found = catalogue.find_own(message.job_id, message.tenant)
+            job = catalogue.retry(found.id, min(found.max_attempts, self._attempts), now)
             if message.bill:
                 # What was counted of its pixels stays so, and is not counted again.
                 catalogue.usage.admit(job.id, message.bill, 0, now)
             return job
 
         with self._backlog.room():
-            return await self._stock.commit(retry)
+            return await self._stock.commit_once(message, Job, retry)
+
+    async def _settle(self, message: Settle) -> str:
+        return await self._stock.commit_once(message, str, lambda _: message.text)
 
     async def _delete(self, message: Delete) -> None:
+        job_id, tenant, key_id = message.job_id, message.tenant, message.key_id
+        act = Act(action="job_deleted", subject=job_id, tenant=tenant, key_id=key_id)
+        now = self._stock.now()
+
         def delete(catalogue: Catalogue) -> Removed:
-            catalogue.find_own(message.job_id, message.tenant)
-            return catalogue.delete(message.job_id)
+            catalogue.find_own(job_id, tenant)
+            catalogue.audit.note(act, now, self._stock.audit)
+            return catalogue.delete(job_id, now)
 
         removed = await self._stock.commit(delete)
         self._stock.waiting.fail(removed.job.id, JobNotFound(removed.job.id), removed.job.tenant)
-        log.info("job_deleted", job_id=removed.job.id, tenant=message.tenant)
+        log.info("job_deleted", job_id=job_id, tenant=tenant, key_id=key_id)
         for key in removed.inputs:
             await self._stock.inputs.forget(key)
         for key in removed.outputs:

@@ -6,17 +6,23 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+import msgspec
 import structlog
 
 from actors import metrics
 from actors.imaging.inspect import SUFFIXES, sniff
+from actors.storage.audit import AUDIT
+from actors.storage.ports import ImageRecord, Job
+from actors.storage.repeats import REPEATS, AnswerForgotten, DoneBefore
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from actors.group_commit import GroupCommit
+    from actors.messages import OfTenant
     from actors.shelf import Shelf
-    from actors.storage.ports import Catalogue, Job
+    from actors.storage.keeping import Keeping
+    from actors.storage.ports import Catalogue
     from actors.waiting import Waiting
 
 T = TypeVar("T")
@@ -36,10 +42,37 @@ class Stock:
     outputs: Shelf
     waiting: Waiting
     now: Callable[[], datetime]
+    repeats: Keeping = REPEATS
+    audit: Keeping = AUDIT
 
     async def commit(self, call: Callable[[Catalogue], T]) -> T:
         """See `GroupCommit.commit`."""
         return await self.catalogue.commit(call)
+
+    async def commit_once(
+        self, message: OfTenant[T], kind: type[T], call: Callable[[Catalogue], T]
+    ) -> T:
+        """Commit what `message` asks for, and its answer, which is of this kind, with it.
+
+        Raises:
+          DoneBefore: if it was done before, and then this is all.
+          OtherRequest, AnswerForgotten: if it cannot be done, or not be answered.
+        """
+        once, tenant, now = message.once, message.tenant, self.now()
+        if once is None:
+            return await self.commit(call)
+
+        def do_once(catalogue: Catalogue) -> T:
+            told = catalogue.repeats.recall(tenant, once, self.repeats.since(now))
+            if told is not None:
+                raise DoneBefore(_decoded(told, kind))
+            answer = call(catalogue)
+            subject = answer.id if isinstance(answer, Job | ImageRecord) else ""
+            text = msgspec.json.encode(answer).decode()
+            catalogue.repeats.record(tenant, once, subject, text, now, self.repeats)
+            return answer
+
+        return await self.commit(do_once)
 
     def ended(self, job: Job) -> None:
         """Tell all who wait, and the world."""
@@ -53,6 +86,14 @@ class Stock:
             attempts=job.attempts,
             seconds=round((job.updated_at - job.created_at).total_seconds(), 3),
         )
+
+
+def _decoded(told: str, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(told, type=kind)
+    except msgspec.ValidationError as error:
+        # An older version has told it, which knew less of jobs.
+        raise AnswerForgotten from error
 
 
 def suffix_of(data: bytes) -> str:

@@ -15,6 +15,26 @@ def doubled(first: float, times: int, longest: float) -> float:
     return min(longest, first * 2.0 ** min(times, 64))
 
 
+def full_jitter(
+    first: float,
+    made: int,
+    longest: float,
+    random: Callable[[], float],
+    *,
+    at_least: float = 0.0,
+) -> float:
+    """Return the seconds to wait after so many attempts were `made`, at least 1.
+
+    Anything from zero up to `first`, doubled with each attempt up to `longest` ("full jitter"), so
+    that those who failed together come back apart.
+
+    Args:
+      random: a number from 0 to 1, as `random.random` gives it.
+      at_least: what the other side has asked for; it is heard up to `longest`.
+    """
+    return max(random() * doubled(first, made - 1, longest), min(at_least, longest))
+
+
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """At most so many `attempts`; between them up to `first` seconds, doubled up to `longest`."""
@@ -28,14 +48,8 @@ class Backoff:
     ) -> float | None:
         """Return the seconds to wait after so many attempts were `made`; None to give up.
 
-        Anything from zero up ("full jitter"), so that those who failed together come back apart.
-
-        Args:
-          made: how many attempts have failed, at least 1.
-          random: a number from 0 to 1, as `random.random` gives it.
-          at_least: what the other side has asked for; it is heard up to `longest`.
+        See `full_jitter`.
         """
         if made >= self.attempts:
             return None
-        jittered = random() * doubled(self.first, made - 1, self.longest)
-        return max(jittered, min(at_least, self.longest))
+        return full_jitter(self.first, made, self.longest, random, at_least=at_least)

@@ -8,7 +8,10 @@ import itertools
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from actors.storage.memory_audit import MemoryAudit
+from actors.storage.memory_events import MemoryEvents
 from actors.storage.memory_keys import MemoryKeys
+from actors.storage.memory_repeats import MemoryRepeats
 from actors.storage.memory_retention import MemoryRetention
 from actors.storage.memory_usage import MemoryUsage
 from actors.storage.ports import (
@@ -16,6 +19,7 @@ from actors.storage.ports import (
     PRIORITIES,
     STATUSES,
     BlobNotFound,
+    Dead,
     Elsewhere,
     ImageNotFound,
     ImageRecord,
@@ -31,6 +35,7 @@ from actors.storage.ports import (
     StaleClaim,
     StorageError,
     Tally,
+    Woken,
     WrongStatus,
 )
 
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
 class _Entry:
     number: int
     position: int
+    due: bool
     job: Job
     purged: bool = False
 
@@ -62,12 +68,16 @@ class MemoryCatalogue:
         self._entries: dict[str, _Entry] = {}
         self._images: dict[str, _Kept] = {}
         self.keys = MemoryKeys()
+        self.repeats = MemoryRepeats()
+        self.audit = MemoryAudit()
+        self.events = MemoryEvents()
         self.usage = MemoryUsage()
         self.retention = MemoryRetention(
             lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
         )
         self._numbers = 0
-        self._positions = 0
+        self._reached = dict.fromkeys(PRIORITIES, 0)
+        self._paused = False
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
         """See `Catalogue.batch`."""
@@ -75,12 +85,16 @@ class MemoryCatalogue:
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
         before = copy.copy(self._entries), copy.copy(self._images)
-        registers = self.keys.copy(), self.usage.copy()
+        registers = self.keys.copy(), self.events.copy(), self.usage.copy()
+        others = self.repeats.copy(), self.audit.copy()
+        reached, paused = copy.copy(self._reached), self._paused
         try:
             return call(self)
         except StorageError as error:
             self._entries, self._images = before
-            self.keys, self.usage = registers
+            self.keys, self.events, self.usage = registers
+            self.repeats, self.audit = others
+            self._reached, self._paused = reached, paused
             return error
 
     def add(self, new: NewJob, now: datetime) -> Job:
@@ -106,19 +120,20 @@ class MemoryCatalogue:
             error=None,
             attempts=0,
             attempts_allowed=new.max_attempts,
+            max_attempts=new.max_attempts,
             spared=0,
             created_at=now,
             started_at=None,
             updated_at=now,
+            run_at=new.run_at if new.run_at and new.run_at > now else None,
             tenant=tenant,
             image_url=taken.url if isinstance(taken, Elsewhere) else None,
             retain=new.retain,
             trace=new.trace,
         )
         self._numbers += 1
-        self._positions += 1
-        self._entries[job.id] = _Entry(self._numbers, self._positions, job)
-        return job
+        due = job.run_at is None
+        return self._put(_Entry(self._numbers, self._place(job) if due else 0, due, job))
 
     def find(self, job_id: str) -> Job:
         """See `Catalogue.find`."""
@@ -131,15 +146,20 @@ class MemoryCatalogue:
             raise JobNotFound(job_id)
         return job
 
-    def claim(self, turns: Iterable[Sequence[Priority]], now: datetime) -> list[Job]:
+    def claim(
+        self, turns: Iterable[Sequence[Priority]], now: datetime, *, fetching: int | None = None
+    ) -> list[Job]:
         """See `Catalogue.claim`."""
-        claimed = []
-        for turn in turns:
-            job = self._first_pending(turn)
-            if job is None:
+        claimed: list[Job] = []
+        for turn in () if self._paused else turns:
+            fetched_now = sum(job.input_key is None for job in self.processing())
+            entry = self._first(turn, may_fetch=fetching is None or fetched_now < fetching)
+            if entry is None:
                 break
+            job = entry.job
+            self._reached[job.priority] = max(self._reached[job.priority], entry.position)
             claimed.append(
-                self._put(
+                self._change(
                     replace(
                         job,
                         status="processing",
@@ -151,27 +171,73 @@ class MemoryCatalogue:
             )
         return claimed
 
+    def wake(self, now: datetime, limit: int) -> Woken:
+        """See `Catalogue.wake`."""
+        waiting = sorted(self._waiting(), key=lambda entry: (entry.job.due_since, entry.number))
+        due = [entry for entry in waiting if entry.job.due_since <= now][:limit]
+        for entry in due:
+            place = entry.position or self._place(entry.job)
+            self._entries[entry.job.id] = replace(entry, position=place, due=True)
+        return Woken(len(due), min((e.job.due_since for e in self._waiting()), default=None))
+
+    def pause(self, *, paused: bool) -> None:
+        """See `Catalogue.pause`."""
+        self._paused = paused
+
     def unclaim(self, job_id: str, attempt: int, now: datetime) -> None:
         """See `Catalogue.unclaim`."""
         entry = self._entries.get(job_id)
         if entry and entry.job.status == "processing" and entry.job.attempts == attempt:
-            self._put(replace(entry.job, status="pending", attempts=attempt - 1, updated_at=now))
+            self._change(replace(entry.job, status="pending", attempts=attempt - 1, updated_at=now))
 
     def release(
-        self, job_id: str, attempt: int, error: str, now: datetime, *, spare: bool = False
+        self,
+        job_id: str,
+        attempt: int,
+        error: str,
+        now: datetime,
+        *,
+        spare: bool = False,
+        run_at: datetime | None = None,
     ) -> Job:
         """See `Catalogue.release`."""
         job = self._claimed(job_id, attempt)
         if job.attempts >= job.attempts_allowed + spare:
             return self.fail(job_id, attempt, "crashed", error, now)
-        return self._put(
+        released = replace(
+            job,
+            status="pending",
+            attempts_allowed=job.attempts_allowed + spare,
+            spared=job.spared + spare,
+            run_at=run_at or job.run_at,
+            updated_at=now,
+        )
+        return self._change(released, due=run_at is None)
+
+    def postpone(
+        self,
+        job_id: str,
+        attempt: int,
+        code: str,
+        error: str,
+        now: datetime,
+        *,
+        run_at: datetime,
+    ) -> Job:
+        """See `Catalogue.postpone`."""
+        job = self._claimed(job_id, attempt)
+        if job.attempts >= job.attempts_allowed:
+            return self.fail(job_id, attempt, code, error, now)
+        return self._change(
             replace(
                 job,
                 status="pending",
-                attempts_allowed=job.attempts_allowed + spare,
-                spared=job.spared + spare,
+                run_at=run_at,
+                error_code=code,
+                error=error,
                 updated_at=now,
-            )
+            ),
+            due=False,
         )
 
     def supply(self, job_id: str, attempt: int, file: NewInput, now: datetime) -> Job:
@@ -179,7 +245,7 @@ class MemoryCatalogue:
         job = self._claimed(job_id, attempt)
         if job.input_key is not None:
             raise StaleClaim(job_id)
-        return self._put(
+        return self._change(
             replace(
                 job,
                 input_key=file.key,
@@ -194,16 +260,22 @@ class MemoryCatalogue:
     ) -> Job:
         """See `Catalogue.complete`."""
         job = self._claimed(job_id, attempt)
-        return self._put(
+        return self._change(
             replace(
-                job, status="completed", outputs=tuple(outputs), receipt=receipt, updated_at=now
+                job,
+                status="completed",
+                outputs=tuple(outputs),
+                receipt=receipt,
+                error_code=None,
+                error=None,
+                updated_at=now,
             )
         )
 
     def fail(self, job_id: str, attempt: int, code: str, error: str, now: datetime) -> Job:
         """See `Catalogue.fail`."""
         job = self._claimed(job_id, attempt)
-        return self._put(
+        return self._change(
             replace(job, status="failed", error_code=code, error=error, updated_at=now)
         )
 
@@ -214,7 +286,8 @@ class MemoryCatalogue:
             return job
         if job.status not in {"pending", "processing"}:
             raise WrongStatus(job.status)
-        return self._put(replace(job, status="cancelled", updated_at=now))
+        cancelled = replace(job, status="cancelled", error_code=None, error=None, updated_at=now)
+        return self._change(cancelled)
 
     def retry(self, job_id: str, max_attempts: int, now: datetime) -> Job:
         """See `Catalogue.retry`."""
@@ -223,25 +296,39 @@ class MemoryCatalogue:
             raise WrongStatus(entry.job.status)
         if entry.job.gone_at is not None:
             raise BlobNotFound(entry.job.input_key)
-        self._positions += 1
-        self._entries[job_id] = replace(entry, position=self._positions)
-        return self._put(
-            replace(
-                entry.job,
-                status="pending",
-                error_code=None,
-                error=None,
-                attempts_allowed=entry.job.attempts + max_attempts,
-                spared=0,
-                started_at=None,
-                updated_at=now,
-            )
+        job = replace(
+            entry.job,
+            status="pending",
+            error_code=None,
+            error=None,
+            attempts_allowed=entry.job.attempts + max_attempts,
+            max_attempts=max_attempts,
+            spared=0,
+            run_at=None,
+            started_at=None,
+            updated_at=now,
         )
+        return self._put(replace(entry, position=self._place(entry.job), due=True, job=job))
 
-    def delete(self, job_id: str) -> Removed:
+    def dead(self, which: Dead) -> list[tuple[int, Job]]:
+        """See `Catalogue.dead`."""
+        found = [
+            (entry.number, entry.job)
+            for entry in self._entries.values()
+            if entry.job.status == "failed"
+            and entry.job.gone_at is None
+            and entry.number > which.after
+            and (which.code is None or entry.job.error_code == which.code)
+            and (which.failed_before is None or entry.job.updated_at < which.failed_before)
+        ]
+        return found[: which.limit]
+
+    def delete(self, job_id: str, now: datetime) -> Removed:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
         del self._entries[job_id]
+        self.repeats.forget(job_id)
+        self.events.note_deletion(job, now)
         self.usage.leave(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
@@ -277,9 +364,12 @@ class MemoryCatalogue:
         counts = {(status, priority): 0 for status in STATUSES for priority in PRIORITIES}
         for entry in self._entries.values():
             counts[entry.job.status, entry.job.priority] += 1
-        heads = [self._first_pending([priority]) for priority in PRIORITIES]
-        since = min((job.created_at for job in heads if job), default=None)
-        return Tally(counts, since, self.retention.stored())
+        waiting = dict.fromkeys(PRIORITIES, 0)
+        for entry in self._waiting():
+            waiting[entry.job.priority] += 1
+        due = (e.job.due_since for e in self._entries.values() if _is_due(e))
+        since = min(due, default=None)
+        return Tally(counts, waiting, since, self._paused, self.retention.stored())
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""
@@ -297,6 +387,7 @@ class MemoryCatalogue:
     def delete_image(self, image_id: str, tenant: str = "") -> tuple[str, ...]:
         """See `Catalogue.delete_image`."""
         self._images[image_id] = _Kept(self.find_image(image_id, tenant), deleted=True)
+        self.repeats.forget(image_id)
         return self._unneeded(image_id)
 
     def known(self, keys: Collection[str]) -> set[str]:
@@ -334,22 +425,47 @@ class MemoryCatalogue:
             image_id in entry.job.images for entry in self._entries.values() if not entry.purged
         )
 
-    def _first_pending(self, turn: Sequence[Priority]) -> Job | None:
+    def _first(self, turn: Sequence[Priority], *, may_fetch: bool) -> _Entry | None:
         for priority in turn:
-            waiting = [
+            due = [
                 entry
                 for entry in self._entries.values()
-                if entry.job.status == "pending" and entry.job.priority == priority
+                if _is_due(entry)
+                and entry.job.priority == priority
+                and (may_fetch or entry.job.input_key is not None)
             ]
-            if waiting:
-                return min(waiting, key=lambda entry: entry.position).job
+            if due:
+                return min(due, key=lambda entry: (entry.position, entry.number))
         return None
 
-    def _put(self, job: Job) -> Job:
-        self._entries[job.id] = replace(self._entries[job.id], job=job)
-        if job.status in ENDED:
-            self.usage.leave(job.id)
-        return job
+    def _waiting(self) -> list[_Entry]:
+        return [e for e in self._entries.values() if e.job.status == "pending" and not e.due]
+
+    def _place(self, job: Job) -> int:
+        """Return the place of the next job of this one's tenant."""
+        of_tenant = (
+            entry.position
+            for entry in self._entries.values()
+            if _is_due(entry)
+            and (entry.job.priority, entry.job.tenant) == (job.priority, job.tenant)
+        )
+        return 1 + max(self._reached[job.priority], *of_tenant, 0)
+
+    def _change(self, job: Job, *, due: bool = True) -> Job:
+        return self._put(replace(self._entries[job.id], job=job, due=due))
+
+    def _put(self, entry: _Entry) -> Job:
+        """Keep an entry, new or changed. There is no other way in, so no event is missed."""
+        before = self._entries.get(entry.job.id)
+        self._entries[entry.job.id] = entry
+        self.events.note(before.job if before else None, entry.job)
+        if entry.job.status in ENDED:
+            self.usage.leave(entry.job.id)
+        return entry.job
+
+
+def _is_due(entry: _Entry) -> bool:
+    return entry.job.status == "pending" and entry.due
 
 
 class MemoryBlobs:

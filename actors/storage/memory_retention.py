@@ -27,7 +27,7 @@ class MemoryRetention:
         images: Callable[[], dict[str, _Kept]],
         is_used: Callable[[str], bool],
         unneeded_image: Callable[[str], tuple[str, ...]],
-        delete_job: Callable[[str], Removed],
+        delete_job: Callable[[str, datetime], Removed],
     ) -> None:
         self._entries = entries
         self._images = images
@@ -92,9 +92,9 @@ class MemoryRetention:
         old = sorted(old, key=lambda image: image.created_at)[:limit]
         return Unneeded(len(old), tuple(images.pop(image.id).image.key for image in old))
 
-    def forget_records(self, before: datetime, limit: int) -> list[Removed]:
+    def forget_records(self, before: datetime, limit: int, now: datetime) -> list[Removed]:
         """See `RetentionRegister.forget_records`."""
-        return [self._delete_job(job.id) for job in self._gone(before, limit, purged=True)]
+        return [self._delete_job(job.id, now) for job in self._gone(before, limit, purged=True)]
 
     def stored(self) -> int:
         """See `RetentionRegister.stored`."""

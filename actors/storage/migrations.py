@@ -211,6 +211,146 @@ def keep_addresses(db: Database) -> None:
         db.execute(f"alter table jobs drop column old_{column}")
 
 
+def schedule(db: Database) -> None:
+    """Let tenants take turns, jobs wait for their time, and the queue be paused."""
+    jobs = db.table("jobs")
+    jobs.add_column("run_at", str)
+    jobs.add_column("due", int, not_null_default=1)
+    jobs.add_column("max_attempts", int, not_null_default=1)
+    db.execute("update jobs set max_attempts = attempts_allowed - spared")
+
+    # From now on a position is a place among the jobs of all tenants, and need not be its own.
+    db.execute("drop index idx_jobs_position")
+    db.execute("drop index idx_jobs_queue")
+    db.execute(
+        """
+        update jobs set position = places.place from (
+            select number, row_number() over (partition by priority, tenant order by position)
+                as place
+            from jobs where status in ('pending', 'processing')
+        ) as places where places.number = jobs.number
+        """
+    )
+    is_due = "where status = 'pending' and due = 1"
+    db.execute(
+        f"create index idx_jobs_ready on jobs(priority, position) {is_due} "
+        "and input_key is not null"
+    )
+    db.execute(
+        f"create index idx_jobs_distant on jobs(priority, position) {is_due} and input_key is null"
+    )
+    db.execute(f"create index idx_jobs_places on jobs(priority, tenant, position) {is_due}")
+    db.execute(
+        "create index idx_jobs_due on jobs(due, coalesce(run_at, created_at)) "
+        "where status = 'pending'"
+    )
+    db.execute(
+        "create index idx_jobs_fetching on jobs(status) "
+        "where status = 'processing' and input_key is null"
+    )
+    db.execute("create index idx_jobs_dead on jobs(number) where status = 'failed'")
+    db.execute("create index idx_jobs_dead_of on jobs(error_code, number) where status = 'failed'")
+
+    db.table("switches").create(
+        {"name": str, "is_on": int}, pk="name", not_null={"is_on"}, strict=True
+    )
+    db.table("switches").insert({"name": "paused", "is_on": 0})
+    db.table("lanes").create(
+        {"priority": str, "reached": int, "waiting": int},
+        pk="priority",
+        not_null={"reached", "waiting"},
+        strict=True,
+    )
+    db.table("lanes").insert_all(
+        {"priority": priority, "reached": 0, "waiting": 0} for priority in PRIORITIES
+    )
+    was, is_now = (f"({row}.status = 'pending' and {row}.due = 0)" for row in ("old", "new"))
+    for name, event, changed in (
+        ("added", "insert", is_now),
+        ("deleted", "delete", f"-{was}"),
+        ("moved", "update of status, due", f"{is_now} - {was}"),
+    ):
+        row = "old" if event == "delete" else "new"
+        db.execute(
+            f"create trigger waiting_{name} after {event} on jobs when {changed} <> 0 begin "
+            f"update lanes set waiting = waiting + ({changed}) where priority = {row}.priority; end"
+        )
+
+
+def keep_repeats(db: Database) -> None:
+    """Make the table of what was answered to requests that may be sent again."""
+    repeats = {
+        "number": int,
+        "tenant": str,
+        "turn": int,
+        "name": str,
+        "fingerprint": str,
+        "subject": str,
+        "answer": str,
+        "created_at": str,
+    }
+    optional = {"number", "answer"}
+    db.table("repeats").create(
+        repeats, pk="number", not_null=repeats.keys() - optional, strict=True
+    )
+    db.table("repeats").create_index(["tenant", "name"], unique=True)
+    db.table("repeats").create_index(["tenant", "turn"], unique=True)
+    db.execute("create index idx_repeats_subject on repeats(subject) where subject <> ''")
+
+
+def keep_audit(db: Database) -> None:
+    """Make the table of the audit."""
+    audit = {
+        "number": int,
+        "at": str,
+        "action": str,
+        "subject": str,
+        "tenant": str,
+        "key_id": str,
+        "user": str,
+        "details": str,
+    }
+    optional = {"number", "key_id", "user"}
+    db.table("audit").create(audit, pk="number", not_null=audit.keys() - optional, strict=True)
+
+
+def keep_events(db: Database) -> None:
+    """Make the table of events, and have triggers write it, so that no change can go around it."""
+    # SQLite gives each row the greatest number there is, and one more. Since the newest is never
+    # given up, none is used twice; "autoincrement" would have a second table written each time.
+    db.execute(
+        """
+        create table events (
+            number integer primary key,
+            tenant text not null,
+            job_id text not null,
+            status text not null,
+            attempt integer not null,
+            reason text,
+            error_code text,
+            time text not null
+        ) strict
+        """
+    )
+    insert = "insert into events (tenant, job_id, status, attempt, reason, error_code, time) values"
+    db.execute(
+        f"create trigger events_added after insert on jobs begin {insert} (new.tenant, new.id, "
+        "new.status, new.attempts, 'submitted', null, new.created_at); end"
+    )
+    db.execute(
+        "create trigger events_moved after update of status on jobs "
+        f"when new.status <> old.status begin {insert} (new.tenant, new.id, "
+        "new.status, new.attempts, case when new.status <> 'pending' then null "
+        "when old.status <> 'processing' then 'retried' "
+        "when new.attempts < old.attempts then 'unclaimed' else 'given_back' end, "
+        "new.error_code, new.updated_at); end"
+    )
+    db.execute(
+        f"create trigger events_deleted after delete on jobs begin {insert} (old.tenant, old.id, "
+        "'deleted', old.attempts, null, old.error_code, old.updated_at); end"
+    )
+
+
 def keep_usage(db: Database) -> None:
     """Make the tables of the places that jobs in flight hold, and of the pixels of a day."""
     places = {"job": str, "account": str, "pixels": int, "since": str}
@@ -294,6 +434,10 @@ STEPS = {
     "0004_images": keep_images,
     "0005_keys": keep_keys,
     "0006_addresses": keep_addresses,
+    "0007_schedule": schedule,
+    "0009_events": keep_events,
+    "0010_idempotency": keep_repeats,
+    "0011_audit": keep_audit,
     "0012_usage": keep_usage,
     "0013_retention": keep_for_a_while,
     "0015_trace": keep_traces,

@@ -60,7 +60,7 @@ class RetentionRegister(Protocol):
     def forget_images(self, before: datetime, limit: int) -> Unneeded:
         """Forget images that came before that and that no job needs."""
 
-    def forget_records(self, before: datetime, limit: int) -> list[Removed]:
+    def forget_records(self, before: datetime, limit: int, now: datetime) -> list[Removed]:
         """Forget jobs that were gone before that and have no files any more."""
 
     def stored(self) -> int:

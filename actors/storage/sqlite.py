@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +21,7 @@ from actors.storage.keys import owner_of
 from actors.storage.migrations import STEPS, migrations
 from actors.storage.ports import (
     BlobNotFound,
+    Dead,
     Elsewhere,
     ImageNotFound,
     ImageRecord,
@@ -41,15 +41,21 @@ from actors.storage.ports import (
     StorageFull,
     StorageUnavailable,
     Tally,
+    Woken,
     WrongStatus,
 )
-from actors.storage.rows import Row, Value, json_text, rows, time_text
+from actors.storage.rows import Row, Value, json_text, rows, time_or_null, time_text
+from actors.storage.sqlite_audit import SqliteAudit
+from actors.storage.sqlite_events import SqliteEvents
 from actors.storage.sqlite_keys import SqliteKeys
+from actors.storage.sqlite_queue import PLACE, SqliteQueue
+from actors.storage.sqlite_repeats import SqliteRepeats
 from actors.storage.sqlite_retention import SqliteRetention
 from actors.storage.sqlite_usage import SqliteUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from actors.storage.ports import Catalogue
@@ -58,11 +64,6 @@ Role = Literal["owner", "guest", "viewer"]
 MODES: Mapping[Role, str] = MappingProxyType({"owner": "rwc", "guest": "rw", "viewer": "ro"})
 PATIENCE = 5.0  # seconds for another process to end its transaction
 
-LAST = "(select coalesce(max(position), 0) + 1 from jobs)"
-FIRST_PENDING = (
-    "select number from jobs where status = 'pending' and priority = :priority "
-    "order by position limit 1"
-)
 OUTPUTS = msgspec.json.Decoder(tuple[Output, ...])
 
 
@@ -84,6 +85,10 @@ class SqliteCatalogue:
             )
             self._db = Database(connection)
             self.keys = SqliteKeys(self._db)
+            self.repeats = SqliteRepeats(self._db)
+            self.audit = SqliteAudit(self._db)
+            self.events = SqliteEvents(self._db)
+            self._queue = SqliteQueue(self._db)
             self.usage = SqliteUsage(self._db)
             self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
             try:
@@ -142,14 +147,16 @@ class SqliteCatalogue:
         taken = self.find_image(sent, tenant) if isinstance(sent, str) else sent
         there = None if isinstance(taken, Elsewhere) else taken
         others = {each: self.find_image(each, tenant).key for each in new.other_images}
+        run_at = new.run_at if new.run_at and new.run_at > now else None
         job = self._one(
             f"""
             insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
                 input_size, input_sha256, image_id, image_url, others, attempts,
-                attempts_allowed, created_at, updated_at, tenant, retain, trace)
-            values (:id, 'pending', :priority, {LAST}, :operation, :preset, :recipe, :input_key,
-                :input_size, :input_sha256, :image_id, :image_url, :others, 0,
-                :max_attempts, :now, :now, :tenant, :retain, :trace)
+                attempts_allowed, max_attempts, created_at, updated_at, tenant, retain, run_at, due,
+                trace)
+            values (:id, 'pending', :priority, iif(:due, {PLACE}, 0), :operation, :preset, :recipe,
+                :input_key, :input_size, :input_sha256, :image_id, :image_url, :others, 0,
+                :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due, :trace)
             returning *
             """,
             {
@@ -169,6 +176,8 @@ class SqliteCatalogue:
                 "retain": new.retain,
                 "trace": new.trace,
                 "now": time_text(now),
+                "run_at": time_or_null(run_at),
+                "due": int(run_at is None),
             },
         )
         for image_id in job.images:
@@ -192,26 +201,19 @@ class SqliteCatalogue:
             raise JobNotFound(job_id)
         return job
 
-    def claim(self, turns: Iterable[Sequence[Priority]], now: datetime) -> list[Job]:
+    def claim(
+        self, turns: Iterable[Sequence[Priority]], now: datetime, *, fetching: int | None = None
+    ) -> list[Job]:
         """See `Catalogue.claim`."""
-        claimed = []
-        for turn in turns:
-            for priority in turn:
-                jobs = self._jobs(
-                    f"""
-                    update jobs set status = 'processing', attempts = attempts + 1,
-                        started_at = :now, updated_at = :now
-                    where number = ({FIRST_PENDING})
-                    returning *
-                    """,
-                    {"priority": priority, "now": time_text(now)},
-                )
-                claimed += jobs
-                if jobs:
-                    break
-            else:
-                break
-        return claimed
+        return [_job(row) for row in self._queue.claim(turns, now, fetching)]
+
+    def wake(self, now: datetime, limit: int) -> Woken:
+        """See `Catalogue.wake`."""
+        return self._queue.wake(now, limit)
+
+    def pause(self, *, paused: bool) -> None:
+        """See `Catalogue.pause`."""
+        self._queue.pause(paused=paused)
 
     def unclaim(self, job_id: str, attempt: int, now: datetime) -> None:
         """See `Catalogue.unclaim`."""
@@ -222,7 +224,14 @@ class SqliteCatalogue:
         )
 
     def release(
-        self, job_id: str, attempt: int, error: str, now: datetime, *, spare: bool = False
+        self,
+        job_id: str,
+        attempt: int,
+        error: str,
+        now: datetime,
+        *,
+        spare: bool = False,
+        run_at: datetime | None = None,
     ) -> Job:
         """See `Catalogue.release`."""
         job = self._claimed(job_id, attempt)
@@ -230,8 +239,41 @@ class SqliteCatalogue:
             return self.fail(job_id, attempt, "crashed", error, now)
         return self._one(
             "update jobs set status = 'pending', attempts_allowed = attempts_allowed + :spare, "
-            "spared = spared + :spare, updated_at = :now where id = :id returning *",
-            {"id": job_id, "spare": int(spare), "now": time_text(now)},
+            "spared = spared + :spare, run_at = coalesce(:run_at, run_at), due = :due, "
+            "updated_at = :now where id = :id returning *",
+            {
+                "id": job_id,
+                "spare": int(spare),
+                "run_at": time_or_null(run_at),
+                "due": int(run_at is None),
+                "now": time_text(now),
+            },
+        )
+
+    def postpone(
+        self,
+        job_id: str,
+        attempt: int,
+        code: str,
+        error: str,
+        now: datetime,
+        *,
+        run_at: datetime,
+    ) -> Job:
+        """See `Catalogue.postpone`."""
+        job = self._claimed(job_id, attempt)
+        if job.attempts >= job.attempts_allowed:
+            return self.fail(job_id, attempt, code, error, now)
+        return self._one(
+            "update jobs set status = 'pending', run_at = :run_at, due = 0, error_code = :code, "
+            "error = :error, updated_at = :now where id = :id returning *",
+            {
+                "id": job_id,
+                "run_at": time_text(run_at),
+                "code": code,
+                "error": error,
+                "now": time_text(now),
+            },
         )
 
     def supply(self, job_id: str, attempt: int, file: NewInput, now: datetime) -> Job:
@@ -257,7 +299,7 @@ class SqliteCatalogue:
         self._claimed(job_id, attempt)
         return self._one(
             "update jobs set status = 'completed', outputs = :outputs, receipt = :receipt, "
-            "updated_at = :now where id = :id returning *",
+            "error_code = null, error = null, updated_at = :now where id = :id returning *",
             {
                 "id": job_id,
                 "outputs": json_text(outputs),
@@ -283,7 +325,8 @@ class SqliteCatalogue:
         if job.status not in {"pending", "processing"}:
             raise WrongStatus(job.status)
         return self._one(
-            "update jobs set status = 'cancelled', updated_at = :now where id = :id returning *",
+            "update jobs set status = 'cancelled', error_code = null, error = null, "
+            "updated_at = :now where id = :id returning *",
             {"id": job_id, "now": time_text(now)},
         )
 
@@ -296,18 +339,50 @@ class SqliteCatalogue:
             raise BlobNotFound(job.input_key)
         return self._one(
             f"""
-            update jobs set status = 'pending', position = {LAST}, error_code = null, error = null,
-                attempts_allowed = attempts + :max_attempts, spared = 0, started_at = null,
-                updated_at = :now
+            update jobs set status = 'pending', position = {PLACE}, error_code = null, error = null,
+                attempts_allowed = attempts + :max_attempts, max_attempts = :max_attempts,
+                spared = 0, run_at = null, due = 1, started_at = null, updated_at = :now
             where id = :id returning *
             """,
-            {"id": job_id, "max_attempts": max_attempts, "now": time_text(now)},
+            {
+                "id": job_id,
+                "priority": job.priority,
+                "tenant": job.tenant,
+                "max_attempts": max_attempts,
+                "now": time_text(now),
+            },
         )
 
-    def delete(self, job_id: str) -> Removed:
+    def dead(self, which: Dead) -> list[tuple[int, Job]]:
+        """See `Catalogue.dead`."""
+        filters = (
+            ("error_code = :code", which.code),
+            ("updated_at < :before", which.failed_before),
+        )
+        more = "".join(f" and {each}" for each, value in filters if value is not None)
+        found = rows(
+            self._db,
+            "select * from jobs where status = 'failed' and gone_at is null "
+            f"and number > :after{more} order by number limit :limit",
+            {
+                "code": which.code,
+                "before": time_or_null(which.failed_before),
+                "after": which.after,
+                "limit": which.limit,
+            },
+        )
+        return [(msgspec.convert(row["number"], int), _job(row)) for row in found]
+
+    def delete(self, job_id: str, now: datetime) -> Removed:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
+        # The trigger that notes the deletion can see no other time than this.
+        self._db.execute(
+            "update jobs set updated_at = :now where id = :id",
+            {"id": job_id, "now": time_text(now)},
+        )
         self._db.execute("delete from jobs where id = :id", {"id": job_id})
+        self.repeats.forget(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -364,16 +439,8 @@ class SqliteCatalogue:
         counts: dict[tuple[Status, Priority], int] = {
             (status, priority): jobs for status, priority, jobs in tallies
         }
-        (oldest,) = self._db.execute(
-            "select min(created_at) from jobs where number in ("
-            + " union all ".join(
-                f"select * from ({FIRST_PENDING.replace(':priority', repr(priority))})"
-                for priority in ("high", "normal", "low")
-            )
-            + ")"
-        ).fetchone()
-        since = None if oldest is None else datetime.fromisoformat(oldest)
-        return Tally(counts, since, self.retention.stored())
+        queue, stored = self._queue, self.retention.stored()
+        return Tally(counts, queue.waiting(), queue.oldest(), queue.paused, stored)
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""
@@ -402,6 +469,7 @@ class SqliteCatalogue:
             "returning *",
             {"id": image_id, "tenant": tenant},
         )
+        self.repeats.forget(image_id)
         return self._unneeded(image_id)
 
     def known(self, keys: Collection[str]) -> set[str]:

@@ -25,7 +25,7 @@ class SqliteRetention:
     def __init__(
         self,
         db: Database,
-        delete_job: Callable[[str], Removed],
+        delete_job: Callable[[str, datetime], Removed],
         unneeded_image: Callable[[str], tuple[str, ...]],
     ) -> None:
         self._db = db
@@ -93,14 +93,14 @@ class SqliteRetention:
         )
         return Unneeded(len(forgotten), tuple(str(row["key"]) for row in forgotten))
 
-    def forget_records(self, before: datetime, limit: int) -> list[Removed]:
+    def forget_records(self, before: datetime, limit: int, now: datetime) -> list[Removed]:
         """See `RetentionRegister.forget_records`."""
         old = rows(
             self._db,
             "select id from jobs where gone_at <= :before and purged limit :limit",
             {"before": time_text(before), "limit": limit},
         )
-        return [self._delete_job(str(row["id"])) for row in old]
+        return [self._delete_job(str(row["id"]), now) for row in old]
 
     def stored(self) -> int:
         """See `RetentionRegister.stored`."""

@@ -173,6 +173,8 @@ LET_IN: dict[str, tuple[int, ...]] = {
     "POST /jobs": (415,),
     "GET /jobs": (200,),
     "GET /jobs/<job_id>": (404,),
+    "GET /jobs/<job_id>/events": (404,),
+    "GET /events": (422,),
     "GET /jobs/<job_id>/download": (404,),
     "POST /jobs/<job_id>/cancel": (404,),
     "POST /jobs/<job_id>/retry": (404,),
@@ -184,6 +186,11 @@ LET_IN: dict[str, tuple[int, ...]] = {
     "DELETE /images/<image_id>": (404,),
     "POST /plan": (415,),
     "PATCH /pool": (400,),
+    "GET /queue": (200,),
+    "POST /queue/pause": (200,),
+    "POST /queue/resume": (200,),
+    "GET /queue/dead": (200,),
+    "POST /queue/retry": (200,),
     "GET /stats": (200,),
     "GET /metrics": (200,),
     "GET /health": (200,),
@@ -198,6 +205,8 @@ LET_IN: dict[str, tuple[int, ...]] = {
 def request_of(route: str) -> tuple[str, str]:
     method, path = route.split()
     path = path.replace("<job_id>", NOWHERE).replace("<image_id>", NOWHERE)
+    if path == "/events":
+        path += "?status=none"  # It would never end.
     return method, path.replace("<code>", "gone")
 
 
@@ -254,6 +263,8 @@ def requests_about(job_id: str, image_id: str, photo: bytes) -> list[tuple[str, 
     return [
         ("GET", f"/jobs/{job_id}", {}),
         ("GET", f"/jobs/{job_id}?wait=30", {}),
+        ("GET", f"/jobs/{job_id}/events", {}),
+        ("GET", f"/jobs/{job_id}/events?last_event_id=0", {}),
         ("GET", f"/jobs/{job_id}/download", {}),
         ("HEAD", f"/jobs/{job_id}/download", {}),
         ("POST", f"/jobs/{job_id}/cancel", {}),

@@ -25,6 +25,7 @@ from actors.storage.ports import (
     BlobNotFound,
     Blobs,
     Catalogue,
+    Dead,
     Elsewhere,
     ImageNotFound,
     ImageRecord,
@@ -86,7 +87,7 @@ def minute(number: int):
     return NOON + timedelta(minutes=number)
 
 
-def new_job(
+def new_job(  # noqa: PLR0913, PLR0917 (what a job may have)
     name: str,
     priority="normal",
     operation="resize",
@@ -95,6 +96,7 @@ def new_job(
     others=(),
     preset=None,
     tenant="",
+    run_at=None,
 ) -> NewJob:
     return NewJob(
         id=name,
@@ -105,6 +107,7 @@ def new_job(
         input=image or NewInput(key=f"ab/{name}.jpg", size_bytes=123, sha256="1a"),
         other_images=others,
         max_attempts=max_attempts,
+        run_at=run_at,
         tenant=tenant,
     )
 
@@ -193,6 +196,7 @@ def test_an_added_job_is_pending_and_has_not_been_begun(each):
         error=None,
         attempts=0,
         attempts_allowed=2,
+        max_attempts=2,
         spared=0,
         created_at=minute(0),
         started_at=None,
@@ -231,7 +235,7 @@ def test_text_and_times_come_back_as_they_went_in(each):
         lambda it: it.fail("x", 1, "code", "", NOON),
         lambda it: it.cancel("x", NOON),
         lambda it: it.retry("x", 3, NOON),
-        lambda it: it.delete("x"),
+        lambda it: it.delete("x", NOON),
     ],
     ids=["find", "release", "supply", "complete", "fail", "cancel", "retry", "delete"],
 )
@@ -623,21 +627,21 @@ def test_a_deleted_job_is_returned_as_it_was_and_then_unknown(each, add):
     each.claim([ANY], minute(1))
     completed = each.complete("a", 1, [OUTPUT], RECEIPT, minute(2))
 
-    removed = each.delete("a")
+    removed = each.delete("a", NOON)
 
     assert removed.job == completed
     with pytest.raises(JobNotFound):
         each.find("a")
     with pytest.raises(JobNotFound):
-        each.delete("a")
+        each.delete("a", NOON)
     assert names(each.page(Query(limit=9)).jobs) == ["b"]
 
 
 def test_the_order_holds_when_the_last_jobs_are_deleted_and_others_come(each, add):
     for name in "abc":
         add(name)
-    each.delete("c")
-    each.delete("b")
+    each.delete("c", NOON)
+    each.delete("b", NOON)
     for name in "de":
         add(name)
     each.cancel("a", minute(8))
@@ -692,7 +696,7 @@ def test_new_jobs_and_deleted_ones_do_not_shift_the_pages_that_follow(each, add)
     first = each.page(Query(limit=2))
 
     add("f")
-    each.delete("d")
+    each.delete("d", NOON)
     second = each.page(Query(limit=2, cursor=first.next))
 
     assert names(first.jobs) == ["e", "d"]
@@ -765,9 +769,14 @@ def test_filters_hold_together(each, add):
 # --- Tallies --------------------------------------------------------------------------------------
 
 
+def all_jobs(each) -> list[Job]:
+    pages = [each.page(Query(limit=1_000, tenant=tenant)) for tenant in ("", "acme")]
+    return [job for page in pages for job in page.jobs]
+
+
 def recount(each):
     counts = {(status, priority): 0 for status in STATUSES for priority in PRIORITIES}
-    for job in each.page(Query(limit=1_000)).jobs:
+    for job in all_jobs(each):
         counts[job.status, job.priority] += 1
     return counts
 
@@ -789,9 +798,9 @@ def test_the_tally_is_what_a_recount_finds_after_every_kind_of_change(each, add)
         lambda: each.release("9", 1, "", minute(21)),
         lambda: each.cancel("2", minute(22)),
         lambda: each.retry("3", 3, minute(23)),
-        lambda: each.delete("0"),
-        lambda: each.delete("11"),
-        lambda: each.delete("9"),
+        lambda: each.delete("0", NOON),
+        lambda: each.delete("11", NOON),
+        lambda: each.delete("9", NOON),
     ]
     for change in changes:
         change()
@@ -833,7 +842,7 @@ def test_a_job_stays_with_its_tenant_whatever_becomes_of_it(each, add):
     failed = each.fail("a", 1, "code", "why", minute(2))
     retried = each.retry("a", 3, minute(3))
     cancelled = each.cancel("a", minute(4))
-    removed = each.delete("a")
+    removed = each.delete("a", NOON)
 
     jobs = [begun, failed, retried, cancelled, removed.job]
     assert [job.tenant for job in jobs] == ["acme"] * 5
@@ -985,8 +994,8 @@ def test_a_deleted_image_keeps_its_file_until_its_last_job_is_deleted(each, add_
     each.add(new_job("c", image="i"), NOON)
 
     with_the_image = each.delete_image("i")
-    with_the_first = each.delete("c")
-    with_the_last = each.delete("b")
+    with_the_first = each.delete("c", NOON)
+    with_the_last = each.delete("b", NOON)
 
     assert with_the_image == with_the_first.inputs == ()
     assert "cd/i.gif" in with_the_last.inputs
@@ -996,7 +1005,7 @@ def test_an_image_that_was_not_deleted_outlives_its_jobs(each, add_image):
     image = add_image("i")
     each.add(new_job("a", image="i"), NOON)
 
-    assert each.delete("a").inputs == ()
+    assert each.delete("a", NOON).inputs == ()
     assert each.find_image("i") == image
     assert each.delete_image("i") == ("cd/i.gif",)
 
@@ -1006,7 +1015,7 @@ def test_an_image_that_a_job_needs_more_than_once_is_handed_back_once(each, add_
     each.add(new_job("a", image="i", others=("i", "i")), NOON)
     each.delete_image("i")
 
-    assert each.delete("a").inputs == ("cd/i.gif",)
+    assert each.delete("a", NOON).inputs == ("cd/i.gif",)
 
 
 def test_a_deleted_job_hands_back_all_that_only_it_needed(each, add, add_image):
@@ -1020,7 +1029,7 @@ def test_a_deleted_job_hands_back_all_that_only_it_needed(each, add, add_image):
     outputs = [output_of("a", 1, number) for number in range(3)]
     completed = each.complete("a", 1, outputs, RECEIPT, minute(2))
 
-    removed = each.delete("a")
+    removed = each.delete("a", NOON)
 
     assert removed.job == completed
     assert sorted(removed.inputs) == ["ab/a.jpg", "cd/i.gif"]
@@ -1039,13 +1048,13 @@ def test_a_retried_job_still_has_its_images_though_they_were_deleted(each, add_i
 
     assert handed_back == []
     assert (job.input_key, job.image_id, job.others) == ("cd/i.gif", "i", {"j": "cd/j.gif"})
-    assert each.delete("a").inputs == ("cd/i.gif", "cd/j.gif")
+    assert each.delete("a", NOON).inputs == ("cd/i.gif", "cd/j.gif")
 
 
 def test_the_next_job_does_not_use_the_images_of_one_that_was_deleted(each, add, add_image):
     add_image("i")
     each.add(new_job("a", image="i"), NOON)
-    each.delete("a")
+    each.delete("a", NOON)
     add("b")
 
     assert each.delete_image("i") == ("cd/i.gif",)
@@ -1053,7 +1062,7 @@ def test_the_next_job_does_not_use_the_images_of_one_that_was_deleted(each, add,
 
 def test_a_failing_call_takes_back_what_it_did_to_images(catalogue, each, add_image):
     def change_then_fail(it):
-        it.delete("a")
+        it.delete("a", NOON)
         it.delete_image("i")
         it.add_image(new_image("j"), NOON)
         it.find("nowhere")
@@ -1108,11 +1117,11 @@ def test_what_was_fetched_outlives_a_retry_and_goes_with_its_job(each, begun):
     (again,) = each.claim([ANY], minute(5))
 
     assert (again.input_key, again.image_url) == ("ab/a-1.png", URL)
-    assert each.delete("a").inputs == ("ab/a-1.png",)
+    assert each.delete("a", NOON).inputs == ("ab/a-1.png",)
 
 
 def test_a_job_that_was_never_fetched_leaves_no_file(each, begun):
-    assert each.delete("a").inputs == ()
+    assert each.delete("a", NOON).inputs == ()
 
 
 @pytest.mark.parametrize(
@@ -1309,19 +1318,29 @@ ADD = st.tuples(
     st.none() | IMAGES | st.just("elsewhere"),
     st.lists(IMAGES, max_size=2),
     st.sampled_from((None, "card")),
+    st.sampled_from(("", "acme")),
+    st.none() | st.integers(-1, 9),
 )
 ADD_IMAGE = st.tuples(st.just("add_image"))
 DELETE = st.tuples(st.just("delete"), JOBS)
 DELETE_IMAGE = st.tuples(st.just("delete_image"), IMAGES)
 CALLS = st.one_of(
     ADD,
-    st.tuples(st.just("claim"), st.lists(st.permutations(PRIORITIES), min_size=1, max_size=3)),
+    st.tuples(
+        st.just("claim"),
+        st.lists(st.permutations(PRIORITIES), min_size=1, max_size=3),
+        st.none() | st.integers(0, 2),
+    ),
+    st.tuples(st.just("wake"), st.integers(1, 3)),
+    st.tuples(st.just("pause"), st.booleans()),
+    st.tuples(st.just("dead"), st.sampled_from((None, "code", "crashed")), st.none() | st.just(5)),
     st.tuples(st.sampled_from(("find", "cancel")), JOBS),
     st.tuples(st.just("retry"), JOBS, st.integers(1, 2)),
     st.tuples(st.sampled_from(("unclaim", "fail")), JOBS, ATTEMPTS),
     st.tuples(st.just("complete"), JOBS, ATTEMPTS, st.integers(1, 3)),
     st.tuples(st.just("supply"), JOBS, ATTEMPTS),
-    st.tuples(st.just("release"), JOBS, ATTEMPTS, st.booleans()),
+    st.tuples(st.just("release"), JOBS, ATTEMPTS, st.booleans(), st.none() | st.integers(0, 3)),
+    st.tuples(st.just("postpone"), JOBS, ATTEMPTS, st.integers(0, 3)),
     DELETE,
     ADD_IMAGE,
     st.tuples(st.just("find_image"), IMAGES),
@@ -1379,6 +1398,8 @@ class SameOnBoth(RuleBasedStateMachine):
         self.images: list[str] = []
         self.keys: set[str] = set()
         self.needed: set[str] = set()
+        self.told: dict[str, str] = {}
+        self.heard = 0
         self.numbers = itertools.count()
         self.now = NOON
 
@@ -1416,37 +1437,57 @@ class SameOnBoth(RuleBasedStateMachine):
     def look_for_needs(self) -> set[str]:
         """The keys of all files that a client could still ask for, or a Worker."""
         each = Each(self.sqlite)
-        needed = {key for job in each.page(Query(limit=1_000)).jobs for key in files_of(job)}
+        needed = {key for job in all_jobs(each) for key in files_of(job)}
         for image in self.images:
             with suppress(ImageNotFound):
                 needed.add(each.find_image(image).key)
         return needed
 
-    def prepare(self, name, *chosen):  # noqa: C901, PLR0912 (a case for each call)
+    def prepare(self, name, *chosen):  # noqa: C901, PLR0912, PLR0915 (a case for each call)
         now = self.now
         arguments: tuple[object, ...]
         named: dict[str, object] = {}
         match name, chosen:
-            case "add", (priority, operation, max_attempts, image, others, preset):
+            case "add", (priority, operation, attempts, image, others, preset, tenant, minutes):
                 if image == "elsewhere":
                     image = Elsewhere(URL)
                 elif image is not None:
                     image = latest(self.images, image)
                 others = tuple(latest(self.images, other) for other in others)
                 job = self.new_id(self.jobs)
-                new = new_job(job, priority, operation, max_attempts, image, others, preset)
-                arguments = new, now
-            case "claim", (turns,):
+                if image is not None or others:
+                    tenant = ""  # Whose images they are.
+                run_at = self.later(minutes)
+                arguments = (
+                    new_job(
+                        *(job, priority, operation, attempts, image),
+                        *(others, preset, tenant, run_at),
+                    ),
+                    now,
+                )
+            case "claim", (turns, fetching):
                 arguments = turns, now
-            case "find" | "delete", (job,):
+                named = {"fetching": fetching}
+            case "wake", (limit,):
+                arguments = now, limit
+            case "pause", (paused,):
+                arguments = ()
+                named = {"paused": paused}
+            case "dead", (code, minutes):
+                before = self.later(minutes)
+                arguments = (Dead(limit=3, code=code, failed_before=before),)
+            case "find", (job,):
                 arguments = (latest(self.jobs, job),)
-            case "cancel", (job,):
+            case "cancel" | "delete", (job,):
                 arguments = latest(self.jobs, job), now
             case "retry" | "unclaim", (job, number):
                 arguments = latest(self.jobs, job), number, now
-            case "release", (job, attempt, spare):
+            case "release", (job, attempt, spare, minutes):
                 arguments = latest(self.jobs, job), attempt, "why", now
-                named = {"spare": spare}
+                named = {"spare": spare, "run_at": self.later(minutes)}
+            case "postpone", (job, attempt, minutes):
+                arguments = latest(self.jobs, job), attempt, "gone", "away", now
+                named = {"run_at": self.later(minutes)}
             case "complete", (job, attempt, count):
                 job_id = latest(self.jobs, job)
                 outputs = [output_of(job_id, attempt, next(self.numbers)) for _ in range(count)]
@@ -1465,9 +1506,38 @@ class SameOnBoth(RuleBasedStateMachine):
                 raise AssertionError(name)
         return lambda it: getattr(it, name)(*arguments, **named)
 
+    def later(self, minutes):
+        return None if minutes is None else self.now + timedelta(minutes=minutes)
+
     def new_id(self, ids: list[str]) -> str:
         ids.append(some_id(next(self.numbers)))
         return ids[-1]
+
+    @rule(kept=st.integers(0, 20), minutes=st.integers(0, 20), step=st.integers(1, 9))
+    def trim_events(self, kept, minutes, step):
+        since = self.now - timedelta(minutes=minutes)
+        on_sqlite, in_memory = self.both([lambda it: it.events.trim(kept, since, step)])
+        assert on_sqlite == in_memory
+
+    @invariant()
+    def events_tell_of_every_change(self):
+        """Whoever has listened from the beginning knows the status of every job."""
+        looks = [
+            lambda it: it.events.bounds(),
+            lambda it: it.events.read(0, 2**62, None, 1_000),
+            lambda it: it.events.read(self.heard, 2**62, None, 1_000),
+        ]
+        on_sqlite, in_memory = self.both(looks)
+        assert on_sqlite == in_memory
+        for event in on_sqlite[2]:
+            assert event.number == self.heard + 1
+            self.heard = event.number
+            self.told[event.job_id] = event.status
+        each = Each(self.sqlite)
+        pages = [each.page(Query(limit=1_000, tenant=tenant)) for tenant in ("", "acme")]
+        jobs = [job for page in pages for job in page.jobs]
+        present = {job_id: how for job_id, how in self.told.items() if how != "deleted"}
+        assert present == {job.id: job.status for job in jobs}
 
     @rule(query=QUERIES)
     def walk_pages(self, query):
@@ -1477,16 +1547,17 @@ class SameOnBoth(RuleBasedStateMachine):
     def all_that_can_be_seen_is_the_same(self):
         looks = [
             lambda it: it.page(Query(limit=1_000)).jobs,
+            lambda it: it.page(Query(limit=1_000, tenant="acme")).jobs,
             lambda it: it.processing(),
             lambda it: it.pending(),
             lambda it: dict(it.tally().counts),
-            lambda it: it.tally().oldest_pending,
+            lambda it: replace(it.tally(), counts={}),
             lambda it: it.known(self.keys),
         ]
         on_sqlite, in_memory = self.both(looks)
         assert on_sqlite == in_memory
-        assert on_sqlite[3] == recount(Each(self.sqlite))
-        assert on_sqlite[5] == self.needed
+        assert on_sqlite[4] == recount(Each(self.sqlite))
+        assert on_sqlite[6] == self.needed
 
 
 TestSameOnBoth = SameOnBoth.TestCase

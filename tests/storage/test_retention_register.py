@@ -231,7 +231,7 @@ def test_an_image_outlives_the_jobs_that_used_it(each, keep, finish):
     assert keep.purge(LATER, 9) == Unneeded(1, (), ("ab/a.png",))
     assert each.find_image("i").id == "i"
     assert each.delete_image("i") == ("cd/i.gif",)
-    assert each.delete("a").inputs == ()
+    assert each.delete("a", LATER).inputs == ()
 
 
 def test_an_image_that_was_deleted_goes_with_the_last_job_that_needs_it(each, keep, finish):
@@ -243,7 +243,7 @@ def test_an_image_that_was_deleted_goes_with_the_last_job_that_needs_it(each, ke
 
     assert keep.purge(LATER, 1) == Unneeded(1, (), ("ab/a.png",))
     assert keep.purge(LATER, 9) == Unneeded(1, ("ab/b.jpg", "cd/i.gif"), ("ab/b.png",))
-    assert each.delete("a").inputs == ()
+    assert each.delete("a", LATER).inputs == ()
 
 
 def test_images_that_no_job_needs_are_forgotten(each, keep, finish):
@@ -262,11 +262,11 @@ def test_records_are_forgotten_when_their_files_are_gone(each, keep, finish):
     finish("a")
     finish("b", at=1)
     keep.expire(HOUR, minute(60), 9)
-    assert keep.forget_records(LATER, 9) == []
+    assert keep.forget_records(LATER, 9, LATER) == []
     keep.purge(LATER, 9)
 
-    assert keep.forget_records(minute(59), 9) == []
-    (removed,) = keep.forget_records(minute(60), 9)
+    assert keep.forget_records(minute(59), 9, LATER) == []
+    (removed,) = keep.forget_records(minute(60), 9, LATER)
 
     assert removed.job.id == "a"
     with pytest.raises(JobNotFound):
@@ -278,7 +278,7 @@ def test_a_job_that_is_gone_can_be_deleted_before_its_files_are(each, keep, fini
     finish("a")
     keep.expire(HOUR, LATER, 9)
 
-    removed = each.delete("a")
+    removed = each.delete("a", LATER)
 
     assert (removed.inputs, removed.outputs) == (("ab/a.jpg",), ("ab/a.png",))
     assert keep.purge(LATER, 9) == Unneeded(0)
@@ -295,11 +295,11 @@ def test_the_bytes_of_all_files_are_counted(each, keep, finish):
     each.claim([ANY], NOON)
     each.supply("c", 1, FETCHED, NOON)
     assert keep.stored() == 456 + INPUT + 2 * MADE + FETCHED.size_bytes
-    each.delete("c")
+    each.delete("c", LATER)
     keep.expire(HOUR, LATER, 9)
     assert keep.stored() == 456
     keep.purge(LATER, 9)
-    keep.forget_records(LATER, 9)
+    keep.forget_records(LATER, 9, LATER)
     each.delete_image("i")
     assert keep.stored() == 0
 
@@ -399,8 +399,8 @@ class KeepingAsTheFakeDoes(RuleBasedStateMachine):
 
     @rule(ago=st.integers(0, 10))
     def forget(self, ago):
-        before = self.now(ago)
-        self.both(lambda it: len(it.retention.forget_records(before, 100)))
+        before, now = self.now(ago), self.now()
+        self.both(lambda it: len(it.retention.forget_records(before, 100, now)))
         self.both(lambda it: in_order(it.retention.forget_images(before, 100)))
 
     @precondition(lambda self: self.jobs)
@@ -410,7 +410,7 @@ class KeepingAsTheFakeDoes(RuleBasedStateMachine):
         if change == "retry":
             self.both(lambda it: it.retry(name, 3, now))
         else:
-            self.both(lambda it: it.delete(name))
+            self.both(lambda it: it.delete(name, now))
 
     @invariant()
     def the_same_is_there(self):

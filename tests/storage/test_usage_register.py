@@ -59,7 +59,7 @@ class Counted:
             self.submit("probe", bill, now=now)
         except QuotaExceeded:
             return False
-        self.do(lambda it: it.delete("probe"))
+        self.do(lambda it: it.delete("probe", NOON))
         return True
 
 
@@ -108,7 +108,7 @@ def test_where_there_may_be_none_there_is_none(counted):
         lambda it, job: it.complete(job.id, job.attempts, [OUTPUT], "{}", NOON),
         lambda it, job: it.fail(job.id, job.attempts, "crashed", "It was.", NOON),
         lambda it, job: it.cancel(job.id, NOON),
-        lambda it, job: it.delete(job.id),
+        lambda it, job: it.delete(job.id, NOON),
     ],
     ids=["complete", "fail", "cancel", "delete"],
 )
@@ -136,7 +136,7 @@ def test_a_job_that_is_given_back_keeps_its_place_until_it_has_crashed_for_good(
 
 def test_a_job_that_is_deleted_before_it_has_begun_gives_its_place_up(counted):
     counted.submit("a", Bill("key 1", jobs=1))
-    counted.do(lambda it: it.delete("a"))
+    counted.do(lambda it: it.delete("a", NOON))
 
     assert counted.has_room(Bill("key 1", jobs=1))
 
@@ -202,7 +202,7 @@ def test_no_pixels_come_back_whatever_becomes_of_the_job_and_none_count_twice(co
         case "cancel":
             counted.do(lambda it: it.cancel("a", NOON))
         case "delete":
-            counted.do(lambda it: it.delete("a"))
+            counted.do(lambda it: it.delete("a", NOON))
         case "retry":
             counted.do(lambda it: it.cancel("a", NOON))
             counted.retry("a", PIXELS)
@@ -361,7 +361,7 @@ def apply(counted, what, name, said, now) -> None:
         case "cancel":
             counted.do(lambda it: it.cancel(name, now))
         case "delete":
-            counted.do(lambda it: it.delete(name))
+            counted.do(lambda it: it.delete(name, NOON))
 
 
 # --- On the disk ----------------------------------------------------------------------------------

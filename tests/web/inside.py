@@ -19,6 +19,10 @@ class OpenGate:
         """See `Gate.admit`."""
         return ANONYMOUS
 
+    async def would_admit(self, caller: Caller) -> bool:
+        """See `Gate.would_admit`."""
+        return caller is ANONYMOUS
+
 
 OPEN_GATE = OpenGate()
 

@@ -20,7 +20,7 @@ from tests.web import inside
 from web.app import create_app
 from web.bounds import Bounds, Rate
 from web.envoy import Envoy
-from web.gate import ADMIN, NEEDED, OPEN, READ, Gatekeeper, caller
+from web.gate import ADMIN, ANONYMOUS, NEEDED, OPEN, READ, Caller, Gatekeeper, caller
 from web.links import Links, links_blueprint
 from web.origins import Origins
 from web.tokens import make_token
@@ -111,7 +111,7 @@ class Service:
         async def health() -> Response:
             return Response("fine")
 
-        gate = Gatekeeper(
+        self.gate = Gatekeeper(
             actors.address,
             links,
             PATIENCE,
@@ -122,7 +122,7 @@ class Service:
         )
         uploads = Uploads(UploadLimits(100, 100, 1, spool, 1, PATIENCE, PATIENCE))
         blueprints = [routes, links_blueprint(Envoy(actors.address, PATIENCE), links)]
-        self.app = create_app(blueprints, uploads, gate)
+        self.app = create_app(blueprints, uploads, self.gate)
 
     async def ask(
         self,
@@ -250,6 +250,38 @@ async def test_a_revoked_key_opens_nothing_and_neither_does_the_lack_of_one(serv
 
     assert (await service.ask("GET /jobs", header)).status == 401
     assert (await service.ask("GET /jobs")).status == 401
+
+
+async def test_who_was_let_in_stays_so_for_as_long_as_the_key_is_good(
+    service, actors, autojump_clock
+):
+    header = actors.add_key("jobs:read", expires_at=NOON + timedelta(hours=1))
+    reader = Caller("acme", frozenset({"jobs:read"}), header.split("_")[1])
+
+    at_first = await service.gate.would_admit(reader)
+    service.now = NOON + timedelta(hours=1)
+    expired = await service.gate.would_admit(reader)
+    service.now = NOON
+    actors.revoke(header)
+    await trio.sleep(1)
+    revoked = await service.gate.would_admit(reader)
+
+    assert (at_first, expired, revoked) == (True, False, False)
+    assert not await service.gate.would_admit(replace(reader, key_id="0" * 16))
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_who_was_let_in_without_a_key_goes_when_there_are_keys_unless_that_is_allowed(
+    actors, tmp_path, autojump_clock, allowed
+):
+    service = Service(actors, tmp_path, allow_anonymous=allowed)
+
+    before = await service.gate.would_admit(ANONYMOUS)
+    actors.add_key()
+    await trio.sleep(1)
+
+    assert before
+    assert await service.gate.would_admit(ANONYMOUS) == allowed
 
 
 async def test_changes_are_noticed_within_a_second_and_asked_for_once_in_it(
@@ -411,7 +443,8 @@ def test_what_changes_something_needs_more_than_the_right_to_read():
 
     assert all(needed - READ for needed in changing.values())
     assert {route for route, needed in NEEDED.items() if needed & ADMIN} == {
-        *("PATCH /pool", "GET /stats", "GET /metrics")
+        *("PATCH /pool", "GET /stats", "GET /metrics", "GET /queue", "GET /queue/dead"),
+        *("POST /queue/pause", "POST /queue/resume", "POST /queue/retry"),
     }
 
 

@@ -301,4 +301,6 @@ async def test_the_page_is_served_under_a_strict_policy(app):
     assert policy.startswith("default-src 'none'; ")
     assert f"style-src 'sha256-{digest}'" in policy
     assert "unsafe" not in policy
-    assert (await ask(app, "GET", "/docs", {"If-None-Match": answer.headers["etag"]})).status == 304
+    known = await ask(app, "GET", "/docs", {"If-None-Match": answer.headers["etag"]})
+    assert known.status == 304
+    assert known.headers["content-security-policy"] == policy

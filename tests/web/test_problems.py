@@ -30,7 +30,7 @@ CONTRACT = {
     410: {"gone"},
     413: {"too_large"},
     415: {"unsupported_media_type"},
-    422: {"invalid"},
+    422: {"invalid", "idempotency_mismatch"},
     429: {"rate_limited", "quota_exceeded"},
     503: {"overloaded", "draining", "storage_unavailable"},
     507: {"storage_full"},

@@ -14,8 +14,8 @@ POSITIVE = [
     name
     for name in Settings.model_fields
     if name not in {"host", "port", "allow_anonymous", "input_formats", "log_format", "log_level"}
-    and name not in {"fetch_allow", "fetch_deny", "fetch_ports", "max_redirects"}
-    and name != "trusted_proxies"
+    and name not in {"fetch_allow", "fetch_deny", "fetch_ports", "max_redirects", "cors_origins"}
+    and name not in {"trusted_proxies", "otel_traces_exporter", "otel_sdk_disabled"}
     and not name.endswith(("_path", "_dir", "presets"))
 ]
 
@@ -51,6 +51,9 @@ def test_the_names_and_defaults_of_the_service_that_this_one_replaces_are_kept()
         ("MAX_UPLOAD_SIZE", "1000", 1000),
         ("KEEP_ALIVE", "0.5", 0.5),
         ("LOG_LEVEL", "warning", "warning"),
+        ("OTEL_SDK_DISABLED", "true", True),
+        ("OTEL_SDK_DISABLED", "", False),
+        ("OTEL_TRACES_EXPORTER", "", "none"),
         ("keep_alive", "0.5", 0.5),
     ],
 )
@@ -241,6 +244,48 @@ def test_settings_that_do_not_go_together_are_refused_by_name(monkeypatch, setti
 
     with pytest.raises(ValidationError, match=words):
         Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("", set()),
+        ("*", {"*"}),
+        ("https://app.example", {"https://app.example"}),
+        (
+            " http://127.0.0.1:3000 ,https://[::1]:8443,",
+            {"http://127.0.0.1:3000", "https://[::1]:8443"},
+        ),
+    ],
+)
+def test_origins_are_named_as_browsers_do(monkeypatch, text, origins):
+    assert Settings().origins == frozenset()
+
+    monkeypatch.setenv("CORS_ORIGINS", text)
+
+    assert Settings().origins == origins
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "app.example",
+            "https://app.example/",
+            "HTTPS://app.example",
+            "https://*.example",
+            "null",
+        ),
+        *("https://app.example https://other.example", "file://", "https://app.example:0", "** "),
+    ],
+)
+def test_what_no_browser_says_is_no_origin(monkeypatch, text):
+    monkeypatch.setenv("CORS_ORIGINS", text)
+
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+
+    assert [error["loc"] for error in refused.value.errors()] == [("cors_origins",)]
 
 
 def test_what_a_caller_may_use_is_read_from_four_settings(monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib import metadata
 
 import msgspec
@@ -45,8 +46,9 @@ def document(
     if strange := routes.keys() ^ needed.keys():
         raise LookupError(f"web/openapi does not describe just {', '.join(sorted(strange))}")
     paths: dict[str, Json] = {}
-    for at, route in routes.items():
+    for at, described in routes.items():
         method, rule = at.split()
+        route = _repeatable(described) if method == "POST" else described
         path = re.sub(r"<(\w+)>", r"{\1}", rule)
         operation = _operation(at, path, route, needed[at])
         operation["responses"] = {
@@ -86,6 +88,20 @@ def document(
     }
 
 
+def _repeatable(route: Route) -> Route:
+    """Return a description of `route` that says that it can be sent again."""
+    answers = {
+        status: replace(answer, headers=(*answer.headers, headers.REPLAYED))
+        for status, answer in route.answers.items()
+    }
+    return replace(
+        route,
+        headers=(*route.headers, headers.IDEMPOTENCY_KEY),
+        answers=answers,
+        problems=(*route.problems, *Common.OF_POST),
+    )
+
+
 def _operation(at: str, path: str, route: Route, scopes: frozenset[str]) -> Json:
     key: Json = {"key": sorted(scopes)}
     operation: Json = {
@@ -115,6 +131,8 @@ def _parameters(path: str, route: Route) -> Iterable[Json]:
             yield _query(name, shape)
     for header in (*route.headers, headers.REQUEST_ID):
         text: Json = {"type": "string"}
+        if header.pattern:
+            text["pattern"] = header.pattern
         yield _parameter("header", header.name, text, header.says, example=header.example)
 
 

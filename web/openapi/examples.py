@@ -60,6 +60,7 @@ PENDING: Json = {
     "output_path": None,
     "priority": "normal",
     "attempts": 0,
+    "max_attempts": 3,
     "created_at": "2026-03-01T12:00:00.999858Z",
     "updated_at": "2026-03-01T12:00:00.999858Z",
     "operation": "thumbnail",
@@ -71,6 +72,7 @@ COMPLETED: Json = {
     "status": "completed",
     "output_path": f"outputs/8c/{JOB_ID}-1-580e296c.webp",
     "attempts": 1,
+    "max_attempts": 3,
     "updated_at": "2026-03-01T12:00:01.031995Z",
     "started_at": "2026-03-01T12:00:01.000462Z",
     "outputs": [
@@ -107,6 +109,7 @@ FAILED: Json = {
     **PENDING,
     "status": "failed",
     "attempts": 1,
+    "max_attempts": 3,
     "started_at": "2026-03-01T12:00:01.000462Z",
     "error": "The bytes are no image.",
     "error_code": "not_an_image",

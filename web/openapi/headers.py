@@ -1,6 +1,7 @@
 """The headers that routes take and give."""
 
 from web.openapi.words import Header
+from web.repeats import BARE, QUOTED
 
 # --- Of requests. For `Accept`, `Content-Type` and `Authorization`, OpenAPI has other words. ------
 
@@ -15,6 +16,13 @@ PREFER = Header(
     says="`wait=N`: answer when the job has ended, or after N seconds (RFC 7240), up to "
     "`MAX_WAIT`. What is not understood is ignored.",
     example="wait=30",
+)
+IDEMPOTENCY_KEY = Header(
+    name="Idempotency-Key",
+    says="A name for this request, of up to 255 printable ASCII characters, in quotes or not. Sent "
+    "again under the same name, it is done once, and answered as the first time.",
+    example="8e03978e-40d5-43dd-bc93-6894a57f9324",
+    pattern=rf"^(?:{BARE.pattern}|{QUOTED.pattern})$",
 )
 IF_NONE_MATCH = Header(
     name="If-None-Match",
@@ -32,6 +40,12 @@ IF_RANGE = Header(
     example='"c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c"',
 )
 
+LAST_EVENT_ID = Header(
+    name="Last-Event-ID",
+    says="The number of the last event that was seen. It counts more than `last_event_id`.",
+    example="41",
+)
+
 # --- Of answers -----------------------------------------------------------------------------------
 
 ANSWERED_ID = Header(
@@ -39,6 +53,11 @@ ANSWERED_ID = Header(
     says="The request's own, if it had a good one; else one of ours.",
     example="5f2b9c1e0d3a4b67",
     always=True,
+)
+REPLAYED = Header(
+    name="Idempotent-Replayed",
+    says="`true`, if it was done before, under the same `Idempotency-Key`.",
+    example="true",
 )
 RATE_LIMIT_POLICY = Header(
     name="RateLimit-Policy",
@@ -81,6 +100,12 @@ CACHE_CONTROL = Header(
     name="Cache-Control",
     says="How long it may be kept, and by whom.",
     example="private, max-age=31536000, immutable",
+    always=True,
+)
+NO_BUFFERING = Header(
+    name="X-Accel-Buffering",
+    says="That a proxy shall pass it on as it comes.",
+    example="no",
     always=True,
 )
 ACCEPT_RANGES = Header(

@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping
 
-from web.openapi import examples, images, jobs, service
+from web.openapi import events, examples, images, jobs, queue, service
 from web.openapi.words import Route
 
 # In the order in which the document has them.
-ROUTES: Mapping[str, Route] = {**jobs.ROUTES, **images.ROUTES, **service.ROUTES}
+ROUTES: Mapping[str, Route] = {
+    **jobs.ROUTES,
+    **events.ROUTES,
+    **images.ROUTES,
+    **queue.ROUTES,
+    **service.ROUTES,
+}
 TAGS: Mapping[str, str] = {
     "jobs": "Images in, images out.",
+    "events": "What becomes of jobs, as it happens.",
     "images": "Sent once, used in many jobs; and what would be made of one.",
     "service": "What the service says of itself.",
 }

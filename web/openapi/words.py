@@ -18,12 +18,16 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """A header of a request or of an answer. `always`: such an answer never lacks it."""
+    """A header of a request or of an answer. `always`: such an answer never lacks it.
+
+    `pattern` is what a value must look like, if not all will do.
+    """
 
     name: str
     says: str
     example: str
     always: bool = False
+    pattern: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class Common:
     WITH_SCOPES = ("unauthenticated", "forbidden", "rate_limited", "storage_unavailable")
     WITH_QUERY = ("invalid",)
     WITH_BODY = ("too_slow", "too_large", "storage_unavailable", "storage_full")
+    OF_POST = ("idempotency_mismatch", "gone", *WITH_BODY)
 
 
 def json_of(shape: Shape, **examples: object) -> Mapping[str, Content]:
