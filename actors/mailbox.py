@@ -125,7 +125,8 @@ class Envelope:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave()
+        leave, self._leave = self._leave, _nothing
+        leave()
         if isinstance(error, Exception):
             # Closed already if it was answered before the bug struck.
             with suppress(trio.ClosedResourceError):

@@ -84,42 +84,43 @@ class Worker:
                     case Run(job):
                         with envelope:
                             if not envelope.abandoned:
-                                with tracing.attempt(job) as span:
-                                    await self._work(job, envelope, span)
+                                await self._work(job, envelope)
                     case other:
                         raise TypeError(other)
                 self._activity.doing = "idle"
                 self._activity.handled += 1
 
-    async def _work(self, job: Job, envelope: Envelope, span: tracing.Span) -> None:
+    async def _work(self, job: Job, envelope: Envelope) -> None:
         self._activity.doing = f"job {job.id}"
         if job.attempts == 1 and job.started_at:
             metrics.QUEUE_WAIT.observe((job.started_at - job.due_since).total_seconds())
-        try:
-            await self._end(job, envelope)
-        except (AskFailed, StorageUnavailable, StorageFull, RenderStopped) as error:
-            log.warning("job_interrupted", job_id=job.id, why=repr(error))
-            span.fail(type(error).__name__)
-            envelope.fail(JobInterrupted(job.id))
-        except (StaleClaim, JobNotFound):
-            # It was cancelled, deleted or given to another: it is no longer ours to end.
-            log.info("result_refused", job_id=job.id, attempt=job.attempts)
-            envelope.answer(None)
-        else:
-            envelope.answer(None)
+        with tracing.attempt(job) as span:
+            try:
+                await self._end(job, envelope, span)
+            except (AskFailed, StorageUnavailable, StorageFull, RenderStopped) as error:
+                log.warning("job_interrupted", job_id=job.id, why=repr(error))
+                span.fail(type(error).__name__)
+                envelope.fail(JobInterrupted(job.id))
+            except (StaleClaim, JobNotFound):
+                # It was cancelled, deleted or given to another: it is no longer ours to end.
+                log.info("result_refused", job_id=job.id, attempt=job.attempts)
+                envelope.answer(None)
+            else:
+                envelope.answer(None)
 
-    async def _end(self, job: Job, envelope: Envelope) -> None:
+    async def _end(self, job: Job, envelope: Envelope, span: tracing.Span) -> None:
         """Complete the job or fail it."""
         try:
             original = await self._original(job, envelope)
             others = {name: await self._store.ask(Load(key)) for name, key in job.others.items()}
         except BlobNotFound:
-            await self._store.ask(Fail(job.id, job.attempts, "crashed", "The image is gone."))
+            await self._fail(job, _Failure("crashed", "The image is gone."), span)
             return
         if isinstance(original, _Failure):
-            await self._store.ask(Fail(job.id, job.attempts, original.code, original.error))
+            await self._fail(job, original, span)
             return
         if isinstance(original, _Absence):
+            span.fail(original.code)
             await self._store.ask(TryLater(job.id, job.attempts, *original))
             return
 
@@ -131,13 +132,17 @@ class Worker:
         )
         del original, others
         if isinstance(made, _Failure):
-            await self._store.ask(Fail(job.id, job.attempts, made.code, made.error))
+            await self._fail(job, made, span)
             return
         try:
             await self._store.ask(Complete(job.id, job.attempts, *made))
         except StorageFull:
             no_room = "There was no room to keep the result."
-            await self._store.ask(Fail(job.id, job.attempts, "out_of_space", no_room))
+            await self._fail(job, _Failure("out_of_space", no_room), span)
+
+    async def _fail(self, job: Job, failure: _Failure, span: tracing.Span) -> None:
+        span.fail(failure.code)
+        await self._store.ask(Fail(job.id, job.attempts, failure.code, failure.error))
 
     async def _original(self, job: Job, envelope: Envelope) -> bytes | _Failure | _Absence:
         """Return the image that the job is made of; of one that is elsewhere, fetch and keep it."""

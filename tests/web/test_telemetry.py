@@ -169,6 +169,8 @@ async def test_a_fetch_is_a_span_without_its_address(spans, tmp_path):
             job = await run_job(system, Elsewhere("http://127.0.0.1:9/secret.jpg"))
 
     assert job.error_code == "source_forbidden"
+    assert spans.one("process jobs").attributes["error.type"] == "source_forbidden"
+    assert spans.one("process jobs").status.status_code is StatusCode.ERROR
     fetch = spans.one("fetch")
     assert dict(fetch.attributes) == {"calotype.outcome": "forbidden"}
     assert "secret" not in "".join(span.to_json() for span in spans.all)
