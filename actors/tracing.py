@@ -75,6 +75,9 @@ class Tracer(Protocol):
     def attempt(self, job: Job) -> Span:
         """See `attempt`."""
 
+    def failed(self, kind: str) -> None:
+        """See `failed`."""
+
     def place(self) -> Place | None:
         """See `place`."""
 
@@ -150,6 +153,12 @@ def attempt(job: Job) -> Span:
     The first one makes a span of the wait in the queue as well.
     """
     return _tracer.attempt(job) if _tracer else NO_SPAN
+
+
+def failed(kind: str) -> None:
+    """Say of the present span that it went wrong, and in what way."""
+    if _tracer:
+        _tracer.failed(kind)
 
 
 def place() -> Place | None:

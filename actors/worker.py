@@ -94,12 +94,12 @@ class Worker:
         self._activity.doing = f"job {job.id}"
         if job.attempts == 1 and job.started_at:
             metrics.QUEUE_WAIT.observe((job.started_at - job.due_since).total_seconds())
-        with tracing.attempt(job) as span:
+        with tracing.attempt(job):
             try:
-                await self._end(job, envelope, span)
+                await self._end(job, envelope)
             except (AskFailed, StorageUnavailable, StorageFull, RenderStopped) as error:
                 log.warning("job_interrupted", job_id=job.id, why=repr(error))
-                span.fail(type(error).__name__)
+                tracing.failed(type(error).__name__)
                 envelope.fail(JobInterrupted(job.id))
             except (StaleClaim, JobNotFound):
                 # It was cancelled, deleted or given to another: it is no longer ours to end.
@@ -108,19 +108,19 @@ class Worker:
             else:
                 envelope.answer(None)
 
-    async def _end(self, job: Job, envelope: Envelope, span: tracing.Span) -> None:
+    async def _end(self, job: Job, envelope: Envelope) -> None:
         """Complete the job or fail it."""
         try:
             original = await self._original(job, envelope)
             others = {name: await self._store.ask(Load(key)) for name, key in job.others.items()}
         except BlobNotFound:
-            await self._fail(job, _Failure("crashed", "The image is gone."), span)
+            await self._fail(job, _Failure("crashed", "The image is gone."))
             return
         if isinstance(original, _Failure):
-            await self._fail(job, original, span)
+            await self._fail(job, original)
             return
         if isinstance(original, _Absence):
-            span.fail(original.code)
+            tracing.failed(original.code)
             await self._store.ask(TryLater(job.id, job.attempts, *original))
             return
 
@@ -132,16 +132,16 @@ class Worker:
         )
         del original, others
         if isinstance(made, _Failure):
-            await self._fail(job, made, span)
+            await self._fail(job, made)
             return
         try:
             await self._store.ask(Complete(job.id, job.attempts, *made))
         except StorageFull:
             no_room = "There was no room to keep the result."
-            await self._fail(job, _Failure("out_of_space", no_room), span)
+            await self._fail(job, _Failure("out_of_space", no_room))
 
-    async def _fail(self, job: Job, failure: _Failure, span: tracing.Span) -> None:
-        span.fail(failure.code)
+    async def _fail(self, job: Job, failure: _Failure) -> None:
+        tracing.failed(failure.code)
         await self._store.ask(Fail(job.id, job.attempts, failure.code, failure.error))
 
     async def _original(self, job: Job, envelope: Envelope) -> bytes | _Failure | _Absence:

@@ -66,9 +66,7 @@ class _Span:
         self._span.set_attribute(name, value)
 
     def fail(self, kind: str) -> None:
-        # Without a description: what errors say may hold what is not to be told.
-        self._span.set_status(Status(StatusCode.ERROR))
-        self._span.set_attribute("error.type", kind)
+        _fail(self._span, kind)
 
     def __enter__(self) -> Self:
         self._token = context.attach(trace.set_span_in_context(self._span))
@@ -154,6 +152,10 @@ class Telemetry:
         span.note("calotype.attempt", job.attempts)
         return span
 
+    def failed(self, kind: str) -> None:
+        """See `tracing.failed`."""
+        _fail(trace.get_current_span(), kind)
+
     def place(self) -> tracing.Place | None:
         """See `tracing.place`."""
         here = context.get_current()
@@ -235,6 +237,12 @@ async def open_telemetry(
         if scope.cancelled_caught:
             exports.shutdown()
             log.warning("traces_lost")
+
+
+def _fail(span: trace.Span, kind: str) -> None:
+    # Without a description: what errors say may hold what is not to be told.
+    span.set_status(Status(StatusCode.ERROR))
+    span.set_attribute("error.type", kind)
 
 
 def _remote(headers: Iterable[tuple[bytes, bytes]]) -> Context:
