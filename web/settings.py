@@ -341,7 +341,7 @@ class Settings(BaseSettings):
     @field_validator("otel_traces_exporter")
     @classmethod
     def _exporter_is_there(cls, exporter: str) -> str:
-        if exporter != "none" and find_spec("opentelemetry") is None:
+        if exporter != "none" and not _can_trace():
             raise ValueError("it needs OpenTelemetry: pip install 'calotype[otel]'")
         return exporter
 
@@ -477,6 +477,13 @@ def read_own_key() -> str | None:
     """Return the key in the environment of a client; None if there is none."""
     key = _OwnKey().calotype_key
     return (key.get_secret_value().strip() or None) if key else None
+
+
+def _can_trace() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _span(seconds: int | None) -> timedelta | None:

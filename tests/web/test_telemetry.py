@@ -402,15 +402,16 @@ async def test_a_collector_that_never_answers_does_not_hold_up_the_stop(monkeypa
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", f"{10 * PATIENCE}")
 
         with capture_logs() as lines:
             async with open_telemetry("otlp", lambda: 30):
                 with tracing.request([]):
                     pass
                 begun = time.monotonic()
+            took = time.monotonic() - begun
 
-    assert time.monotonic() - begun < 0.9
+    assert took < PATIENCE
     assert [line["event"] for line in lines] == ["traces_lost"]
     await ended(threads_of_the_exporter())
     assert "Traceback" not in capfd.readouterr().err
