@@ -129,6 +129,7 @@ class MemoryCatalogue:
             tenant=tenant,
             image_url=taken.url if isinstance(taken, Elsewhere) else None,
             retain=new.retain,
+            trace=new.trace,
         )
         self._numbers += 1
         due = job.run_at is None

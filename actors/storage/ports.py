@@ -127,6 +127,7 @@ class NewJob:
     `run_at` is when it may be begun for the first time; a time that has passed is as none.
     `tenant` is whose it is, and whose its images must be; nothing for whoever has no key.
     `retain` is for how many seconds its client wants its files kept when it has ended.
+    `trace` is the place in a trace where it was submitted; JSON, and opaque here.
     """
 
     id: str
@@ -140,6 +141,7 @@ class NewJob:
     run_at: datetime | None = None
     tenant: str = ""
     retain: int | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +180,7 @@ class Job:
     `error` and `error_code` say why it has failed, or why its last attempt came to nothing.
 
     `retain` is for how many seconds its client wants its files kept when it has ended; they went
-    at `gone_at`.
+    at `gone_at`. `trace` is as in `NewJob`.
     """
 
     id: str
@@ -208,6 +210,7 @@ class Job:
     image_url: str | None = field(default=None, repr=False)
     retain: int | None = None
     gone_at: datetime | None = None
+    trace: str | None = None
 
     @property
     def attempts_made(self) -> int:
