@@ -11,8 +11,7 @@ from quart import Blueprint, request
 
 from actors.errors import ActorStopped
 from actors.messages import AwaitBatch, CancelBatch, DeleteBatch, FindBatch
-from actors.storage.batches import ImagesNotFound
-from actors.storage.batches import BatchNotFound
+from actors.storage.batches import BatchNotFound, ImagesNotFound
 from web.jobs import FATE_UNKNOWN, WaitWords
 from web.members import Members
 from web.problems import Problem

@@ -145,6 +145,7 @@ class MemoryCatalogue:
             callback_url=new.callback_url,
             metadata=new.metadata,
             batch_id=new.batch_id,
+            trace=new.trace,
         )
         self._numbers += 1
         due = job.run_at is None

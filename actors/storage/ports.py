@@ -133,6 +133,7 @@ class NewJob:
     `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
     client's own, and opaque here.
     `batch_id` is the batch that it was accepted with, if any.
+    `trace` is the place in a trace where it was submitted; JSON, and opaque here.
     """
 
     id: str
@@ -146,6 +147,7 @@ class NewJob:
     run_at: datetime | None = None
     tenant: str = ""
     retain: int | None = None
+    trace: str | None = None
     callback_url: str | None = field(default=None, repr=False)
     metadata: str | None = None
     batch_id: str | None = None
@@ -196,7 +198,7 @@ class Job:
     at `gone_at`.
     `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
     client's own, and opaque here.
-    `batch_id` is the batch that it was accepted with, if any.
+    `batch_id` is the batch that it was accepted with, if any. `trace` is as in `NewJob`.
     """
 
     id: str
@@ -226,6 +228,7 @@ class Job:
     image_url: str | None = field(default=None, repr=False)
     retain: int | None = None
     gone_at: datetime | None = None
+    trace: str | None = None
     callback_url: str | None = field(default=None, repr=False)
     metadata: str | None = None
     batch_id: str | None = None

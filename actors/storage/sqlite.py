@@ -72,11 +72,11 @@ INSERT = f"""
     insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
         input_size, input_sha256, image_id, image_url, others, attempts,
         attempts_allowed, max_attempts, created_at, updated_at, tenant, retain, run_at, due,
-        callback_url, metadata, batch_id)
+        callback_url, metadata, batch_id, trace)
     values (:id, 'pending', :priority, iif(:due, {PLACE}, 0), :operation, :preset, :recipe,
         :input_key, :input_size, :input_sha256, :image_id, :image_url, :others, 0,
         :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due,
-        :callback_url, :metadata, :batch_id)
+        :callback_url, :metadata, :batch_id, :trace)
 """
 OUTPUTS = msgspec.json.Decoder(tuple[Output, ...])
 
@@ -197,6 +197,7 @@ class SqliteCatalogue:
             "callback_url": new.callback_url,
             "metadata": new.metadata,
             "batch_id": new.batch_id,
+            "trace": new.trace,
             "now": time_text(now),
             "run_at": time_or_null(run_at),
             "due": int(run_at is None),
