@@ -135,6 +135,7 @@ class MemoryCatalogue:
             retain=new.retain,
             callback_url=new.callback_url,
             metadata=new.metadata,
+            trace=new.trace,
         )
         self._numbers += 1
         due = job.run_at is None

@@ -532,6 +532,11 @@ def keep_for_a_while(db: Database) -> None:
         )
 
 
+def keep_traces(db: Database) -> None:
+    """Let a job say in which trace it was submitted."""
+    db.table("jobs").add_column("trace", str)
+
+
 STEPS = {
     "0001_jobs": make_jobs,
     "0002_spared": count_spared,
@@ -546,6 +551,7 @@ STEPS = {
     "0011_audit": keep_audit,
     "0012_usage": keep_usage,
     "0013_retention": keep_for_a_while,
+    "0015_trace": keep_traces,
 }
 
 for name, step in STEPS.items():

@@ -131,6 +131,7 @@ class NewJob:
     `retain` is for how many seconds its client wants its files kept when it has ended.
     `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
     client's own, and opaque here.
+    `trace` is the place in a trace where it was submitted; JSON, and opaque here.
     """
 
     id: str
@@ -146,6 +147,7 @@ class NewJob:
     retain: int | None = None
     callback_url: str | None = field(default=None, repr=False)
     metadata: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +189,7 @@ class Job:
     at `gone_at`.
     `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
     client's own, and opaque here.
+    `trace` is as in `NewJob`.
     """
 
     id: str
@@ -218,6 +221,7 @@ class Job:
     gone_at: datetime | None = None
     callback_url: str | None = field(default=None, repr=False)
     metadata: str | None = None
+    trace: str | None = None
 
     @property
     def attempts_made(self) -> int:

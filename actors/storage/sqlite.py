@@ -157,11 +157,11 @@ class SqliteCatalogue:
             insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
                 input_size, input_sha256, image_id, image_url, others, attempts,
                 attempts_allowed, max_attempts, created_at, updated_at, tenant, retain, run_at, due,
-                callback_url, metadata)
+                callback_url, metadata, trace)
             values (:id, 'pending', :priority, iif(:due, {PLACE}, 0), :operation, :preset, :recipe,
                 :input_key, :input_size, :input_sha256, :image_id, :image_url, :others, 0,
                 :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due,
-                :callback_url, :metadata)
+                :callback_url, :metadata, :trace)
             returning *
             """,
             {
@@ -181,6 +181,7 @@ class SqliteCatalogue:
                 "retain": new.retain,
                 "callback_url": new.callback_url,
                 "metadata": new.metadata,
+                "trace": new.trace,
                 "now": time_text(now),
                 "run_at": time_or_null(run_at),
                 "due": int(run_at is None),
