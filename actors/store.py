@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 import trio
@@ -22,14 +22,17 @@ from actors.handlers.events import read_events
 from actors.handlers.images import ImageHandlers
 from actors.handlers.jobs import JobHandlers
 from actors.handlers.keys import KeyHandlers
+from actors.handlers.outbox import OutboxHandlers
 from actors.handlers.queue import QueueHandlers
 from actors.handlers.stock import Stock
 from actors.handlers.work import WorkHandlers
-from actors.messages import Await, Cancel, Claim, Delete, Drain, ReadEvents
+from actors.messages import Await, Cancel, Claim, Collect, Delete, Drain, ReadEvents
 from actors.retention import Retention
 from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
+from actors.standing_collect import StandingCollect
 from actors.storage.audit import AUDIT
+from actors.storage.outbox import OutboxRules
 from actors.storage.ports import StorageError
 from actors.storage.repeats import REPEATS
 from actors.storage.retention import Rules
@@ -39,7 +42,7 @@ from actors.waiting import Waiting
 if TYPE_CHECKING:
     from actors.handlers.stock import Handlers
     from actors.mailbox import Envelope, Mailbox
-    from actors.messages import Told
+    from actors.messages import Parcel, Told
     from actors.orders import Orders
     from actors.storage.events import Event
     from actors.storage.keeping import Keeping
@@ -71,6 +74,7 @@ class StoreLimits:
     `repeats`: how many answers a tenant may ask for again. `audit`: how much of it is kept.
     `retention`: how long things are kept; it is looked to every `sweep_period` seconds, and files
     that nobody can ask for any more are deleted `grace` later.
+    `outbox`: how long what is sent to clients is kept.
     `events`: how many of the newest are kept, and `events_age`: for how many seconds at most.
     """
 
@@ -85,6 +89,18 @@ class StoreLimits:
     events_age: float = 86_400.0
     repeats: Keeping = REPEATS
     audit: Keeping = AUDIT
+    outbox: OutboxRules = field(default_factory=OutboxRules)
+
+
+class _Last(NamedTuple):
+    """What the end of each transaction brings: `next_due` is when a delivery may be."""
+
+    woken: Woken
+    claimed: list[Job]
+    pending: int
+    news: list[Event]
+    parcels: tuple[Parcel, ...]
+    next_due: datetime | None
 
 
 class Store:
@@ -114,6 +130,8 @@ class Store:
         self._asks = trio.Semaphore(limits.asks)
         self._catalogue = GroupCommit(max_batch=limits.asks)
         self._claim = StandingClaim()
+        self._collect = StandingCollect()
+        self._post_alarm = Alarm(clock)
         self._waiting = Waiting()
         self._following = Following()
         self._backlog = Backlog(limits.backlog)
@@ -144,19 +162,21 @@ class Store:
             stack.enter_context(self._waiting)
             stack.enter_context(self._following)
             stack.callback(self._claim.release)
+            stack.callback(self._collect.release)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(
                     self._catalogue.run,
                     storage.catalogue,
                     self._last_call,
                     self._committed,
-                    self._claim.fail,
+                    self._lost,
                 )
                 with self._catalogue:
                     async with trio.open_nursery() as background:
                         background.start_soon(self._sweep, stock)
                         background.start_soon(self._trim)
                         background.start_soon(self._alarm.run, self._catalogue.nudge)
+                        background.start_soon(self._post_alarm.run, self._catalogue.nudge)
                         background.start_soon(self._retention(stock).run)
                         task_status.started()
                         await self._receive(self._handlers(stock))
@@ -164,7 +184,10 @@ class Store:
 
     def _retention(self, stock: Stock) -> Retention:
         limits = self._limits
-        return Retention(stock, limits.retention, limits.sweep_period, limits.grace)
+        return Retention(
+            *(stock, limits.retention, limits.outbox),
+            *(limits.sweep_period, limits.grace),
+        )
 
     def _handlers(self, stock: Stock) -> Handlers:
         groups = (
@@ -173,6 +196,7 @@ class Store:
             WorkHandlers(stock, self._limits.retry_delay),
             ImageHandlers(stock),
             KeyHandlers(stock),
+            OutboxHandlers(stock),
         )
         handlers = {kind: each for group in groups for kind, each in group.by_message.items()}
         return {**handlers, Drain: self._drain}
@@ -185,6 +209,9 @@ class Store:
                 match envelope.message:
                     case Claim(limit, fetching):
                         self._claim.stand(envelope, limit, fetching)
+                        self._catalogue.nudge()
+                    case Collect(room):
+                        self._collect.stand(envelope, room)
                         self._catalogue.nudge()
                     case Await() as message:
                         work.start_soon(self._await, message, envelope)
@@ -213,22 +240,33 @@ class Store:
         finally:
             self._asks.release()
 
-    def _last_call(self) -> Callable[[Catalogue], tuple[Woken, list[Job], int, list[Event]]]:
+    def _last_call(self) -> Callable[[Catalogue], _Last]:
         now = self._now()
-        claim, news = self._claim.call(now), self._following.call()
+        claim, news, collect = (
+            self._claim.call(now),
+            self._following.call(),
+            self._collect.call(now),
+        )
+        return lambda catalogue: _Last(
+            catalogue.wake(now, WOKEN_AT_ONCE),
+            claim(catalogue),
+            catalogue.pending(),
+            news(catalogue),
+            *collect(catalogue),
+        )
 
-        def last_call(catalogue: Catalogue) -> tuple[Woken, list[Job], int, list[Event]]:
-            woken = catalogue.wake(now, WOKEN_AT_ONCE)
-            return woken, claim(catalogue), catalogue.pending(), news(catalogue)
-
-        return last_call
-
-    def _committed(self, last: tuple[Woken, list[Job], int, list[Event]]) -> None:
-        woken, jobs, self._backlog.pending, news = last
-        self._alarm.set(woken.next)
-        self._following.tell(news)
-        if not self._claim.answer(jobs):
+    def _committed(self, last: _Last) -> None:
+        self._backlog.pending = last.pending
+        self._alarm.set(last.woken.next)
+        self._following.tell(last.news)
+        self._post_alarm.set(last.next_due)
+        heard = self._claim.answer(last.claimed), self._collect.answer(last.parcels)
+        if not all(heard):
             self._catalogue.nudge()
+
+    def _lost(self, error: StorageError) -> None:
+        self._claim.fail(error)
+        self._collect.fail(error)
 
     async def _sweep(self, stock: Stock) -> None:
         try:

@@ -13,7 +13,19 @@ import msgspec
 from web.failures import JobFailed, NotEnded, ProblemError
 from web.line import ATTEMPTS, Call, Line
 from web.receiving import Sink, check_digest, media_type, written_beside
-from web.results import Accepted, Health, Image, Job, Link, Page, Picture, Plan, Saved
+from web.results import (
+    Accepted,
+    Deliveries,
+    Delivery,
+    Health,
+    Image,
+    Job,
+    Link,
+    Page,
+    Picture,
+    Plan,
+    Saved,
+)
 from web.sending import Content, ImageId, Progress, Recipe, Source, Subject, said
 
 if TYPE_CHECKING:
@@ -230,6 +242,15 @@ class Calls:
         # The service does not know what stands before its paths.
         base = str(self._line.driver.http.base_url.copy_with(userinfo=b"")).rstrip("/")
         return Link(f"{base}{link.url}", link.expires_at)
+
+    async def deliveries(self, job_id: str) -> tuple[Delivery, ...]:
+        """Return what was or is to be sent to a job's `callback_url`, the newest first."""
+        call = Call(method="GET", path=_job_path(job_id, "/deliveries"))
+        return _decode(await self._line.ask(call), Deliveries).deliveries
+
+    async def redeliver(self, job_id: str) -> Delivery:
+        """Have the newest webhook about a job sent again, whatever became of it."""
+        return _decode(await self._line.ask(_post(_job_path(job_id, "/redeliver"))), Delivery)
 
     async def upload(self, image: Source, on_progress: Progress | None = None) -> Image:
         """Upload an image that several jobs are to use, and return what was seen in it."""

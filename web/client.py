@@ -181,6 +181,8 @@ class Client:
     download = _blocking(Calls.download)
     save = _blocking(Calls.save)
     link = _blocking(Calls.link)
+    deliveries = _blocking(Calls.deliveries)
+    redeliver = _blocking(Calls.redeliver)
     upload = _blocking(Calls.upload)
     image = _blocking(Calls.image)
     delete_image = _blocking(Calls.delete_image)

@@ -41,6 +41,8 @@ NEEDED: Mapping[str, frozenset[Scope]] = MappingProxyType(
         "GET /jobs": READ,
         "GET /jobs/<job_id>": READ,
         "GET /jobs/<job_id>/events": READ,
+        "GET /jobs/<job_id>/deliveries": READ,
+        "POST /jobs/<job_id>/redeliver": WRITE,
         "GET /events": READ,
         DOWNLOAD: READ,
         "POST /jobs/<job_id>/cancel": WRITE,

@@ -22,6 +22,7 @@ from actors.errors import (
     OutputNotFound,
 )
 from actors.imaging.errors import ImageError, ImageTooLarge, ImagingCrashed, ImpossibleRecipe
+from actors.storage.outbox import DeliveryNotFound
 from actors.storage.ports import (
     BlobNotFound,
     ImageNotFound,
@@ -147,6 +148,7 @@ def invalid(faults: Sequence[Fault]) -> Problem:
 TOLD: tuple[tuple[type[Exception], str, str], ...] = (
     (JobNotFound, "not_found", "There is no such job."),
     (ImageNotFound, "not_found", "There is no such image."),
+    (DeliveryNotFound, "conflict", "Nothing was to be sent about this job, or it was long ago."),
     (OutputNotFound, "not_found", "The job has no output of that name."),
     (BlobNotFound, "gone", "The image is no longer kept."),
     (BacklogFull, "overloaded", "Too many jobs are pending. Try again later."),

@@ -58,6 +58,8 @@ class Job(msgspec.Struct, frozen=True):
     output_path: str | None = None
     error: str | None = None
     error_code: str | None = None
+    callback_url: str | None = None
+    metadata: dict[str, str | int | float | bool | None] | None = None
     retain: int | None = None
     expires_at: datetime | None = None
     gone: bool = False
@@ -68,6 +70,30 @@ class Job(msgspec.Struct, frozen=True):
     def ended(self) -> bool:
         """Whether nothing more will happen to it by itself."""
         return self.status in {"completed", "failed", "cancelled"}
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """A webhook about a job, and how it stands with it.
+
+    Its `status` is pending, sending, delivered or dead; `last_error` says why the last attempt
+    failed, if it did.
+    """
+
+    id: str
+    type: str
+    status: str
+    attempts: int
+    created_at: datetime
+    next_attempt_at: datetime | None = None
+    last_attempt_at: datetime | None = None
+    last_status: int | None = None
+    last_error: str | None = None
+
+
+class Deliveries(msgspec.Struct, frozen=True):
+    """The webhooks about a job, the newest first."""
+
+    deliveries: tuple[Delivery, ...]
 
 
 class Accepted(msgspec.Struct, frozen=True, rename={"id": "job_id"}):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from actors.courier import Posting
 from actors.errors import AskFailed
 from actors.fetcher import Fetching
 from actors.messages import CountKeys, Drain
@@ -27,6 +28,7 @@ from web.app import create_app
 from web.bounds import parse_rate
 from web.browsers import Cors
 from web.connections import ConnectionLimits, Server
+from web.deliveries import deliveries_blueprint
 from web.downloads import Downloads
 from web.envoy import Envoy
 from web.events import events_blueprint
@@ -174,6 +176,7 @@ async def _serve_web(
         [
             jobs_blueprint(envoy, answers, downloads, kitchen, settings.max_wait),
             events_blueprint(envoy, streams),
+            deliveries_blueprint(envoy, answers),
             links_blueprint(envoy, links),
             images_blueprint(envoy, answers, downloads, kitchen),
             health_blueprint(health),
@@ -275,6 +278,7 @@ def _capacity(settings: Settings) -> Capacity:
             events=settings.events_kept,
             events_age=settings.events_age,
             retention=settings.retention,
+            outbox=settings.outbox,
             sweep_period=settings.sweep_period,
         ),
         fetching_workers=settings.fetching_workers,
@@ -284,6 +288,12 @@ def _capacity(settings: Settings) -> Capacity:
             timeout=settings.fetch_timeout,
             places=settings.max_fetches,
             max_redirects=settings.max_redirects,
+            allowance=settings.allowance,
+        ),
+        posting=Posting(
+            timeout=settings.delivery_timeout,
+            places=settings.max_deliveries,
+            backoff=settings.delivery_backoff,
             allowance=settings.allowance,
         ),
     )

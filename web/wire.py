@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 NOT_FETCHED = "is for POST /jobs alone: send the image itself"
 MAX_PARTS = 32
+MAX_METADATA = 8192  # bytes of it, as JSON
+MAX_METADATA_MEMBERS = 32
 MAX_PART_HEAD = 4096  # bytes; Werkzeug takes a second for a megabyte of parameters
 
 
@@ -59,7 +61,8 @@ def utc_now() -> datetime:
 class WireLimits:
     """`image`: bytes of an image. `json`: bytes of a JSON body besides the image.
 
-    `sources`: whom an image may be fetched from. `retain`: seconds that a client can ask for.
+    `sources`: whom an image may be fetched from, and who may be told of a job. `retain`: seconds
+    that a client can ask for.
     `delay`: seconds that a job may be put off. `attempts`: the most that it may ask for. `now`: the
     time.
     """
@@ -130,12 +133,15 @@ class Order:
 def order(body: Body, limits: WireLimits, offer: Offer) -> Order:
     """Return what the client asks for."""
     said = _said(body, limits)
+    notes = _notes(said.members)
     image, recipe = _image(said, limits), _recipe(said, offer)
     words = said.members.take(JobWords)
     start = _start(words, said.members, limits) if words else None
     said.members.refuse_rest("is no parameter here")
     if words and (words.retain or 0) > limits.retain:
         said.members.blame("retain", f"must be at most {limits.retain} seconds here")
+    callback_url = _callback_url(words.callback_url if words else None, said.members, limits)
+    metadata = _metadata(notes.metadata, said.members)
     if said.members.faults or recipe is None or words is None:
         raise invalid(said.members.faults)
     job = Submit(
@@ -143,6 +149,8 @@ def order(body: Body, limits: WireLimits, offer: Offer) -> Order:
         *(words.priority, recipe.preset, words.retain),
         start=start,
         max_attempts=words.max_attempts,
+        callback_url=callback_url,
+        metadata=metadata,
     )
     own = {image: "/image_id"} if isinstance(image, str) else {}
     return Order(job, recipe.form, {**recipe.places, **own})
@@ -309,6 +317,9 @@ class JobWords(msgspec.Struct):
         ]
         | None
     ) = None
+    callback_url: (
+        Annotated[str, meaning("Who is told of its end, by a POST of JSON that is signed.")] | None
+    ) = None
     run_at: (
         Annotated[
             datetime, Meta(tz=True), meaning("Before which time it is not begun; not with `delay`.")
@@ -320,6 +331,23 @@ class JobWords(msgspec.Struct):
     )
     max_attempts: (
         Annotated[int, Meta(ge=1), meaning("How often it may be begun before it has failed.")]
+        | None
+    ) = None
+
+
+class NoteWords(msgspec.Struct):
+    """What a request can say of the job in JSON alone, since it is an object."""
+
+    metadata: (
+        Annotated[
+            dict[str, str | int | float | bool | None],
+            Meta(
+                max_length=MAX_METADATA_MEMBERS,
+                description=f"an object of up to {MAX_METADATA_MEMBERS} members, which are texts, "
+                "numbers, true, false or null",
+            ),
+            meaning("What the client wants to know again: it is given back as it was."),
+        ]
         | None
     ) = None
 
@@ -399,3 +427,29 @@ def _elsewhere(url: str, members: Members, limits: WireLimits) -> Elsewhere:
         # As a clause among others, and after the pointer.
         members.blame("image_url", f"cannot be fetched: {error}")
     return Elsewhere(url)
+
+
+def _callback_url(url: str | None, members: Members, limits: WireLimits) -> str | None:
+    """Return an address as it will be asked."""
+    if url is None:
+        return None
+    try:
+        return str(parse_target(url, limits.sources))
+    except SourceForbidden as error:
+        members.blame("callback_url", f"cannot be called: {error}")
+        return None
+
+
+def _notes(members: Members) -> NoteWords:
+    # As a text it is a parameter of an output, which the short form has in the same place.
+    is_ours = isinstance(members.values.get("metadata"), dict)
+    return (members.take(NoteWords) if is_ours else None) or NoteWords()
+
+
+def _metadata(said: Mapping[str, object] | None, members: Members) -> str | None:
+    if said is None:
+        return None
+    text = msgspec.json.encode(said)
+    if len(text) > MAX_METADATA:
+        members.blame("metadata", f"must be at most {MAX_METADATA} bytes of JSON")
+    return text.decode()

@@ -99,6 +99,8 @@ class JobHandlers:
             run_at=now + start if isinstance(start, timedelta) else start,
             tenant=message.tenant,
             retain=message.retain,
+            callback_url=message.callback_url,
+            metadata=message.metadata,
             trace=tracing.carried(),
         )
         # Taken out, because what is committed must not hold the picture.

@@ -12,6 +12,7 @@ import structlog
 from actors import metrics
 from actors.imaging.inspect import SUFFIXES, sniff
 from actors.storage.audit import AUDIT
+from actors.storage.outbox import Delivery
 from actors.storage.ports import ImageRecord, Job
 from actors.storage.repeats import REPEATS, AnswerForgotten, DoneBefore
 
@@ -67,7 +68,7 @@ class Stock:
             if told is not None:
                 raise DoneBefore(_decoded(told, kind))
             answer = call(catalogue)
-            subject = answer.id if isinstance(answer, Job | ImageRecord) else ""
+            subject = _subject(answer)
             text = msgspec.json.encode(answer).decode()
             catalogue.repeats.record(tenant, once, subject, text, now, self.repeats)
             return answer
@@ -94,6 +95,17 @@ def _decoded(told: str, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         # An older version has told it, which knew less of jobs.
         raise AnswerForgotten from error
+
+
+def _subject(answer: object) -> str:
+    """Return the id of the job or image that an answer is of; nothing if it is of none."""
+    match answer:
+        case Job() | ImageRecord():
+            return answer.id
+        case Delivery():
+            return answer.subject
+        case _:
+            return ""
 
 
 def suffix_of(data: bytes) -> str:

@@ -21,6 +21,7 @@ Action = Literal[
     "key_revoked",
     "key_limited",
     "links_revoked",
+    "secret_rotated",
     "job_deleted",
     "image_deleted",
     "queue_paused",

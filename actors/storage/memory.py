@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from actors.storage.memory_audit import MemoryAudit
 from actors.storage.memory_events import MemoryEvents
 from actors.storage.memory_keys import MemoryKeys
+from actors.storage.memory_outbox import MemoryOutbox
 from actors.storage.memory_repeats import MemoryRepeats
 from actors.storage.memory_retention import MemoryRetention
+from actors.storage.memory_signing import MemorySigning
 from actors.storage.memory_usage import MemoryUsage
 from actors.storage.ports import (
     ENDED,
@@ -72,6 +74,8 @@ class MemoryCatalogue:
         self.audit = MemoryAudit()
         self.events = MemoryEvents()
         self.usage = MemoryUsage()
+        self.outbox = MemoryOutbox()
+        self.signing = MemorySigning()
         self.retention = MemoryRetention(
             lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
         )
@@ -86,14 +90,14 @@ class MemoryCatalogue:
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
         before = copy.copy(self._entries), copy.copy(self._images)
         registers = self.keys.copy(), self.events.copy(), self.usage.copy()
-        others = self.repeats.copy(), self.audit.copy()
+        others = self.repeats.copy(), self.audit.copy(), self.outbox.copy(), self.signing.copy()
         reached, paused = copy.copy(self._reached), self._paused
         try:
             return call(self)
         except StorageError as error:
             self._entries, self._images = before
             self.keys, self.events, self.usage = registers
-            self.repeats, self.audit = others
+            self.repeats, self.audit, self.outbox, self.signing = others
             self._reached, self._paused = reached, paused
             return error
 
@@ -129,6 +133,8 @@ class MemoryCatalogue:
             tenant=tenant,
             image_url=taken.url if isinstance(taken, Elsewhere) else None,
             retain=new.retain,
+            callback_url=new.callback_url,
+            metadata=new.metadata,
             trace=new.trace,
         )
         self._numbers += 1
@@ -330,6 +336,7 @@ class MemoryCatalogue:
         self.repeats.forget(job_id)
         self.events.note_deletion(job, now)
         self.usage.leave(job_id)
+        self.outbox.forget(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -369,7 +376,10 @@ class MemoryCatalogue:
             waiting[entry.job.priority] += 1
         due = (e.job.due_since for e in self._entries.values() if _is_due(e))
         since = min(due, default=None)
-        return Tally(counts, waiting, since, self._paused, self.retention.stored())
+        return Tally(
+            *(counts, waiting, since, self._paused),
+            *(self.retention.stored(), self.outbox.counts()),
+        )
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""
@@ -461,6 +471,7 @@ class MemoryCatalogue:
         self.events.note(before.job if before else None, entry.job)
         if entry.job.status in ENDED:
             self.usage.leave(entry.job.id)
+            self.outbox.announce(entry.job)
         return entry.job
 
 

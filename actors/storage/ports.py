@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from actors.storage.audit import AuditRegister
     from actors.storage.credentials import KeyRegister
     from actors.storage.events import EventRegister
+    from actors.storage.outbox import Fate, OutboxRegister
     from actors.storage.repeats import RepeatRegister
     from actors.storage.retention import RetentionRegister
+    from actors.storage.signing import SigningRegister
     from actors.storage.usage import UsageRegister
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
@@ -127,6 +129,8 @@ class NewJob:
     `run_at` is when it may be begun for the first time; a time that has passed is as none.
     `tenant` is whose it is, and whose its images must be; nothing for whoever has no key.
     `retain` is for how many seconds its client wants its files kept when it has ended.
+    `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
+    client's own, and opaque here.
     `trace` is the place in a trace where it was submitted; JSON, and opaque here.
     """
 
@@ -141,6 +145,8 @@ class NewJob:
     run_at: datetime | None = None
     tenant: str = ""
     retain: int | None = None
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
     trace: str | None = None
 
 
@@ -180,7 +186,10 @@ class Job:
     `error` and `error_code` say why it has failed, or why its last attempt came to nothing.
 
     `retain` is for how many seconds its client wants its files kept when it has ended; they went
-    at `gone_at`. `trace` is as in `NewJob`.
+    at `gone_at`.
+    `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
+    client's own, and opaque here.
+    `trace` is as in `NewJob`.
     """
 
     id: str
@@ -210,6 +219,8 @@ class Job:
     image_url: str | None = field(default=None, repr=False)
     retain: int | None = None
     gone_at: datetime | None = None
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
     trace: str | None = None
 
     @property
@@ -268,7 +279,7 @@ class Tally:
 
     `waiting` counts, by priority, those of the pending ones that are not due yet. `oldest_pending`
     is since when the oldest one that is due may be begun. `paused`: nothing is begun at all.
-    `stored_bytes` are those of all files that are kept.
+    `stored_bytes` are those of all files that are kept. `deliveries` are those of the outbox.
     """
 
     counts: Mapping[tuple[Status, Priority], int]
@@ -276,6 +287,7 @@ class Tally:
     oldest_pending: datetime | None
     paused: bool
     stored_bytes: int = 0
+    deliveries: Mapping[Fate, int] = field(default_factory=dict)
 
     def count(self, status: Status) -> int:
         """Return the number of jobs of `status` in all priorities."""
@@ -340,6 +352,14 @@ class Catalogue(Protocol):
     @property
     def usage(self) -> UsageRegister:
         """The register of usage."""
+
+    @property
+    def outbox(self) -> OutboxRegister:
+        """The register of what is to be sent."""
+
+    @property
+    def signing(self) -> SigningRegister:
+        """The register of the secrets that it is signed with."""
 
     @property
     def retention(self) -> RetentionRegister:

@@ -48,9 +48,11 @@ from actors.storage.rows import Row, Value, json_text, rows, time_or_null, time_
 from actors.storage.sqlite_audit import SqliteAudit
 from actors.storage.sqlite_events import SqliteEvents
 from actors.storage.sqlite_keys import SqliteKeys
+from actors.storage.sqlite_outbox import SqliteOutbox
 from actors.storage.sqlite_queue import PLACE, SqliteQueue
 from actors.storage.sqlite_repeats import SqliteRepeats
 from actors.storage.sqlite_retention import SqliteRetention
+from actors.storage.sqlite_signing import SqliteSigning
 from actors.storage.sqlite_usage import SqliteUsage
 
 if TYPE_CHECKING:
@@ -90,6 +92,8 @@ class SqliteCatalogue:
             self.events = SqliteEvents(self._db)
             self._queue = SqliteQueue(self._db)
             self.usage = SqliteUsage(self._db)
+            self.outbox = SqliteOutbox(self._db)
+            self.signing = SqliteSigning(self._db)
             self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
             try:
                 self._prepare(role)
@@ -153,10 +157,11 @@ class SqliteCatalogue:
             insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
                 input_size, input_sha256, image_id, image_url, others, attempts,
                 attempts_allowed, max_attempts, created_at, updated_at, tenant, retain, run_at, due,
-                trace)
+                callback_url, metadata, trace)
             values (:id, 'pending', :priority, iif(:due, {PLACE}, 0), :operation, :preset, :recipe,
                 :input_key, :input_size, :input_sha256, :image_id, :image_url, :others, 0,
-                :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due, :trace)
+                :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due,
+                :callback_url, :metadata, :trace)
             returning *
             """,
             {
@@ -174,6 +179,8 @@ class SqliteCatalogue:
                 "others": json_text(others),
                 "max_attempts": new.max_attempts,
                 "retain": new.retain,
+                "callback_url": new.callback_url,
+                "metadata": new.metadata,
                 "trace": new.trace,
                 "now": time_text(now),
                 "run_at": time_or_null(run_at),
@@ -439,8 +446,11 @@ class SqliteCatalogue:
         counts: dict[tuple[Status, Priority], int] = {
             (status, priority): jobs for status, priority, jobs in tallies
         }
-        queue, stored = self._queue, self.retention.stored()
-        return Tally(counts, queue.waiting(), queue.oldest(), queue.paused, stored)
+        queue = self._queue
+        return Tally(
+            *(counts, queue.waiting(), queue.oldest(), queue.paused),
+            *(self.retention.stored(), self.outbox.counts()),
+        )
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""

@@ -11,10 +11,12 @@ from web.openapi.flat import flat_members
 from web.openapi.shapes import components_of, members_of
 from web.openapi.words import JSON, Body, Content, Json
 from web.schema import COMPONENTS, Schema, schema
-from web.wire import MAX_PARTS, ImageWords, JobWords
+from web.wire import MAX_PARTS, ImageWords, JobWords, NoteWords
 
 # What a submission says besides its recipe.
 WORDS = (ImageWords, JobWords)
+# And what it can say in JSON alone.
+WORDS_OF_JSON = (*WORDS, NoteWords)
 SUBMISSION = "Submission"
 FORM = "multipart/form-data"
 BYTES: Json = {"type": "string", "contentMediaType": "application/octet-stream"}
@@ -47,7 +49,7 @@ def components() -> Mapping[str, Json]:
             "oneOf": sources,
         },
         "ImageData": IMAGE_DATA,
-        **components_of(WORDS),
+        **components_of(WORDS_OF_JSON),
         **described.components,
         **{form: _whole(described.components[form]) for form in forms},
     }
@@ -61,11 +63,13 @@ def _whole(form: Json) -> Json:
     """Return a way to say a recipe with all that a submission may say besides, and nothing more."""
     words = {
         name: {"$ref": f"{COMPONENTS}{kind.__name__}/properties/{name}"}
-        for kind in WORDS
+        for kind in WORDS_OF_JSON
         for name in members_of(kind)
     }
     image: Json = {"image_data": {"$ref": f"{COMPONENTS}ImageData"}}
-    properties = {**cast("Json", form["properties"]), **image, **words}
+    own = cast("Mapping[str, Json]", form["properties"])
+    twice = {name: {"anyOf": [own[name], words[name]]} for name in own.keys() & words.keys()}
+    properties = {**own, **image, **words, **twice}
     return {**form, "properties": properties, "additionalProperties": False}
 
 

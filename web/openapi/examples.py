@@ -40,6 +40,12 @@ PLANS: Mapping[str, Json] = {
 JOBS: Mapping[str, Json] = {
     **PLANS,
     "by_address": {"image_url": "https://example.org/photo.jpg", **THUMBNAIL, "priority": "low"},
+    "with_webhook": {
+        **_SENT,
+        **THUMBNAIL,
+        "callback_url": "https://example.org/hooks/calotype",
+        "metadata": {"order": 4711, "customer": "c-2077", "express": True},
+    },
 }
 FORMS: Mapping[str, Json] = {
     "fields": {"image": "(the file)", "operation": "thumbnail", "width": 300, "height": 300},
@@ -116,6 +122,21 @@ FAILED: Json = {
 }
 CANCELLED: Json = {**PENDING, "status": "cancelled"}
 PAGE: Json = {"jobs": [COMPLETED], "next": "41"}
+DELIVERED: Json = {
+    "id": "msg_2f1c6a9be0d34e7a9c55d2f0f6a1b3c4",
+    "type": "job.completed",
+    "status": "delivered",
+    "attempts": 2,
+    "created_at": "2026-03-01T12:00:01.031995Z",
+    "last_attempt_at": "2026-03-01T12:00:19.207113Z",
+    "last_status": 204,
+}
+DELIVERIES: Json = {"deliveries": [DELIVERED]}
+REDELIVERED: Json = {
+    **DELIVERED,
+    "status": "pending",
+    "next_attempt_at": "2026-03-01T13:00:00.000000Z",
+}
 LINK: Json = {
     "url": f"/jobs/{JOB_ID}/download?expires=1772370000&signature={_OUTPUT}",
     "expires_at": "2026-03-01T13:00:00.000000Z",

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
-from web.openapi import events, examples, images, jobs, queue, service
+from web.openapi import deliveries, events, examples, images, jobs, queue, service
 from web.openapi.words import Route
 
 # In the order in which the document has them.
 ROUTES: Mapping[str, Route] = {
     **jobs.ROUTES,
     **events.ROUTES,
+    **deliveries.ROUTES,
     **images.ROUTES,
     **queue.ROUTES,
     **service.ROUTES,
@@ -16,6 +17,7 @@ ROUTES: Mapping[str, Route] = {
 TAGS: Mapping[str, str] = {
     "jobs": "Images in, images out.",
     "events": "What becomes of jobs, as it happens.",
+    "webhooks": "What is sent to the `callback_url` of a job.",
     "images": "Sent once, used in many jobs; and what would be made of one.",
     "service": "What the service says of itself.",
 }
