@@ -87,8 +87,28 @@ class JobHandlers:
         return job
 
     async def _add(self, job_id: str, message: Submit, image: NewInput | Elsewhere | str) -> Job:
+<<<<<<< HEAD
         now = self._stock.now()
         new = new_job(message, job_id, image, self._attempts, now)
+=======
+        now, start = self._stock.now(), message.start
+        new = NewJob(
+            id=job_id,
+            priority=message.priority,
+            operation=message.operation,
+            preset=message.preset,
+            recipe=encode_recipe(message.recipe),
+            input=image,
+            other_images=message.recipe.needs,
+            max_attempts=min(message.max_attempts or self._attempts, self._attempts),
+            run_at=now + start if isinstance(start, timedelta) else start,
+            tenant=message.tenant,
+            retain=message.retain,
+            callback_url=message.callback_url,
+            metadata=message.metadata,
+            trace=tracing.carried(),
+        )
+>>>>>>> main
         # Taken out, because what is committed must not hold the picture.
         bill, pixels = message.bill, message.pixels
 

@@ -144,7 +144,10 @@ class MemoryCatalogue:
             retain=new.retain,
             callback_url=new.callback_url,
             metadata=new.metadata,
+<<<<<<< HEAD
             batch_id=new.batch_id,
+=======
+>>>>>>> main
             trace=new.trace,
         )
         self._numbers += 1

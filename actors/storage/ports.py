@@ -132,7 +132,10 @@ class NewJob:
     `retain` is for how many seconds its client wants its files kept when it has ended.
     `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
     client's own, and opaque here.
+<<<<<<< HEAD
     `batch_id` is the batch that it was accepted with, if any.
+=======
+>>>>>>> main
     `trace` is the place in a trace where it was submitted; JSON, and opaque here.
     """
 
@@ -147,6 +150,7 @@ class NewJob:
     run_at: datetime | None = None
     tenant: str = ""
     retain: int | None = None
+<<<<<<< HEAD
     trace: str | None = None
     callback_url: str | None = field(default=None, repr=False)
     metadata: str | None = None
@@ -157,6 +161,11 @@ class NewJob:
         """The ids of all images that it needs, each once."""
         own = (self.input,) if isinstance(self.input, str) else ()
         return tuple(dict.fromkeys((*own, *self.other_images)))
+=======
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
+    trace: str | None = None
+>>>>>>> main
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +207,11 @@ class Job:
     at `gone_at`.
     `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
     client's own, and opaque here.
+<<<<<<< HEAD
     `batch_id` is the batch that it was accepted with, if any. `trace` is as in `NewJob`.
+=======
+    `trace` is as in `NewJob`.
+>>>>>>> main
     """
 
     id: str
@@ -228,6 +241,7 @@ class Job:
     image_url: str | None = field(default=None, repr=False)
     retain: int | None = None
     gone_at: datetime | None = None
+<<<<<<< HEAD
     trace: str | None = None
     callback_url: str | None = field(default=None, repr=False)
     metadata: str | None = None
@@ -237,6 +251,11 @@ class Job:
     def has_ended(self) -> bool:
         """Whether nothing more will happen to it by itself."""
         return self.status in ENDED
+=======
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
+    trace: str | None = None
+>>>>>>> main
 
     @property
     def attempts_made(self) -> int:

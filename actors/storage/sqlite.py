@@ -160,8 +160,56 @@ class SqliteCatalogue:
 
     def add(self, new: NewJob, now: datetime) -> Job:
         """See `Catalogue.add`."""
+<<<<<<< HEAD
         job = self._one(f"{INSERT} returning *", self._row(new, now, self.find_image))
         self._use([job])
+=======
+        tenant, sent = new.tenant, new.input
+        taken = self.find_image(sent, tenant) if isinstance(sent, str) else sent
+        there = None if isinstance(taken, Elsewhere) else taken
+        others = {each: self.find_image(each, tenant).key for each in new.other_images}
+        run_at = new.run_at if new.run_at and new.run_at > now else None
+        job = self._one(
+            f"""
+            insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
+                input_size, input_sha256, image_id, image_url, others, attempts,
+                attempts_allowed, max_attempts, created_at, updated_at, tenant, retain, run_at, due,
+                callback_url, metadata, trace)
+            values (:id, 'pending', :priority, iif(:due, {PLACE}, 0), :operation, :preset, :recipe,
+                :input_key, :input_size, :input_sha256, :image_id, :image_url, :others, 0,
+                :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due,
+                :callback_url, :metadata, :trace)
+            returning *
+            """,
+            {
+                "id": new.id,
+                "tenant": tenant,
+                "priority": new.priority,
+                "operation": new.operation,
+                "preset": new.preset,
+                "recipe": new.recipe,
+                "input_key": there.key if there else None,
+                "input_size": there.size_bytes if there else None,
+                "input_sha256": there.sha256 if there else None,
+                "image_id": taken.id if isinstance(taken, ImageRecord) else None,
+                "image_url": taken.url if isinstance(taken, Elsewhere) else None,
+                "others": json_text(others),
+                "max_attempts": new.max_attempts,
+                "retain": new.retain,
+                "callback_url": new.callback_url,
+                "metadata": new.metadata,
+                "trace": new.trace,
+                "now": time_text(now),
+                "run_at": time_or_null(run_at),
+                "due": int(run_at is None),
+            },
+        )
+        for image_id in job.images:
+            self._db.execute(
+                "insert into uses (job, image) select number, :image from jobs where id = :id",
+                {"id": job.id, "image": image_id},
+            )
+>>>>>>> main
         return job
 
     def add_all(self, new: Sequence[NewJob], now: datetime) -> None:
