@@ -17,6 +17,7 @@ from actors.imaging.made import Made
 from actors.imaging.plan import Plan
 from actors.imaging.recipe import Recipe
 from actors.mailbox import Request
+from actors.storage.batches import Batch
 from actors.storage.credentials import Key
 from actors.storage.events import Change, Event, Interest
 from actors.storage.outbox import Delivery, Room
@@ -127,6 +128,67 @@ class Submit(OnAccount[Job]):
     pixels: int = 0
     callback_url: str | None = field(default=None, repr=False)
     metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batched:
+    """A batch that was accepted, and the ids of its jobs in their order."""
+
+    batch: Batch
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitBatch(OnAccount[Batched]):
+    """Accept all of `jobs`, or none. Once answered, they are on the disk, and will end.
+
+    Their images are named, and not sent. Whose they are, and whom they are counted for, this
+    message says and not each of them. `callback_url` is who is told when all have ended, and
+    `metadata` the client's own, as JSON.
+    Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`, `ImagesNotFound`.
+    """
+
+    jobs: tuple[Submit, ...]
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindBatch(OfTenant[Batch]):
+    """The answer is the batch. Errors: `BatchNotFound`."""
+
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitBatch(OfTenant[Batch]):
+    """The answer is the batch, as soon as all of its jobs have ended.
+
+    Errors: `BatchNotFound`, also later; `Draining`, if the service stops before.
+    """
+
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelBatch(OfTenant[Batch]):
+    """End some of the jobs of a batch that have not ended.
+
+    The answer is the batch; ask again until it has ended. Errors: `BatchNotFound`.
+    """
+
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteBatch(OfTenant[bool]):
+    """Forget a batch, at once; and some of its jobs, with their files.
+
+    The answer is whether none is left. The rest goes by and by, or sooner if this is asked again.
+    Errors: `BatchNotFound`.
+    """
+
+    batch_id: str
 
 
 @dataclass(frozen=True, slots=True)

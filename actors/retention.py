@@ -52,15 +52,22 @@ class Retention:
 
     async def _sweep(self) -> None:
         rules, now = self._rules, self._stock.now()
+        await _until_done(partial(self._clear_batches, now))
         await _until_done(partial(self._expire, now))
         await _until_done(partial(self._purge, now - self._grace))
         if rules.images is not None:
             await _until_done(partial(self._forget_images, now - rules.images))
         if rules.records is not None:
             await _until_done(partial(self._forget_records, now - rules.records, now))
-
         await _until_done(partial(self._give_up, now))
         await _until_done(partial(self._trim_outbox, self._outbox.kept.since(now)))
+
+    async def _clear_batches(self, now: datetime) -> int:
+        """Forget what is left of deleted batches, should their clients or the process have gone."""
+        removed = await self._stock.commit(lambda records: records.batches.clear(now, STEP))
+        for each in removed:
+            await self._stock.forget(each)
+        return len(removed)
 
     async def _give_up(self, now: datetime) -> int:
         before = now - self._outbox.lifetime

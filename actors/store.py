@@ -18,6 +18,7 @@ from actors.backlog import Backlog
 from actors.errors import BacklogFull, Draining, OutputNotFound
 from actors.following import Following
 from actors.group_commit import GroupCommit
+from actors.handlers.batches import BatchHandlers, announce_ended
 from actors.handlers.events import read_events
 from actors.handlers.images import ImageHandlers
 from actors.handlers.jobs import JobHandlers
@@ -26,7 +27,18 @@ from actors.handlers.outbox import OutboxHandlers
 from actors.handlers.queue import QueueHandlers
 from actors.handlers.stock import Stock
 from actors.handlers.work import WorkHandlers
-from actors.messages import Await, Cancel, Claim, Collect, Delete, Drain, ReadEvents
+from actors.messages import (
+    Await,
+    AwaitBatch,
+    Cancel,
+    CancelBatch,
+    Claim,
+    Collect,
+    Delete,
+    DeleteBatch,
+    Drain,
+    ReadEvents,
+)
 from actors.retention import Retention
 from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
@@ -44,6 +56,7 @@ if TYPE_CHECKING:
     from actors.mailbox import Envelope, Mailbox
     from actors.messages import Parcel, Told
     from actors.orders import Orders
+    from actors.storage.batches import Batch
     from actors.storage.events import Event
     from actors.storage.keeping import Keeping
     from actors.storage.ports import Catalogue, Job, Storage, Woken
@@ -53,6 +66,8 @@ OpenStorage = Callable[[], AbstractContextManager["Storage"]]
 
 log = structlog.get_logger("calotype.store")
 
+# With these, the Dispatcher has stopped Workers already.
+STOPPING = (Cancel, Delete, CancelBatch, DeleteBatch)
 WOKEN_AT_ONCE = 256  # jobs that become due in one transaction; the others in those that follow
 TRIM_STEP = 1_000  # events in one transaction, and how many more there may be than are kept
 TRIM_EVERY = 60.0  # seconds until those are given up that have become too old
@@ -99,6 +114,7 @@ class _Last(NamedTuple):
     claimed: list[Job]
     pending: int
     news: list[Event]
+    ended: list[Batch]
     parcels: tuple[Parcel, ...]
     next_due: datetime | None
 
@@ -192,6 +208,7 @@ class Store:
     def _handlers(self, stock: Stock) -> Handlers:
         groups = (
             JobHandlers(stock, self._backlog, self._limits.attempts),
+            BatchHandlers(stock, self._backlog, self._limits.attempts),
             QueueHandlers(stock, self._backlog, self._limits.attempts),
             WorkHandlers(stock, self._limits.retry_delay),
             ImageHandlers(stock),
@@ -213,7 +230,7 @@ class Store:
                     case Collect(room):
                         self._collect.stand(envelope, room)
                         self._catalogue.nudge()
-                    case Await() as message:
+                    case Await() | AwaitBatch() as message:
                         work.start_soon(self._await, message, envelope)
                     case ReadEvents() as message:
                         work.start_soon(self._follow, message, envelope)
@@ -229,8 +246,8 @@ class Store:
         try:
             with envelope:
                 message = envelope.message
-                if envelope.abandoned and not isinstance(message, Cancel | Delete):
-                    return  # With those two, the Dispatcher has stopped the Worker already.
+                if envelope.abandoned and not isinstance(message, STOPPING):
+                    return
                 try:
                     envelope.answer(await handlers[type(message)](message))
                 except (StorageError, BacklogFull, OutputNotFound) as error:
@@ -252,6 +269,7 @@ class Store:
             claim(catalogue),
             catalogue.pending(),
             news(catalogue),
+            announce_ended(catalogue, now),
             *collect(catalogue),
         )
 
@@ -259,6 +277,9 @@ class Store:
         self._backlog.pending = last.pending
         self._alarm.set(last.woken.next)
         self._following.tell(last.news)
+        for batch in last.ended:
+            self._waiting.settle(batch)
+            log.info("batch_ended", batch_id=batch.id, counts=dict(batch.counts))
         self._post_alarm.set(last.next_due)
         heard = self._claim.answer(last.claimed), self._collect.answer(last.parcels)
         if not all(heard):
@@ -275,18 +296,24 @@ class Store:
         except StorageError as error:
             log.warning("sweep_ended_early", error=str(error))
 
-    async def _await(self, message: Await, envelope: Envelope) -> None:
-        job_id, tenant = message.job_id, message.tenant
+    async def _await(self, message: Await | AwaitBatch, envelope: Envelope) -> None:
+        tenant = message.tenant
+
+        def find(catalogue: Catalogue) -> Job | Batch:
+            if isinstance(message, Await):
+                return catalogue.find_own(message.job_id, tenant)
+            return catalogue.batches.find(message.batch_id, tenant)
+
+        awaited_id = message.job_id if isinstance(message, Await) else message.batch_id
         # Before looking, so that no end can slip through between the two.
-        self._waiting.add(job_id, envelope, tenant)
+        self._waiting.add(awaited_id, envelope, tenant)
         try:
-            job = await self._catalogue.commit(lambda records: records.find_own(job_id, tenant))
+            self._waiting.settle(await self._catalogue.commit(find))
         except StorageError as error:
-            self._waiting.fail(job_id, error, tenant)
+            self._waiting.fail(awaited_id, error, tenant)
         else:
-            self._waiting.settle(job)
             if self._orders.draining.is_set():
-                self._waiting.fail(job_id, Draining(), tenant)
+                self._waiting.fail(awaited_id, Draining(), tenant)
 
     async def _follow(self, message: ReadEvents, envelope: Envelope) -> None:
         with ExitStack() as held:

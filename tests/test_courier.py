@@ -413,11 +413,11 @@ async def test_where_nothing_is_due_nothing_is_asked(serve, start):
     post = await start(server, backoff=LATER)
     await post.until_tried(await post.end_job(url_of(server)))
     await trio.testing.wait_all_tasks_blocked(0.05)
-    transactions = len(post.storage.catalogue.batches)
+    transactions = len(post.storage.catalogue.sizes)
 
     await trio.sleep(0.3)
 
-    assert len(post.storage.catalogue.batches) == transactions
+    assert len(post.storage.catalogue.sizes) == transactions
 
 
 # --- What goes wrong, and the end -----------------------------------------------------------------

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from actors.imaging.plan import Plan as Forecast
     from actors.imaging.recipe import Output as Wanted
     from actors.imaging.recipe import Recipe
-    from actors.storage import outbox, ports
+    from actors.messages import Batched
+    from actors.storage import batches, outbox, ports
 
 SUBMITTED = "Image processing job submitted"
 
@@ -39,6 +40,9 @@ _RECIPE = Meta(
     description="as the body of another job it makes the same",
     extra_json_schema={"allOf": [{"$ref": "#/components/schemas/ManyOutputs"}]},
 )
+_Metadata: TypeAlias = Annotated[
+    msgspec.Raw, Meta(description="the client's own", extra_json_schema={"type": "object"})
+]
 
 
 class _Details(msgspec.Struct):
@@ -118,19 +122,14 @@ class Job(msgspec.Struct, omit_defaults=True):
     preset: str | None = None
     image_id: str | None = None
     image_url: str | None = None
+    batch_id: Annotated[Id, Meta(description="if it came with a batch")] | None = None
     run_at: Annotated[Moment, Meta(description="before which it is not begun")] | None = None
     started_at: Annotated[Moment, Meta(description="when it was begun last")] | None = None
     retain: Annotated[int, Meta(description="seconds, as asked for")] | None = None
     expires_at: Annotated[Moment, Meta(description="when its files go")] | None = None
     gone: Annotated[bool, Meta(description="whether its files have gone")] = False
     callback_url: Annotated[str, Meta(description="who is told of its end")] | None = None
-    metadata: (
-        Annotated[
-            msgspec.Raw,
-            Meta(description="the client's own", extra_json_schema={"type": "object"}),
-        ]
-        | None
-    ) = None
+    metadata: _Metadata | None = None
     error: Annotated[str, Meta(description="if it failed, for people")] | None = None
     error_code: Annotated[str, Meta(description="if it failed, for programs")] | None = None
     last_error: (
@@ -139,6 +138,28 @@ class Job(msgspec.Struct, omit_defaults=True):
     last_error_code: Annotated[str, Meta(description="the same, for programs")] | None = None
     outputs: Annotated[list[Output], Meta(description="if it is completed")] | None = None
     receipt: Receipt | None = None
+
+
+class BatchAccepted(msgspec.Struct):
+    """A batch that was accepted."""
+
+    batch_id: Id
+    status: Literal["running"]
+    job_ids: Annotated[list[Id], Meta(description="in the order of `jobs`")]
+
+
+class Batch(msgspec.Struct, omit_defaults=True):
+    """A batch: jobs that were accepted together."""
+
+    id: Id
+    status: Annotated[
+        Literal["running", "ended"], Meta(description="it has ended when all of its jobs have")
+    ]
+    jobs: Annotated[int, Meta(description="how many there are")]
+    counts: Annotated[dict[Status, int], Meta(description="how many there are of each status")]
+    created_at: Moment
+    callback_url: Annotated[str, Meta(description="who is told of its end")] | None = None
+    metadata: _Metadata | None = None
 
 
 class Jobs(msgspec.Struct):
@@ -235,6 +256,25 @@ class Answers:
         following = None if page.next is None else str(page.next)
         return msgspec.json.encode(Jobs([self._job(job) for job in page.jobs], following))
 
+    def batch_accepted(self, batched: Batched) -> bytes:
+        """Return the answer to the submission of a batch."""
+        answer = BatchAccepted(batched.batch.id, "running", list(batched.job_ids))
+        return msgspec.json.encode(answer)
+
+    def batch(self, batch: batches.Batch) -> bytes:
+        """Return a batch."""
+        return msgspec.json.encode(
+            Batch(
+                id=batch.id,
+                status="ended" if batch.has_ended else "running",
+                jobs=batch.size,
+                counts=dict(batch.counts),
+                created_at=text_of(batch.created_at),
+                callback_url=batch.callback_url,
+                metadata=msgspec.Raw(batch.metadata.encode()) if batch.metadata else None,
+            )
+        )
+
     def delivery(self, delivery: outbox.Delivery) -> bytes:
         """Return a delivery."""
         return msgspec.json.encode(_delivery(delivery))
@@ -296,6 +336,7 @@ class Answers:
             preset=job.preset,
             image_id=job.image_id,
             image_url=job.image_url,
+            batch_id=job.batch_id,
             started_at=text_of(job.started_at) if job.started_at else None,
             run_at=text_of(job.run_at) if job.run_at else None,
             retain=job.retain,

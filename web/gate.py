@@ -50,6 +50,10 @@ NEEDED: Mapping[str, frozenset[Scope]] = MappingProxyType(
         "DELETE /jobs/<job_id>": WRITE,
         # It hands on the right to read, which whoever does so must have, and outlives a key.
         "POST /jobs/<job_id>/links": READ | WRITE,
+        "POST /batches": WRITE,
+        "GET /batches/<batch_id>": READ,
+        "POST /batches/<batch_id>/cancel": WRITE,
+        "DELETE /batches/<batch_id>": WRITE,
         "POST /images": WRITE,
         "GET /images/<image_id>": READ,
         "GET /images/<image_id>/content": READ,

@@ -54,6 +54,7 @@ class Job(msgspec.Struct, frozen=True):
     preset: str | None = None
     image_id: str | None = None
     image_url: str | None = None
+    batch_id: str | None = None
     input_path: str | None = None
     output_path: str | None = None
     error: str | None = None
@@ -101,6 +102,31 @@ class Accepted(msgspec.Struct, frozen=True, rename={"id": "job_id"}):
 
     id: str
     status: str
+
+
+class BatchAccepted(msgspec.Struct, frozen=True, rename={"id": "batch_id"}):
+    """A batch that was accepted, with the ids of its jobs in their order: all of them will end."""
+
+    id: str
+    status: str
+    job_ids: tuple[str, ...]
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """A batch as it stands: `jobs` is how many there are, and `counts` how many of each status."""
+
+    id: str
+    status: str
+    jobs: int
+    counts: dict[str, int]
+    created_at: datetime
+    callback_url: str | None = None
+    metadata: dict[str, object] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of its jobs have."""
+        return self.status == "ended"
 
 
 class Page(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ from actors.system import Capacity, open_system
 from web.about import Health, health_blueprint, problems_blueprint, stats_blueprint
 from web.answers import Answers
 from web.app import create_app
+from web.batches import batches_blueprint
 from web.bounds import parse_rate
 from web.browsers import Cors
 from web.connections import ConnectionLimits, Server
@@ -175,6 +176,7 @@ async def _serve_web(
     app = create_app(
         [
             jobs_blueprint(envoy, answers, downloads, kitchen, settings.max_wait),
+            batches_blueprint(envoy, answers, kitchen, settings.max_wait),
             events_blueprint(envoy, streams),
             deliveries_blueprint(envoy, answers),
             links_blueprint(envoy, links),
@@ -307,6 +309,7 @@ def _wire_limits(settings: Settings) -> WireLimits:
         retain=settings.max_retain,
         delay=settings.max_delay,
         attempts=settings.max_attempts,
+        batch=settings.max_batch,
     )
 
 

@@ -116,6 +116,14 @@ class Settings(BaseSettings):
         Field(description="Seconds before a second attempt, at most; twice as long each time."),
     ] = 2.0
     max_delay: Annotated[Count, Field(description="Seconds a job may be put off.")] = 30 * 86_400
+    max_batch: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=5_000,
+            description="Jobs in one `POST /batches`, which are accepted in one transaction.",
+        ),
+    ] = 1000
     fetching_workers: Annotated[
         int | None,
         Field(

@@ -35,7 +35,7 @@ from actors.outside.targets import parse_target
 from actors.storage.ports import Elsewhere, Priority
 from web.members import MAX_NAME, Members, check_names, from_json, meaning, pointer
 from web.problems import Fault, Problem, invalid
-from web.recipes import Named, take_recipe
+from web.recipes import take_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -63,8 +63,8 @@ class WireLimits:
 
     `sources`: whom an image may be fetched from, and who may be told of a job. `retain`: seconds
     that a client can ask for.
-    `delay`: seconds that a job may be put off. `attempts`: the most that it may ask for. `now`: the
-    time.
+    `delay`: seconds that a job may be put off. `attempts`: the most that it may ask for.
+    `batch`: jobs in one request. `now`: the time.
     """
 
     image: int
@@ -73,6 +73,7 @@ class WireLimits:
     retain: int = 10**9
     delay: int = 30 * 86_400
     attempts: int = 3
+    batch: int = 1000
     now: Callable[[], datetime] = utc_now
 
 
@@ -133,17 +134,30 @@ class Order:
 def order(body: Body, limits: WireLimits, offer: Offer) -> Order:
     """Return what the client asks for."""
     said = _said(body, limits)
-    notes = _notes(said.members)
-    image, recipe = _image(said, limits), _recipe(said, offer)
-    words = said.members.take(JobWords)
-    start = _start(words, said.members, limits) if words else None
-    said.members.refuse_rest("is no parameter here")
-    if words and (words.retain or 0) > limits.retain:
-        said.members.blame("retain", f"must be at most {limits.retain} seconds here")
-    callback_url = _callback_url(words.callback_url if words else None, said.members, limits)
-    metadata = _metadata(notes.metadata, said.members)
-    if said.members.faults or recipe is None or words is None:
+    ordered = take_order(said.members, _image(said, limits), limits, offer)
+    if ordered is None:
         raise invalid(said.members.faults)
+    return ordered
+
+
+def take_order(
+    members: Members, image: bytes | Elsewhere | str, limits: WireLimits, offer: Offer
+) -> Order | None:
+    """Take what is asked for of `image` out of `members`, which must be all that is left there.
+
+    Returns None if something is wrong with them.
+    """
+    notes = _notes(members)
+    recipe = take_recipe(members, offer.presets, offer.accepts)
+    words = members.take(JobWords)
+    start = _start(words, members, limits) if words else None
+    members.refuse_rest("is no parameter here")
+    if words and (words.retain or 0) > limits.retain:
+        members.blame("retain", f"must be at most {limits.retain} seconds here")
+    callback_url = checked_callback(words.callback_url if words else None, members, limits)
+    metadata = checked_metadata(notes.metadata, members)
+    if members.faults or recipe is None or words is None:
+        return None
     job = Submit(
         *(image, recipe.operation, recipe.recipe),
         *(words.priority, recipe.preset, words.retain),
@@ -368,16 +382,12 @@ class ImageWords(msgspec.Struct):
     ) = None
 
 
-def _recipe(said: _Said, offer: Offer) -> Named | None:
-    return take_recipe(said.members, offer.presets, offer.accepts)
-
-
 def _start(words: JobWords, members: Members, limits: WireLimits) -> datetime | timedelta | None:
     """Return when the job may be begun; note what is wrong with that, or with its attempts."""
     if words.max_attempts and words.max_attempts > limits.attempts:
         members.blame("max_attempts", f"must be from 1 to {limits.attempts}")
     if words.run_at and words.delay is not None:
-        members.faults.append(Fault("", "must have run_at or delay, not both"))
+        members.faults.append(Fault(members.place, "must have run_at or delay, not both"))
     far = f"must be at most {limits.delay} seconds ahead"
     if words.delay is not None:
         if words.delay <= limits.delay:
@@ -404,10 +414,8 @@ def _image(said: _Said, limits: WireLimits) -> bytes | Elsewhere | str:
     names = [*said.images, *named]
     if len(names) > 1:
         faults.append(Fault("", f"must have one image, not {' and '.join(names)}"))
-    if words.image_url is not None:
-        return _elsewhere(words.image_url, members, limits)
-    if words.image_id is not None:
-        return words.image_id
+    if named:
+        return _named_image(words, members, limits)
     if not said.images:
         if not faults:
             members.blame("image" if members.are_words else "image_data", "is missing")
@@ -420,6 +428,22 @@ def _image(said: _Said, limits: WireLimits) -> bytes | Elsewhere | str:
     return data
 
 
+def take_named_image(members: Members, limits: WireLimits) -> Elsewhere | str:
+    """Take the name of an image that is not sent out of `members`."""
+    words = members.take(ImageWords) or ImageWords()
+    if words.image_id is not None and words.image_url is not None:
+        members.faults.append(Fault(members.place, "must have one image, not two"))
+    elif words.image_id is None and words.image_url is None and not members.faults:
+        members.faults.append(Fault(members.place, "must have an image_id or an image_url"))
+    return _named_image(words, members, limits)
+
+
+def _named_image(words: ImageWords, members: Members, limits: WireLimits) -> Elsewhere | str:
+    if words.image_url is not None:
+        return _elsewhere(words.image_url, members, limits)
+    return words.image_id or ""
+
+
 def _elsewhere(url: str, members: Members, limits: WireLimits) -> Elsewhere:
     try:
         parse_target(url, limits.sources)
@@ -429,7 +453,7 @@ def _elsewhere(url: str, members: Members, limits: WireLimits) -> Elsewhere:
     return Elsewhere(url)
 
 
-def _callback_url(url: str | None, members: Members, limits: WireLimits) -> str | None:
+def checked_callback(url: str | None, members: Members, limits: WireLimits) -> str | None:
     """Return an address as it will be asked."""
     if url is None:
         return None
@@ -446,7 +470,8 @@ def _notes(members: Members) -> NoteWords:
     return (members.take(NoteWords) if is_ours else None) or NoteWords()
 
 
-def _metadata(said: Mapping[str, object] | None, members: Members) -> str | None:
+def checked_metadata(said: Mapping[str, object] | None, members: Members) -> str | None:
+    """Return what the client wants to have back, as JSON."""
     if said is None:
         return None
     text = msgspec.json.encode(said)

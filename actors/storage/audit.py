@@ -23,6 +23,7 @@ Action = Literal[
     "links_revoked",
     "secret_rotated",
     "job_deleted",
+    "batch_deleted",
     "image_deleted",
     "queue_paused",
     "queue_resumed",

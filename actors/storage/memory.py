@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from actors.storage.memory_audit import MemoryAudit
+from actors.storage.memory_batches import MemoryBatches
 from actors.storage.memory_events import MemoryEvents
 from actors.storage.memory_keys import MemoryKeys
 from actors.storage.memory_outbox import MemoryOutbox
@@ -79,6 +80,12 @@ class MemoryCatalogue:
         self.retention = MemoryRetention(
             lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
         )
+        self.batches = MemoryBatches(
+            lambda: self._entries,
+            self.cancel,
+            self.delete,
+            lambda: self.outbox,
+        )
         self._numbers = 0
         self._reached = dict.fromkeys(PRIORITIES, 0)
         self._paused = False
@@ -90,14 +97,16 @@ class MemoryCatalogue:
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
         before = copy.copy(self._entries), copy.copy(self._images)
         registers = self.keys.copy(), self.events.copy(), self.usage.copy()
-        others = self.repeats.copy(), self.audit.copy(), self.outbox.copy(), self.signing.copy()
+        others = self.repeats.copy(), self.audit.copy(), self.batches.copy()
+        outgoing = self.outbox.copy(), self.signing.copy()
         reached, paused = copy.copy(self._reached), self._paused
         try:
             return call(self)
         except StorageError as error:
             self._entries, self._images = before
             self.keys, self.events, self.usage = registers
-            self.repeats, self.audit, self.outbox, self.signing = others
+            self.repeats, self.audit, self.batches = others
+            self.outbox, self.signing = outgoing
             self._reached, self._paused = reached, paused
             return error
 
@@ -135,11 +144,17 @@ class MemoryCatalogue:
             retain=new.retain,
             callback_url=new.callback_url,
             metadata=new.metadata,
+            batch_id=new.batch_id,
             trace=new.trace,
         )
         self._numbers += 1
         due = job.run_at is None
         return self._put(_Entry(self._numbers, self._place(job) if due else 0, due, job))
+
+    def add_all(self, new: Sequence[NewJob], now: datetime) -> None:
+        """See `Catalogue.add_all`."""
+        for each in new:
+            self.add(each, now)
 
     def find(self, job_id: str) -> Job:
         """See `Catalogue.find`."""
@@ -336,6 +351,7 @@ class MemoryCatalogue:
         self.repeats.forget(job_id)
         self.events.note_deletion(job, now)
         self.usage.leave(job_id)
+        self.batches.changed(job.batch_id)
         self.outbox.forget(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
@@ -355,6 +371,7 @@ class MemoryCatalogue:
             and (query.status is None or entry.job.status == query.status)
             and (query.operation is None or entry.job.operation == query.operation)
             and (query.preset is None or entry.job.preset == query.preset)
+            and (query.batch_id is None or entry.job.batch_id == query.batch_id)
             and (query.created_after is None or entry.job.created_at > query.created_after)
             and (query.cursor is None or entry.number < query.cursor)
         ]
@@ -469,6 +486,7 @@ class MemoryCatalogue:
         before = self._entries.get(entry.job.id)
         self._entries[entry.job.id] = entry
         self.events.note(before.job if before else None, entry.job)
+        self.batches.changed(entry.job.batch_id)
         if entry.job.status in ENDED:
             self.usage.leave(entry.job.id)
             self.outbox.announce(entry.job)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from actors.storage.audit import AuditRegister
+    from actors.storage.batches import BatchRegister
     from actors.storage.credentials import KeyRegister
     from actors.storage.events import EventRegister
     from actors.storage.outbox import Fate, OutboxRegister
@@ -131,6 +132,7 @@ class NewJob:
     `retain` is for how many seconds its client wants its files kept when it has ended.
     `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
     client's own, and opaque here.
+    `batch_id` is the batch that it was accepted with, if any.
     `trace` is the place in a trace where it was submitted; JSON, and opaque here.
     """
 
@@ -145,9 +147,16 @@ class NewJob:
     run_at: datetime | None = None
     tenant: str = ""
     retain: int | None = None
+    trace: str | None = None
     callback_url: str | None = field(default=None, repr=False)
     metadata: str | None = None
-    trace: str | None = None
+    batch_id: str | None = None
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The ids of all images that it needs, each once."""
+        own = (self.input,) if isinstance(self.input, str) else ()
+        return tuple(dict.fromkeys((*own, *self.other_images)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +198,7 @@ class Job:
     at `gone_at`.
     `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
     client's own, and opaque here.
-    `trace` is as in `NewJob`.
+    `batch_id` is the batch that it was accepted with, if any. `trace` is as in `NewJob`.
     """
 
     id: str
@@ -219,9 +228,15 @@ class Job:
     image_url: str | None = field(default=None, repr=False)
     retain: int | None = None
     gone_at: datetime | None = None
+    trace: str | None = None
     callback_url: str | None = field(default=None, repr=False)
     metadata: str | None = None
-    trace: str | None = None
+    batch_id: str | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return self.status in ENDED
 
     @property
     def attempts_made(self) -> int:
@@ -261,6 +276,7 @@ class Query:
     status: Status | None = None
     operation: str | None = None
     preset: str | None = None
+    batch_id: str | None = None
     created_after: datetime | None = None
     cursor: int | None = None
 
@@ -354,6 +370,10 @@ class Catalogue(Protocol):
         """The register of usage."""
 
     @property
+    def batches(self) -> BatchRegister:
+        """The register of batches."""
+
+    @property
     def outbox(self) -> OutboxRegister:
         """The register of what is to be sent."""
 
@@ -377,6 +397,9 @@ class Catalogue(Protocol):
 
     def add(self, new: NewJob, now: datetime) -> Job:
         """Accept a job as pending, last of its tenant in its priority. Raises: ImageNotFound."""
+
+    def add_all(self, new: Sequence[NewJob], now: datetime) -> None:
+        """Accept jobs in their order, each as `add` does, or none. Raises: ImageNotFound."""
 
     def find(self, job_id: str) -> Job:
         """Return a job, whoever asks. Raises: JobNotFound."""
