@@ -69,11 +69,11 @@ async def test_without_room_it_gets_nothing_and_keeps_nobody_busy(nursery, store
     await end_job(store)
     asker = Asker(nursery, store, Collect(NO_ROOM))
     await trio.testing.wait_all_tasks_blocked(0.01)
-    transactions = len(storage.catalogue.batches)
+    transactions = len(storage.catalogue.sizes)
 
     await trio.testing.wait_all_tasks_blocked(0.05)
 
-    assert len(storage.catalogue.batches) == transactions
+    assert len(storage.catalogue.sizes) == transactions
     asker.scope.cancel()
 
 
@@ -107,7 +107,7 @@ async def test_one_whose_asker_leaves_during_the_commit_is_undone(nursery, store
 async def test_whoever_asked_hears_that_the_transaction_was_lost(nursery, store, storage):
     await end_job(store)
     storage.catalogue.broken = StorageUnavailable("away")
-    storage.catalogue.spared = len(storage.catalogue.batches)
+    storage.catalogue.spared = len(storage.catalogue.sizes)
 
     with pytest.raises(StorageUnavailable), trio.fail_after(PATIENCE):
         await store.ask(Collect(ROOM))
