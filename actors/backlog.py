@@ -20,15 +20,18 @@ class Backlog:
         self._accepting = 0
 
     @contextmanager
-    def room(self) -> Iterator[None]:
-        """Hold a place in the backlog until the job that takes it is counted as pending.
+    def room(self, wanted: int = 1, *, least: int = 1) -> Iterator[int]:
+        """Hold places in the backlog until the jobs that take them are counted as pending.
 
-        Raises: BacklogFull.
+        Yields as many as are `wanted`, or as many as there are.
+
+        Raises: BacklogFull, if there are not even the `least` of them.
         """
-        if self.pending + self._accepting >= self._limit:
+        places = min(wanted, self._limit - self.pending - self._accepting)
+        if places < least:
             raise BacklogFull(self._limit)
-        self._accepting += 1
+        self._accepting += places
         try:
-            yield
+            yield places
         finally:
-            self._accepting -= 1
+            self._accepting -= places

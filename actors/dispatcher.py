@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,8 +11,10 @@ import trio
 from actors.errors import ActorStopped, AskFailed, Draining, JobInterrupted, MailboxFull
 from actors.messages import (
     Cancel,
+    CancelBatch,
     Claim,
     Delete,
+    DeleteBatch,
     Drain,
     Foresee,
     Keep,
@@ -21,7 +24,9 @@ from actors.messages import (
     Resize,
     Run,
     Submit,
+    SubmitBatch,
 )
+from actors.outside.backoff import doubled
 from actors.storage.ports import StorageError
 
 if TYPE_CHECKING:
@@ -35,8 +40,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("calotype.dispatcher")
 
 PAUSE = 0.5  # seconds before the Store is asked again after it has failed
-LONGEST_PAUSE = 30.0  # seconds before a job is tried again that the storage keeps interrupting
-MOST_RESTING = 32  # jobs in such a pause; with that many, no other is begun
+LONGEST_PAUSE = 30.0  # seconds before jobs are begun again while the storage interrupts each
 
 
 class _Hand:
@@ -54,6 +58,8 @@ class Dispatcher:
     """Admits or refuses; claims no more than the idle Workers can take; resizes the pool.
 
     Owns the Workers: it has them hired, and closing their addresses sends them home.
+    No more than `fetching` of them, by default half of the pool, have a job in hand whose input has
+    still to be fetched: so hosts that hang leave the others to those whose input is here.
     Its receive loop never waits; one child task holds the standing claim, and one for each job
     that was handed out waits for its end.
     """
@@ -66,6 +72,7 @@ class Dispatcher:
         hire: Callable[[], Awaitable[Address]],
         orders: Orders,
         activity: Activity,
+        fetching: int | None = None,
     ) -> None:
         self._mailbox = mailbox
         self._store = store
@@ -73,9 +80,12 @@ class Dispatcher:
         self._hire = hire
         self._orders = orders
         self._activity = activity
+        self._fetching = fetching
         self._hands: list[_Hand] = []
-        self._resting: set[str] = set()
         self._spared: set[str] = set()
+        # How many jobs the storage has interrupted since it let one end.
+        self._interruptions = 0
+        self._no_claim_until = -math.inf
         # Whether jobs may be marked as processing that no Worker has in hand.
         self._strays = True
         self._changed = trio.Event()
@@ -103,7 +113,7 @@ class Dispatcher:
 
     def _receive(self, envelope: Envelope) -> None:
         match envelope.message:
-            case Submit() | Keep() if self._orders.draining.is_set():
+            case Submit() | SubmitBatch() | Keep() if self._orders.draining.is_set():
                 envelope.fail(Draining())
             case Resize(workers):
                 self._orders.workers = workers
@@ -120,7 +130,10 @@ class Dispatcher:
                 self._forward(envelope, self._surveyor)
             case Cancel(job_id, tenant=tenant) | Delete(job_id, tenant=tenant):
                 if self._forward(envelope, self._store):
-                    self._abandon(job_id, tenant)
+                    self._abandon(tenant, job_id=job_id)
+            case CancelBatch(batch_id, tenant=tenant) | DeleteBatch(batch_id, tenant=tenant):
+                if self._forward(envelope, self._store):
+                    self._abandon(tenant, batch_id=batch_id)
             case _:
                 self._forward(envelope, self._store)
 
@@ -132,9 +145,11 @@ class Dispatcher:
             return False
         return True
 
-    def _abandon(self, job_id: str, tenant: str) -> None:
+    def _abandon(self, tenant: str, *, job_id: str = "", batch_id: str = "") -> None:
+        """Stop the renders of this job of the tenant's, or of all jobs of this batch."""
         for hand in self._hands:
-            if hand.job and (hand.job.id, hand.job.tenant) == (job_id, tenant):
+            job = hand.job
+            if job and job.tenant == tenant and (job.id == job_id or job.batch_id == batch_id):
                 hand.scope.cancel()
 
     def _drain(self) -> None:
@@ -162,7 +177,7 @@ class Dispatcher:
             try:
                 if self._strays:
                     await self._reclaim()
-                elif idle and self._may_claim():
+                elif idle and not self._orders.draining.is_set():
                     for job in await self._claim(len(idle)):
                         # Who has been idle longest: one that has given up a render may still be
                         # on its way back.
@@ -180,11 +195,8 @@ class Dispatcher:
                 await trio.sleep(PAUSE)
 
     def _finished(self) -> bool:
-        at_work = any(hand.job for hand in self._hands) or self._resting
+        at_work = any(hand.job for hand in self._hands)
         return self._orders.draining.is_set() and not self._strays and not at_work
-
-    def _may_claim(self) -> bool:
-        return not self._orders.draining.is_set() and len(self._resting) < MOST_RESTING
 
     async def _fit_pool(self) -> None:
         while len(self._hands) < self._orders.workers:
@@ -195,36 +207,43 @@ class Dispatcher:
 
     async def _reclaim(self) -> None:
         self._strays = False
-        held = frozenset(hand.job.id for hand in self._hands if hand.job) | self._resting
+        held = frozenset(hand.job.id for hand in self._hands if hand.job)
         spared = frozenset(self._spared)
         await self._store.ask(Reclaim(held, spared))
         self._spared -= spared
 
     async def _claim(self, limit: int) -> tuple[Job, ...]:
         with trio.CancelScope() as self._claiming:
-            return await self._store.ask(Claim(limit))
+            await trio.sleep_until(self._no_claim_until)
+            return await self._store.ask(Claim(limit, self._most_fetching()))
         return ()
+
+    def _most_fetching(self) -> int:
+        return self._fetching or max(1, self._orders.workers // 2)
 
     async def _attend(self, hand: _Hand, job: Job) -> None:
         """Have the Worker run `job`, and wait for the end."""
         with trio.CancelScope() as hand.scope:
             try:
                 await hand.address.ask(Run(job))
+                self._interruptions = 0
             except JobInterrupted:
-                self._resting.add(job.id)
+                self._spared.add(job.id)
+                self._look_for_strays()
+                self._rest()
             except AskFailed:
                 self._look_for_strays()
         if hand.scope.cancelled_caught:
             self._spared.add(job.id)
             self._look_for_strays()
         self._free(hand)
-        if job.id in self._resting:
-            with trio.move_on_after(min(PAUSE * 2**job.spared, LONGEST_PAUSE)):
-                await self._orders.draining.wait()
-            self._resting.remove(job.id)
-            self._spared.add(job.id)
-            self._look_for_strays()
-            self._notice()
+
+    def _rest(self) -> None:
+        """Begin nothing for a while: as long as the storage fails, it would be interrupted too."""
+        if trio.current_time() >= self._no_claim_until:
+            pause = doubled(PAUSE, self._interruptions, LONGEST_PAUSE)
+            self._no_claim_until = trio.current_time() + pause
+            self._interruptions += 1
 
     def _free(self, hand: _Hand) -> None:
         hand.job = None

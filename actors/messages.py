@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from actors.imaging.facts import Facts
@@ -16,10 +17,13 @@ from actors.imaging.made import Made
 from actors.imaging.plan import Plan
 from actors.imaging.recipe import Recipe
 from actors.mailbox import Request
+from actors.storage.batches import Batch
 from actors.storage.credentials import Key
 from actors.storage.events import Change, Event, Interest
+from actors.storage.outbox import Delivery, Room
 from actors.storage.ports import (
     ENDED,
+    Dead,
     Elsewhere,
     ImageRecord,
     Job,
@@ -107,6 +111,9 @@ class Submit(OnAccount[Job]):
     recipe's only operation, or nothing; `preset` that of the preset which it is. `retain` is for
     how many seconds its files are to be kept when it has ended.
     `pixels` are those of an image that is bytes, where they are to be counted.
+    It is not begun before `start`: a time, or so long after it was accepted. `max_attempts` counts
+    if it is less than what the operator allows.
+    `callback_url` is who is told of its end; `metadata` is JSON of the client's own.
     Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`, `ImageNotFound`.
     """
 
@@ -116,7 +123,72 @@ class Submit(OnAccount[Job]):
     priority: Priority
     preset: str | None = None
     retain: int | None = None
+    start: datetime | timedelta | None = None
+    max_attempts: int | None = None
     pixels: int = 0
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batched:
+    """A batch that was accepted, and the ids of its jobs in their order."""
+
+    batch: Batch
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitBatch(OnAccount[Batched]):
+    """Accept all of `jobs`, or none. Once answered, they are on the disk, and will end.
+
+    Their images are named, and not sent. Whose they are, and whom they are counted for, this
+    message says and not each of them. `callback_url` is who is told when all have ended, and
+    `metadata` the client's own, as JSON.
+    Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`, `ImagesNotFound`.
+    """
+
+    jobs: tuple[Submit, ...]
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindBatch(OfTenant[Batch]):
+    """The answer is the batch. Errors: `BatchNotFound`."""
+
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitBatch(OfTenant[Batch]):
+    """The answer is the batch, as soon as all of its jobs have ended.
+
+    Errors: `BatchNotFound`, also later; `Draining`, if the service stops before.
+    """
+
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelBatch(OfTenant[Batch]):
+    """End some of the jobs of a batch that have not ended.
+
+    The answer is the batch; ask again until it has ended. Errors: `BatchNotFound`.
+    """
+
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteBatch(OfTenant[bool]):
+    """Forget a batch, at once; and some of its jobs, with their files.
+
+    The answer is whether none is left. The rest goes by and by, or sooner if this is asked again.
+    Errors: `BatchNotFound`.
+    """
+
+    batch_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +383,55 @@ class LearnLinkSecret(Request[str]):
 
 @dataclass(frozen=True, slots=True)
 class Count(Request[Tally]):
-    """The answer is how many jobs there are of each kind."""
+    """The answer is how many jobs there are of each kind, and how it stands with the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(OfTenant[bool]):
+    """Begin no further job while `paused`, also after a restart; what is begun goes on to its end.
+
+    It holds for all tenants. Jobs are accepted as ever. The answer is whether it is paused.
+    """
+
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListDead(Request[tuple[tuple[int, Job], ...]]):
+    """The answer is failed jobs of all tenants, each with its number: for the operator."""
+
+    which: Dead
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive(OfTenant[int]):
+    """Make these failed jobs pending again, whosever they are, as far as there is room.
+
+    The answer is how many they were; as many as were asked for may mean that there are more.
+    Errors: `BacklogFull`, if there is no room at all.
+    """
+
+    which: Dead
+
+
+@dataclass(frozen=True, slots=True)
+class ListDeliveries(OfTenant[tuple[Delivery, ...]]):
+    """The answer is what was or is to be sent about a job, the newest first.
+
+    Errors: `JobNotFound`.
+    """
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Redeliver(OfTenant[Delivery]):
+    """Send the newest delivery about a job again, whatever became of it; soon, if answered.
+
+    Errors: `JobNotFound`, `DeliveryNotFound`.
+    """
+
+    job_id: str
 
 
 # --- The Store, from the Dispatcher ---------------------------------------------------------------
@@ -321,11 +441,13 @@ class Count(Request[Tally]):
 class Claim(Request[tuple[Job, ...]]):
     """Have up to `limit` jobs to work on; answered when there is at least one.
 
+    No more than `fetching` jobs may then be in work whose input has still to be fetched.
     There is one standing claim at a time: a new one ends the one before.
     A claim whose asker has gone is undone.
     """
 
     limit: int
+    fetching: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +455,8 @@ class Reclaim(Request[None]):
     """Give back every job that is processing but not in `held`: nobody works on it.
 
     It is pending again, or has failed as `crashed` if it was begun too often. The attempt does not
-    count for those in `spared`: they were given up because of the storage.
+    count for those in `spared`: they were given up because of the storage, and are due again after
+    a while, which is longer each time.
     """
 
     held: frozenset[str]
@@ -385,6 +508,86 @@ class Fail(Request[None]):
     attempt: int
     code: str
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TryLater(Request[None]):
+    """Give the job up for now, for a reason that can pass; it has failed if this was its last try.
+
+    It is due again after a while that is longer each time, and not before `at_least` seconds, as
+    far as that is borne with. Errors: `StaleClaim`, `JobNotFound`.
+    """
+
+    job_id: str
+    attempt: int
+    code: str
+    error: str
+    at_least: float = 0.0
+
+
+# --- The Store, from the Courier ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A delivery that was begun, and what to sign it with: the newest secret first."""
+
+    delivery: Delivery
+    secrets: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Collect(Request[tuple[Parcel, ...]]):
+    """Begin what is due, as far as there is room; answered when there is something.
+
+    There is one standing collect at a time: a new one ends the one before.
+    One whose asker has gone is undone.
+    """
+
+    room: Room
+
+
+@dataclass(frozen=True, slots=True)
+class Recall(Request[None]):
+    """Have everything due again that is being sent but not in `held`: nobody sends it."""
+
+    held: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered(Request[None]):
+    """End a delivery well; nothing happens if this is not its present attempt."""
+
+    delivery_id: str
+    attempt: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered(Request[None]):
+    """End an attempt badly; nothing happens if this is not the present one.
+
+    It is due again after `delay` seconds, or dead if that is None. `status` is that of the answer.
+    """
+
+    delivery_id: str
+    attempt: int
+    status: int | None
+    error: str
+    delay: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack(Request[None]):
+    """Undo an attempt that was not made; nothing happens if this is not the present one.
+
+    For its host nothing is due for `rest` seconds.
+    """
+
+    delivery_id: str
+    attempt: int
+    host: str
+    rest: float = 0.0
 
 
 # --- The Store, from the Surveyor -----------------------------------------------------------------

@@ -9,9 +9,12 @@ JOBS = Counter("calotype_jobs", "Jobs that ended, by how they ended.", ["status"
 REFUSALS = Counter("calotype_refusals", "Refusals by a limit or a quota, by which.", ["policy"])
 EXPIRED = Counter("calotype_jobs_expired", "Jobs whose files were given up by retention.")
 CRASHES = Counter("calotype_actor_crashes", "Actors replaced after a crash.", ["actor"])
+RETRIES = Counter(
+    "calotype_retries", "Attempts that came to nothing and will be made again.", ["error_code"]
+)
 QUEUE_WAIT = Histogram(
     "calotype_queue_wait_seconds",
-    "From the acceptance of a job to the beginning of its first attempt.",
+    "From when a job may be begun to the beginning of its first attempt.",
     buckets=SECONDS,
 )
 RENDER = Histogram("calotype_render_seconds", "Time of a render in its thread.", buckets=SECONDS)
@@ -21,6 +24,14 @@ FETCH = Histogram(
     "calotype_fetch_seconds",
     "Time of a fetch, with all that was tried again and the wait for a place.",
     buckets=SECONDS,
+)
+DELIVERIES = Counter(
+    "calotype_deliveries",
+    "Attempts to deliver a webhook that ended, by how they ended.",
+    ["outcome"],
+)
+DELIVERY = Histogram(
+    "calotype_delivery_seconds", "Time of an attempt to deliver a webhook.", buckets=SECONDS
 )
 INPUT_SIZE = Histogram("calotype_input_bytes", "Size of the images that came in.", buckets=BYTES)
 OUTPUT_SIZE = Histogram(

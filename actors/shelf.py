@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from actors import tracing
 from actors.storage.keys import owner_of
 from actors.storage.ports import StorageError
 
@@ -32,9 +33,12 @@ class Shelf:
 
     async def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """See `Blobs.get`."""
-        return await trio.to_thread.run_sync(
-            self._blobs.get, key, offset, length, limiter=self._threads
-        )
+        with tracing.span("blob get") as span:
+            data = await trio.to_thread.run_sync(
+                self._blobs.get, key, offset, length, limiter=self._threads
+            )
+            span.note("calotype.bytes", len(data))
+        return data
 
     @asynccontextmanager
     async def kept(self, key: str, data: bytes) -> AsyncIterator[str]:
@@ -64,7 +68,11 @@ class Shelf:
 
     async def _put(self, key: str, data: bytes) -> str:
         try:
-            return await trio.to_thread.run_sync(self._blobs.put, key, data, limiter=self._threads)
+            with tracing.span("blob put") as span:
+                span.note("calotype.bytes", len(data))
+                return await trio.to_thread.run_sync(
+                    self._blobs.put, key, data, limiter=self._threads
+                )
         except StorageError as error:
             # Trio's frames hold the error that holds them, and with them the data.
             raise error.with_traceback(None) from error.__cause__

@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 import trio
 
-from actors import metrics
+from actors import metrics, tracing
 from actors.errors import AskFailed, JobInterrupted
 from actors.imaging.errors import ImageError, ImagingCrashed, RenderStopped, contained
 from actors.imaging.inspect import count_pixels
 from actors.imaging.plan import foresee
 from actors.imaging.recipe import decode_recipe
 from actors.imaging.render import render
-from actors.messages import Complete, Download, Fail, KeepInput, Load, Run
-from actors.outside.errors import OutsideError, SourceForbidden, SourceTooLarge
+from actors.messages import Complete, Download, Fail, KeepInput, Load, Run, TryLater
+from actors.outside.breaker import HostResting
+from actors.outside.errors import (
+    OutsideError,
+    SourceForbidden,
+    SourceTooLarge,
+    SourceUnreachable,
+)
 from actors.priority import give_way
 from actors.storage.ports import (
     BlobNotFound,
@@ -87,18 +93,20 @@ class Worker:
     async def _work(self, job: Job, envelope: Envelope) -> None:
         self._activity.doing = f"job {job.id}"
         if job.attempts == 1 and job.started_at:
-            metrics.QUEUE_WAIT.observe((job.started_at - job.created_at).total_seconds())
-        try:
-            await self._end(job, envelope)
-        except (AskFailed, StorageUnavailable, StorageFull, RenderStopped) as error:
-            log.warning("job_interrupted", job_id=job.id, why=repr(error))
-            envelope.fail(JobInterrupted(job.id))
-        except (StaleClaim, JobNotFound):
-            # It was cancelled, deleted or given to another: it is no longer ours to end.
-            log.info("result_refused", job_id=job.id, attempt=job.attempts)
-            envelope.answer(None)
-        else:
-            envelope.answer(None)
+            metrics.QUEUE_WAIT.observe((job.started_at - job.due_since).total_seconds())
+        with tracing.attempt(job):
+            try:
+                await self._end(job, envelope)
+            except (AskFailed, StorageUnavailable, StorageFull, RenderStopped) as error:
+                log.warning("job_interrupted", job_id=job.id, why=repr(error))
+                tracing.failed(type(error).__name__)
+                envelope.fail(JobInterrupted(job.id))
+            except (StaleClaim, JobNotFound):
+                # It was cancelled, deleted or given to another: it is no longer ours to end.
+                log.info("result_refused", job_id=job.id, attempt=job.attempts)
+                envelope.answer(None)
+            else:
+                envelope.answer(None)
 
     async def _end(self, job: Job, envelope: Envelope) -> None:
         """Complete the job or fail it."""
@@ -106,10 +114,14 @@ class Worker:
             original = await self._original(job, envelope)
             others = {name: await self._store.ask(Load(key)) for name, key in job.others.items()}
         except BlobNotFound:
-            await self._store.ask(Fail(job.id, job.attempts, "crashed", "The image is gone."))
+            await self._fail(job, _Failure("crashed", "The image is gone."))
             return
         if isinstance(original, _Failure):
-            await self._store.ask(Fail(job.id, job.attempts, original.code, original.error))
+            await self._fail(job, original)
+            return
+        if isinstance(original, _Absence):
+            tracing.failed(original.code)
+            await self._store.ask(TryLater(job.id, job.attempts, *original))
             return
 
         def abandoned() -> bool:
@@ -120,15 +132,19 @@ class Worker:
         )
         del original, others
         if isinstance(made, _Failure):
-            await self._store.ask(Fail(job.id, job.attempts, made.code, made.error))
+            await self._fail(job, made)
             return
         try:
             await self._store.ask(Complete(job.id, job.attempts, *made))
         except StorageFull:
             no_room = "There was no room to keep the result."
-            await self._store.ask(Fail(job.id, job.attempts, "out_of_space", no_room))
+            await self._fail(job, _Failure("out_of_space", no_room))
 
-    async def _original(self, job: Job, envelope: Envelope) -> bytes | _Failure:
+    async def _fail(self, job: Job, failure: _Failure) -> None:
+        tracing.failed(failure.code)
+        await self._store.ask(Fail(job.id, job.attempts, failure.code, failure.error))
+
+    async def _original(self, job: Job, envelope: Envelope) -> bytes | _Failure | _Absence:
         """Return the image that the job is made of; of one that is elsewhere, fetch and keep it."""
         if job.input_key is not None:
             return await self._store.ask(Load(job.input_key))
@@ -137,8 +153,7 @@ class Worker:
             try:
                 data = await self._fetcher.ask(Download(job.image_url or "", job.id))
             except OutsideError as error:
-                code = next(code for kind, code in CODES if isinstance(error, kind))
-                return _Failure(code, f"The image could not be fetched. {error}")
+                return _why_not(error)
         if data is None:
             raise RenderStopped
         pixels = await trio.to_thread.run_sync(_count_pixels, data, self._limits, limiter=self._cpu)
@@ -167,11 +182,31 @@ class _Failure(NamedTuple):
     error: str
 
 
+class _Absence(NamedTuple):
+    """Why there is no image yet, and for how many seconds it is of no use to ask again."""
+
+    code: str
+    error: str
+    seconds: float
+
+
 class _Success(NamedTuple):
     """What was made, and the SHA-256 of each of the other images that it was made of."""
 
     made: tuple[Made, ...]
     others: Mapping[str, str]
+
+
+def _why_not(error: OutsideError) -> _Failure | _Absence:
+    code = next(code for kind, code in CODES if isinstance(error, kind))
+    told = f"The image could not be fetched. {error}"
+    match error:
+        case HostResting(seconds=seconds):
+            return _Absence(code, told, seconds)
+        case SourceUnreachable(may_pass=True, retry_after=seconds):
+            return _Absence(code, told, seconds or 0.0)
+        case _:
+            return _Failure(code, told)
 
 
 def _render(
@@ -185,7 +220,7 @@ def _render(
     give_way()
     begun = time.perf_counter()
     try:
-        with contained():
+        with tracing.span("render"), contained():
             recipe = decode_recipe(job.recipe)
             foresee(original, recipe, limits)  # What would take too long is not begun.
             made = render(original, recipe, limits, abandoned, others)

@@ -30,13 +30,14 @@ PATIENCE = 10
 
 
 class Ticking:
-    """A clock that is a second later at each look."""
+    """A clock that is so many seconds later at each look."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 1) -> None:
         self._now = NOON
+        self._step = timedelta(seconds=seconds)
 
     def __call__(self) -> datetime:
-        self._now += timedelta(seconds=1)
+        self._now += self._step
         return self._now
 
 
@@ -79,6 +80,7 @@ def make_job(number: int = 1, **changes: object) -> Job:
         "error": None,
         "attempts": 1,
         "attempts_allowed": 3,
+        "max_attempts": 3,
         "spared": 0,
         "created_at": NOON,
         "started_at": NOON,
@@ -147,7 +149,7 @@ class SlowCatalogue(MemoryCatalogue):
         super().__init__()
         self.broken: StorageError | None = None
         self.spared = 0
-        self.batches: list[int] = []
+        self.sizes: list[int] = []
         self.at_once = 0
         self._inside = 0
         self._gate = threading.Event()
@@ -166,9 +168,9 @@ class SlowCatalogue(MemoryCatalogue):
         self._inside += 1
         self.at_once = max(self.at_once, self._inside)
         self._gate.wait(PATIENCE)
-        self.batches.append(len(calls) - 1)  # Without the last call.
+        self.sizes.append(len(calls) - 1)  # Without the last call.
         self._inside -= 1
-        if self.broken and len(self.batches) > self.spared:
+        if self.broken and len(self.sizes) > self.spared:
             raise self.broken
         return super().batch(calls)
 

@@ -4,13 +4,15 @@ import pytest
 import trio
 import trio.testing
 
-from actors.dispatcher import LONGEST_PAUSE, MOST_RESTING, PAUSE, Dispatcher
+from actors.dispatcher import LONGEST_PAUSE, PAUSE, Dispatcher
 from actors.errors import ActorStopped, Draining, HandlerCrashed, JobInterrupted, MailboxFull
 from actors.mailbox import Envelope, open_mailbox
 from actors.messages import (
     Cancel,
+    CancelBatch,
     Claim,
     Delete,
+    DeleteBatch,
     Drain,
     Find,
     FindImage,
@@ -167,7 +169,7 @@ class FakeWorker:
 class Dispatching:
     """A Dispatcher between fakes."""
 
-    def __init__(self, nursery, workers, capacity=8):
+    def __init__(self, nursery, workers, capacity=8, fetching=None):
         self.nursery = nursery
         self.store = FakeStore(capacity)
         self.surveyor = FakeSurveyor(capacity)
@@ -178,6 +180,7 @@ class Dispatching:
         self.dispatcher = Dispatcher(
             *(mailbox, self.store.address, self.surveyor.address),
             *(self.hire, self.orders, self.activity),
+            fetching=fetching,
         )
         self.ended = trio.Event()
         self.mailbox = mailbox
@@ -237,7 +240,7 @@ def start(nursery):
 async def test_it_gives_back_what_nobody_works_on_and_then_claims_for_all_workers(start):
     dispatching = await start(workers=3)
 
-    assert dispatching.store.asked == [Reclaim(frozenset()), Claim(3)]
+    assert dispatching.store.asked == [Reclaim(frozenset()), Claim(3, 1)]
     assert dispatching.present == 3
 
 
@@ -511,6 +514,30 @@ async def test_nobody_can_stop_the_work_on_a_job_of_another_tenant(start, messag
     assert (before, envelope.abandoned) == (False, True)
 
 
+@pytest.mark.parametrize("message", [CancelBatch, DeleteBatch])
+async def test_the_work_on_all_jobs_of_a_batch_is_stopped_and_on_no_other(start, message):
+    dispatching = await start(workers=4)
+    jobs = [
+        make_job(1, tenant="acme", batch_id="b"),
+        make_job(2, tenant="acme", batch_id="b"),
+        make_job(3, tenant="acme", batch_id="c"),
+        make_job(4, tenant="acme"),
+    ]
+    dispatching.store.add(*jobs)
+    await trio.testing.wait_all_tasks_blocked()
+    envelopes = {worker.job: worker.envelope for worker in dispatching.workers}
+
+    await dispatching.ask(message("b", tenant="zenith"))
+    await trio.testing.wait_all_tasks_blocked()
+    before = [envelope.abandoned for envelope in envelopes.values()]
+    await dispatching.ask(message("b", tenant="acme"))
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert not any(before)
+    abandoned = [job_id for job_id, envelope in envelopes.items() if envelope.abandoned]
+    assert sorted(abandoned) == ids(1, 2)
+
+
 async def test_a_job_that_was_given_up_is_given_back_in_case_it_could_not_be_cancelled(start):
     dispatching = await start(workers=2)
     await dispatching.add(1, 2)
@@ -590,7 +617,7 @@ async def test_a_job_whose_worker_crashed_is_given_back_before_the_next_claim(st
     await trio.testing.wait_all_tasks_blocked()
 
     # Only what nobody holds is given back.
-    assert dispatching.store.asked == [Reclaim(frozenset(ids(2))), Claim(1)]
+    assert dispatching.store.asked == [Reclaim(frozenset(ids(2))), Claim(1, 1)]
 
 
 async def test_a_crash_ends_a_standing_claim_so_that_giving_back_does_not_wait(start):
@@ -603,10 +630,10 @@ async def test_a_crash_ends_a_standing_claim_so_that_giving_back_does_not_wait(s
     await trio.testing.wait_all_tasks_blocked()
 
     assert standing.abandoned
-    assert dispatching.store.asked == [Reclaim(frozenset()), Claim(2)]
+    assert dispatching.store.asked == [Reclaim(frozenset()), Claim(2, 1)]
 
 
-async def test_an_interrupted_job_is_given_back_after_a_pause(start, autojump_clock):
+async def test_an_interrupted_job_is_given_back_at_once_and_its_attempt_spared(start):
     dispatching = await start(workers=2)
     await dispatching.add(1, 2)
     dispatching.store.take()
@@ -614,61 +641,69 @@ async def test_an_interrupted_job_is_given_back_after_a_pause(start, autojump_cl
 
     worker.fail(JobInterrupted(make_job(1).id))
     await trio.testing.wait_all_tasks_blocked()
-    at_once = dispatching.store.take()
-    await trio.sleep(PAUSE + 0.1)
 
-    # Meanwhile its Worker can take another.
-    assert at_once == [Claim(1)]
-    # It was no fault of the job, so the attempt does not count.
-    spared = frozenset(ids(1))
-    assert dispatching.store.take() == [Reclaim(frozenset(ids(2)), spared), Claim(1)]
+    # It was no fault of the job, so the attempt does not count. When it is due, the Store knows.
+    assert dispatching.store.take() == [Reclaim(frozenset(ids(2)), frozenset(ids(1)))]
 
 
-async def test_a_job_that_rests_counts_as_held(start, autojump_clock):
+async def test_while_the_storage_interrupts_each_job_ever_fewer_are_begun(start, autojump_clock):
     dispatching = await start(workers=2)
-    await dispatching.add(1, 2)
-    interrupted, crashed = dispatching.workers
-    rests = interrupted.job
-
-    interrupted.fail(JobInterrupted(rests))
-    await trio.testing.wait_all_tasks_blocked()
-    dispatching.store.take()
-    crashed.fail(HandlerCrashed("Run"))
-    await trio.testing.wait_all_tasks_blocked()
-
-    assert dispatching.store.take() == [Reclaim(frozenset({rests})), Claim(2)]
-
-
-async def test_a_job_rests_longer_each_time_but_never_too_long(start, autojump_clock):
-    dispatching = await start(workers=1)
-    (worker,) = dispatching.workers
     pauses = []
 
-    for spared in (0, 1, 2, 10, 1_000):
-        dispatching.store.add(make_job(1, spared=spared))
-        await trio.testing.wait_all_tasks_blocked()
+    for number in range(9):
+        await dispatching.add(number)
         dispatching.store.take()
+        worker = next(worker for worker in dispatching.workers if worker.job)
         worker.fail(JobInterrupted(worker.job))
         begun = trio.current_time()
-        await dispatching.store.hears(Reclaim(frozenset(), frozenset(ids(1))))
+        await dispatching.store.hears(Claim(2, 1))
         pauses.append(trio.current_time() - begun)
 
-    assert pauses == pytest.approx([PAUSE, 2 * PAUSE, 4 * PAUSE, LONGEST_PAUSE, LONGEST_PAUSE])
+    assert pauses == pytest.approx([min(PAUSE * 2**n, LONGEST_PAUSE) for n in range(9)])
 
 
-async def test_while_many_jobs_rest_no_other_is_begun(start, autojump_clock):
+async def test_a_job_that_ends_shows_that_the_storage_works_again(start, autojump_clock):
     dispatching = await start(workers=1)
     (worker,) = dispatching.workers
-
-    for number in range(MOST_RESTING):
+    for number in range(5):
         await dispatching.add(number)
+        await trio.sleep(LONGEST_PAUSE)
         worker.fail(JobInterrupted(worker.job))
         await trio.testing.wait_all_tasks_blocked()
-    standing = dispatching.store.standing
+    await dispatching.add(5)
+    await trio.sleep(LONGEST_PAUSE)
+    await dispatching.finish(worker)
+
+    await dispatching.add(6)
+    worker.fail(JobInterrupted(worker.job))
     await trio.sleep(PAUSE + 0.1)
 
-    assert standing == 0
     assert dispatching.store.standing == 1
+
+
+async def test_those_that_are_interrupted_together_are_one_interruption(start, autojump_clock):
+    dispatching = await start(workers=4)
+    await dispatching.add(1, 2, 3, 4)
+
+    for worker in dispatching.workers:
+        worker.fail(JobInterrupted(worker.job))
+    await trio.sleep(PAUSE + 0.1)
+
+    assert dispatching.store.standing == 4
+
+
+@pytest.mark.parametrize(
+    ("fetching", "workers", "most"), [(None, 1, 1), (None, 5, 2), (3, 8, 3), (9, 2, 9)]
+)
+async def test_of_those_that_fetch_it_claims_half_the_pool_or_as_said(
+    nursery, fetching, workers, most
+):
+    dispatching = Dispatching(nursery, workers, fetching=fetching)
+    nursery.start_soon(dispatching.store.run)
+    await nursery.start(dispatching.run)
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert dispatching.store.asked[-1] == Claim(workers, most)
 
 
 @pytest.mark.parametrize(
@@ -687,7 +722,7 @@ async def test_after_a_failed_claim_what_may_have_been_claimed_is_given_back(
     await trio.sleep(PAUSE + 0.1)
 
     assert at_once == []
-    assert dispatching.store.take() == [Reclaim(frozenset(ids(1))), Claim(1)]
+    assert dispatching.store.take() == [Reclaim(frozenset(ids(1))), Claim(1, 1)]
 
 
 async def test_giving_back_is_tried_until_it_works(start, autojump_clock):
@@ -702,7 +737,7 @@ async def test_giving_back_is_tried_until_it_works(start, autojump_clock):
     await trio.sleep(PAUSE)
 
     assert while_broken == 3 * [Reclaim(frozenset())]
-    assert dispatching.store.take() == [Reclaim(frozenset()), Claim(1)]
+    assert dispatching.store.take() == [Reclaim(frozenset()), Claim(1, 1)]
 
 
 async def test_the_door_stays_open_while_the_store_is_in_trouble(start, autojump_clock):

@@ -652,7 +652,7 @@ def test_the_type_of_an_answer_follows_from_the_message(tmp_path):
 
             async def look(address: Address) -> None:
                 reveal_type(await address.ask(Find("1")))
-                reveal_type(await address.ask(Claim(1)))
+                reveal_type(await address.ask(Claim(1, 1)))
                 await address.ask(Find(1))
                 await address.ask("1")
             """

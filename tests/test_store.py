@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import PIL
@@ -17,7 +18,7 @@ from structlog.testing import capture_logs
 
 from actors import metrics
 from actors.errors import ActorStopped, BacklogFull, Draining, HandlerCrashed, OutputNotFound
-from actors.handlers.work import MOST_SPARED
+from actors.handlers.work import LONGEST_REST, LONGEST_RETRY, MOST_SPARED
 from actors.imaging.facts import Facts
 from actors.imaging.made import Made
 from actors.imaging.operations.filters import Blur
@@ -41,17 +42,21 @@ from actors.messages import (
     FindImage,
     FindKey,
     FindTenant,
+    Hold,
     KeepImage,
     KeepInput,
     LearnLinkSecret,
+    ListDead,
     ListJobs,
     Load,
     LookAtPool,
     ReadImage,
     ReadOutput,
     Reclaim,
+    Redrive,
     Retry,
     Submit,
+    TryLater,
 )
 from actors.orders import Orders
 from actors.storage.credentials import KeyNotFound, NewKey
@@ -59,8 +64,10 @@ from actors.storage.opening import open_storage
 from actors.storage.ports import (
     ENDED,
     BlobNotFound,
+    Dead,
     Elsewhere,
     ImageNotFound,
+    Job,
     JobNotFound,
     Query,
     StaleClaim,
@@ -98,7 +105,7 @@ class Running:
         self.address, self.mailbox = open_mailbox("store", 64)
         self.activity = Activity("store", self.mailbox)
         self.threads = trio.CapacityLimiter(4)
-        self.clock = Ticking()
+        self.clock: Callable[[], datetime] = Ticking()
         self.orders = Orders(workers=1)
         self.limits = limits
         self.intensity = Intensity(max_crashes)
@@ -127,7 +134,7 @@ class Running:
         return await self.ask(KeepImage(data, FACTS, '{"opaque":true}'))
 
     async def claim(self, limit=1):
-        return await self.ask(Claim(limit))
+        return await self.ask(Claim(limit, 9))
 
     async def find(self, job):
         return await self.ask(Find(job.id))
@@ -371,7 +378,7 @@ async def test_a_claim_is_answered_at_once_if_there_are_jobs_and_with_no_more_th
 
 
 async def test_a_standing_claim_is_answered_by_the_next_submit(nursery, store):
-    asker = Asker(nursery, store, Claim(4))
+    asker = Asker(nursery, store, Claim(4, 9))
     await trio.testing.wait_all_tasks_blocked()
 
     job = await store.submit()
@@ -382,20 +389,20 @@ async def test_a_standing_claim_is_answered_by_the_next_submit(nursery, store):
 
 
 async def test_a_new_job_is_claimed_in_the_transaction_that_accepts_it(nursery, store, storage):
-    asker = Asker(nursery, store, Claim(1))
+    asker = Asker(nursery, store, Claim(1, 9))
     await store.ask(Count())
-    before = len(storage.catalogue.batches)
+    before = len(storage.catalogue.sizes)
 
     await store.submit()
     await asker.outcome()
 
-    assert len(storage.catalogue.batches) == before + 1
+    assert len(storage.catalogue.sizes) == before + 1
 
 
 async def test_a_standing_claim_is_answered_by_a_retry(nursery, store):
     job = await store.submit()
     await store.ask(Cancel(job.id))
-    asker = Asker(nursery, store, Claim(1))
+    asker = Asker(nursery, store, Claim(1, 9))
     await trio.testing.wait_all_tasks_blocked()
 
     await store.ask(Retry(job.id))
@@ -404,9 +411,9 @@ async def test_a_standing_claim_is_answered_by_a_retry(nursery, store):
 
 
 async def test_a_new_claim_ends_the_one_before(nursery, store):
-    first = Asker(nursery, store, Claim(1))
+    first = Asker(nursery, store, Claim(1, 9))
     await trio.testing.wait_all_tasks_blocked()
-    second = Asker(nursery, store, Claim(1))
+    second = Asker(nursery, store, Claim(1, 9))
     ended = await first.outcome()
 
     job = await store.submit()
@@ -416,7 +423,7 @@ async def test_a_new_claim_ends_the_one_before(nursery, store):
 
 
 async def test_nothing_is_claimed_for_an_asker_that_has_gone(nursery, store):
-    asker = Asker(nursery, store, Claim(1))
+    asker = Asker(nursery, store, Claim(1, 9))
     await trio.testing.wait_all_tasks_blocked()
     asker.scope.cancel()
 
@@ -427,7 +434,7 @@ async def test_nothing_is_claimed_for_an_asker_that_has_gone(nursery, store):
 
 async def leave_during_the_commit(nursery, store, storage) -> str:
     """Have a job claimed for an asker that leaves before it is told; return the job's id."""
-    asker = Asker(nursery, store, Claim(1))
+    asker = Asker(nursery, store, Claim(1, 9))
     await store.ask(Count())
     storage.catalogue.hold()
     submitting = Asker(nursery, store, SUBMIT)
@@ -454,10 +461,10 @@ async def test_a_claim_that_is_to_be_undone_is_undone_though_a_commit_fails_firs
 ):
     # Of the next two transactions, the first claims and the second, which should undo it, fails.
     storage.catalogue.broken = StorageUnavailable("away")
-    storage.catalogue.spared = len(storage.catalogue.batches) + 2
+    storage.catalogue.spared = len(storage.catalogue.sizes) + 2
     job_id = await leave_during_the_commit(nursery, store, storage)
     await trio.testing.wait_all_tasks_blocked(0.01)
-    failed = len(storage.catalogue.batches) > storage.catalogue.spared
+    failed = len(storage.catalogue.sizes) > storage.catalogue.spared
     storage.catalogue.broken = None
 
     await store.ask(Count())
@@ -470,13 +477,13 @@ async def test_a_claim_that_is_to_be_undone_is_undone_though_a_commit_fails_firs
 async def test_a_claim_that_replaces_another_during_the_commit_gets_no_more_than_it_asked_for(
     nursery, store, storage
 ):
-    first = Asker(nursery, store, Claim(3))
+    first = Asker(nursery, store, Claim(3, 9))
     await store.ask(Count())
     storage.catalogue.hold()
     for _ in range(3):
         Asker(nursery, store, SUBMIT)
     await trio.testing.wait_all_tasks_blocked(0.02)
-    second = Asker(nursery, store, Claim(1))
+    second = Asker(nursery, store, Claim(1, 9))
     await trio.testing.wait_all_tasks_blocked(0.02)
     storage.catalogue.go_on()
 
@@ -494,7 +501,7 @@ async def test_a_claim_that_nobody_hears_in_the_last_moment_is_undone_before_the
 ):
     await store.submit()
     storage.catalogue.hold()
-    asker = Asker(nursery, store, Claim(1))
+    asker = Asker(nursery, store, Claim(1, 9))
     await trio.testing.wait_all_tasks_blocked(0.01)  # Its transaction is in the thread.
     asker.scope.cancel()
     store.address.close()
@@ -847,6 +854,7 @@ async def test_reclaiming_gives_back_what_nobody_holds(store):
 
 async def test_attempts_that_are_spared_do_not_count_but_have_an_end(nursery, storage):
     store = Running(storage, replace(LIMITS, attempts=1))
+    store.clock = Ticking(seconds=LONGEST_REST)
     await nursery.start(store.run)
     job = await store.submit()
     statuses = []
@@ -1219,7 +1227,7 @@ async def test_a_crash_releases_all_who_wait(nursery, store):
     job = await store.submit()
     waiting = Asker(nursery, store, Await(job.id))
     await store.claim()
-    claiming = Asker(nursery, store, Claim(1))
+    claiming = Asker(nursery, store, Claim(1, 9))
     await trio.testing.wait_all_tasks_blocked(0.01)
 
     await store.crash()
@@ -1314,9 +1322,9 @@ async def test_closing_finishes_what_is_in_hand_and_then_closes_the_storage(
 async def test_closing_releases_those_who_still_wait(nursery, store):
     job = await store.submit()
     waiting = Asker(nursery, store, Await(job.id))
-    claiming = Asker(nursery, store, Claim(1))
+    claiming = Asker(nursery, store, Claim(1, 9))
     await claiming.outcome()
-    claiming = Asker(nursery, store, Claim(1))
+    claiming = Asker(nursery, store, Claim(1, 9))
     await trio.testing.wait_all_tasks_blocked(0.01)
 
     await store.close()
@@ -1406,7 +1414,7 @@ async def test_a_failing_storage_is_no_crash(store, storage):
 
 
 async def test_who_claims_hears_of_a_lost_transaction_and_may_claim_again(nursery, store, storage):
-    claiming = Asker(nursery, store, Claim(1))
+    claiming = Asker(nursery, store, Claim(1, 9))
     await store.ask(Count())
     storage.catalogue.broken = StorageFull("no room")
     with pytest.raises(StorageFull):
@@ -1416,7 +1424,7 @@ async def test_who_claims_hears_of_a_lost_transaction_and_may_claim_again(nurser
     job = await store.submit()
 
     assert await claiming.outcome() is StorageFull
-    assert [claimed.id for claimed in await store.ask(Claim(1))] == [job.id]
+    assert [claimed.id for claimed in await store.ask(Claim(1, 9))] == [job.id]
 
 
 # --- Files that no job refers to ------------------------------------------------------------------
@@ -1644,7 +1652,7 @@ class Life:
             self.note(jobs)
 
     async def claim_and_leave(self, ticks):
-        asker = Asker(self.nursery, self.store, Claim(2))
+        asker = Asker(self.nursery, self.store, Claim(2, 9))
         for _ in range(ticks):
             await trio.lowlevel.checkpoint()
         asker.scope.cancel()
@@ -1819,6 +1827,153 @@ def test_no_accepted_job_is_lost_or_done_twice_whatever_happens(tmp_path):
         trio.run(live, program)
 
     holds()
+
+
+# --- Times, turns and pauses ----------------------------------------------------------------------
+
+
+@pytest.fixture
+async def timely(nursery, storage):
+    """A Store whose clock goes as fast as everybody's."""
+    running = Running(storage, replace(LIMITS, attempts=2, retry_delay=0.05))
+    begun = trio.current_time()
+    running.clock = lambda: NOON + timedelta(seconds=trio.current_time() - begun)
+    await nursery.start(running.run)
+    return running
+
+
+def delayed(seconds, **changes):
+    return replace(SUBMIT, start=timedelta(seconds=seconds), **changes)
+
+
+async def test_a_job_that_becomes_due_is_handed_out_though_nothing_else_happens(nursery, timely):
+    asker = Asker(nursery, timely, Claim(1, 9))
+    job = await timely.ask(delayed(0.1))
+    other = await timely.ask(replace(SUBMIT, start=NOON + timedelta(days=1)))
+
+    (claimed,) = await asker.outcome()
+
+    assert job.run_at == job.created_at + timedelta(seconds=0.1)
+    assert claimed.id == job.id
+    assert claimed.started_at >= job.run_at
+    assert (await timely.find(other)).status == "pending"
+
+
+async def test_what_was_put_off_before_a_crash_is_handed_out_after_it(nursery, timely):
+    job = await timely.ask(delayed(0.2))
+    await timely.crash()
+
+    (claimed,) = await Asker(nursery, timely, Claim(1, 9)).outcome()
+
+    assert claimed.id == job.id
+
+
+async def test_many_that_become_due_at_once_are_all_handed_out(timely, monkeypatch):
+    monkeypatch.setattr("actors.store.WOKEN_AT_ONCE", 3)
+    jobs = [await timely.ask(delayed(0.05)) for _ in range(10)]
+    claimed: list[Job] = []
+
+    while len(claimed) < len(jobs):
+        claimed += await timely.claim(10)
+
+    assert [job.id for job in claimed] == [job.id for job in jobs]
+
+
+@pytest.mark.parametrize(("asked", "allowed"), [(None, 3), (1, 1), (3, 3), (9, 3)])
+async def test_a_job_is_begun_as_often_as_its_client_wants_but_no_more_than_allowed(
+    store, asked, allowed
+):
+    job = await store.ask(replace(SUBMIT, max_attempts=asked))
+
+    assert (job.max_attempts, job.attempts_allowed) == (allowed, allowed)
+
+
+async def test_a_job_that_is_to_be_tried_later_is_so_and_in_the_end_has_failed(nursery, timely):
+    await timely.submit()
+    (first,) = await timely.claim()
+    why = "source_unreachable", "It slept."
+
+    await timely.ask(TryLater(first.id, 1, *why, at_least=0.1))
+    waiting = await timely.find(first)
+    (second,) = await timely.claim()
+    awaiting = Asker(nursery, timely, Await(first.id))
+    await trio.testing.wait_all_tasks_blocked()
+    await timely.ask(TryLater(first.id, 2, *why))
+
+    assert (waiting.status, waiting.error_code, waiting.error) == ("pending", *why)
+    assert waiting.run_at - waiting.updated_at >= timedelta(seconds=0.1)
+    assert second.started_at >= waiting.run_at
+    failed = await awaiting.outcome()
+    assert (failed.status, failed.error_code, failed.attempts) == ("failed", why[0], 2)
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(0.0, 0.05), (90.0, 90.0), (1e9, LONGEST_RETRY)])
+async def test_what_a_source_asks_for_is_heard_within_bounds(timely, asked, waited):
+    await timely.submit()
+    (job,) = await timely.claim()
+
+    await timely.ask(TryLater(job.id, 1, "code", "why", at_least=asked))
+
+    waiting = await timely.find(job)
+    seconds = (waiting.run_at - waiting.updated_at).total_seconds()
+    assert seconds == waited if asked else 0 <= seconds <= waited
+
+
+async def test_a_result_of_an_old_attempt_puts_nothing_off(store):
+    await store.submit()
+    (job,) = await store.claim()
+    await store.ask(Reclaim(frozenset()))
+
+    with pytest.raises(StaleClaim):
+        await store.ask(TryLater(job.id, 1, "code", "why"))
+
+
+async def test_of_a_paused_queue_nothing_is_handed_out_until_it_is_resumed(nursery, store):
+    paused = await store.ask(Hold(paused=True))
+    asker = Asker(nursery, store, Claim(1, 9))
+    job = await store.submit()
+    await store.crash()
+    asker = Asker(nursery, store, Claim(1, 9))
+    await store.ask(Count())
+    before = (await store.find(job)).status
+
+    resumed = await store.ask(Hold(paused=False))
+
+    assert (paused, resumed, before) == (True, False, "pending")
+    assert [claimed.id for claimed in await asker.outcome()] == [job.id]
+
+
+async def test_no_more_are_handed_out_that_have_to_be_fetched_than_the_claim_allows(store, photo):
+    distant = [await store.submit(Elsewhere("http://example.org/")) for _ in range(3)]
+    here = await store.submit()
+
+    claimed = await store.ask(Claim(9, 1))
+    await store.ask(KeepInput(distant[0].id, 1, photo))
+    after = await store.ask(Claim(9, 1))
+
+    assert [job.id for job in claimed] == [distant[0].id, here.id]
+    assert [job.id for job in after] == [distant[1].id]
+
+
+async def test_failed_jobs_of_all_tenants_are_tried_again_as_far_as_there_is_room(nursery, storage):
+    store = Running(storage, replace(LIMITS, backlog=2))
+    await nursery.start(store.run)
+    for tenant in ("acme", "zenith", ""):
+        job = await store.ask(replace(SUBMIT, tenant=tenant, max_attempts=1))
+        await store.claim()
+        await store.ask(Fail(job.id, 1, "code", "why"))
+    which = Dead(limit=9)
+
+    listed = await store.ask(ListDead(which))
+    retried = await store.ask(Redrive(which))
+    with pytest.raises(BacklogFull):
+        await store.ask(Redrive(which))
+    claimed = await store.claim(9)
+
+    assert [job.tenant for _, job in listed] == ["acme", "zenith", ""]
+    assert retried == 2
+    assert [job.tenant for job in claimed] == ["acme", "zenith"]
+    assert {job.attempts_allowed for job in claimed} == {2}
 
 
 # --- Tenants --------------------------------------------------------------------------------------

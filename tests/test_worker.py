@@ -17,7 +17,7 @@ from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Output, Recipe, encode_recipe
 from actors.mailbox import open_mailbox
-from actors.messages import Complete, Count, Download, Fail, KeepInput, Load, Run
+from actors.messages import Complete, Count, Download, Fail, KeepInput, Load, Run, TryLater
 from actors.outside.breaker import HostResting
 from actors.outside.errors import SourceForbidden, SourceTooLarge, SourceUnreachable
 from actors.storage.ports import (
@@ -41,7 +41,8 @@ class Working:
     """A Worker with a fake Store, and a way to give it jobs."""
 
     def __init__(self, image, limits):
-        self.store = FakeStore({Load: [image], KeepInput: [None], Complete: [None], Fail: [None]})
+        answers = {Load: [image], KeepInput: [None], Complete: [None], Fail: [None]}
+        self.store = FakeStore({**answers, TryLater: [None]})
         self.fetcher = FakeStore({Download: [image]})
         self.address, self.mailbox = open_mailbox("worker", 0)
         self.activity = Activity("worker", self.mailbox)
@@ -156,8 +157,6 @@ async def test_what_was_fetched_once_is_not_fetched_again(start):
         (SourceForbidden("This address leads inside."), "source_forbidden"),
         (SourceTooLarge(1000), "image_too_large"),
         (SourceUnreachable("It answered 404.", may_pass=False), "source_unreachable"),
-        (SourceUnreachable("It answered 503."), "source_unreachable"),
-        (HostResting(5), "source_unreachable"),
     ],
 )
 async def test_a_job_whose_image_cannot_be_fetched_fails(start, error, code):
@@ -170,6 +169,26 @@ async def test_a_job_whose_image_cannot_be_fetched_fails(start, error, code):
     assert isinstance(failed, Fail)
     assert (failed.code, failed.attempt) == (code, 1)
     assert failed.error == f"The image could not be fetched. {error}"
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (SourceUnreachable("It answered 503.", status=503, retry_after=90.0), 90.0),
+        (SourceUnreachable("It has fallen silent."), 0.0),
+        (HostResting(5), 5.0),
+    ],
+)
+async def test_a_job_whose_source_may_be_there_later_is_given_up_until_then(start, error, seconds):
+    working = await start()
+    working.fetcher.answers[Download] = [error]
+
+    await working.work(make_distant_job(attempts=2))
+
+    told = f"The image could not be fetched. {error}"
+    assert working.store.asked == [
+        TryLater(make_job(1).id, 2, "source_unreachable", told, at_least=seconds)
+    ]
 
 
 async def test_what_was_fetched_and_is_no_image_is_kept_and_its_job_fails(start):

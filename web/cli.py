@@ -18,7 +18,10 @@ from web.presets import BadPresets
 from web.settings import OpenToAnybody, Settings, read_settings
 
 # Commands that are a module of the same name each.
-MODULES: Final = {name: f"web.{name}" for name in ("audit", "keys", "load", "submit", "verify")}
+MODULES: Final = {
+    name: f"web.{name}"
+    for name in ("audit", "keys", "load", "queue", "submit", "verify", "webhooks")
+}
 
 
 class _Commands(click.Group):

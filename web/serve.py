@@ -7,6 +7,7 @@ import resource
 import shlex
 import signal
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from actors.courier import Posting
 from actors.errors import AskFailed
 from actors.fetcher import Fetching
 from actors.messages import CountKeys, Drain
@@ -23,9 +25,11 @@ from actors.system import Capacity, open_system
 from web.about import Health, health_blueprint, problems_blueprint, stats_blueprint
 from web.answers import Answers
 from web.app import create_app
+from web.batches import batches_blueprint
 from web.bounds import parse_rate
 from web.browsers import Cors
 from web.connections import ConnectionLimits, Server
+from web.deliveries import deliveries_blueprint
 from web.downloads import Downloads
 from web.envoy import Envoy
 from web.events import events_blueprint
@@ -37,6 +41,7 @@ from web.links import Links, links_blueprint
 from web.openapi.blueprint import openapi_blueprint
 from web.origins import Origins, parse_proxies
 from web.presets import Presets
+from web.schedule import queue_blueprint
 from web.settings import OpenToAnybody
 from web.streams import StreamLimits, Streams
 from web.turnstile import Turnstile
@@ -46,6 +51,7 @@ from web.wire import WireLimits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
     from actors.mailbox import Address
     from actors.system import System
@@ -106,9 +112,12 @@ async def serve(settings: Settings) -> bool:
     places = Places(settings.db_path, settings.upload_dir, settings.output_dir)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
-            async with open_system(
-                partial(open_storage, places), _capacity(settings), grace=stopping.left
-            ) as system:
+            async with (
+                _traces(settings, stopping),
+                open_system(
+                    partial(open_storage, places), _capacity(settings), grace=stopping.left
+                ) as system,
+            ):
                 # A second signal must be heard until the last actor has left.
                 stop = partial(_stop_at_signal, signals, system.front_door, health, stopping)
                 nursery.start_soon(stop)  # noqa: ASYNC111
@@ -120,6 +129,15 @@ async def serve(settings: Settings) -> bool:
     in_time = stopping.left() > 0
     log.info("stopped", in_time=in_time)
     return in_time
+
+
+def _traces(settings: Settings, stopping: Stopping) -> AbstractAsyncContextManager[None]:
+    exporter = settings.otel_traces_exporter
+    if exporter == "none" or settings.otel_sdk_disabled:
+        return nullcontext()
+    from web.telemetry import open_telemetry  # noqa: PLC0415  (it comes with an extra)
+
+    return open_telemetry(exporter, stopping.left)
 
 
 async def _check_keys(settings: Settings, dispatcher: Address) -> None:
@@ -158,11 +176,14 @@ async def _serve_web(
     app = create_app(
         [
             jobs_blueprint(envoy, answers, downloads, kitchen, settings.max_wait),
+            batches_blueprint(envoy, answers, kitchen, settings.max_wait),
             events_blueprint(envoy, streams),
+            deliveries_blueprint(envoy, answers),
             links_blueprint(envoy, links),
             images_blueprint(envoy, answers, downloads, kitchen),
             health_blueprint(health),
             problems_blueprint(),
+            queue_blueprint(envoy),
             openapi_blueprint(),
             stats_blueprint(
                 Watch(system, server, uploads, patience),
@@ -253,13 +274,16 @@ def _capacity(settings: Settings) -> Capacity:
             backlog=settings.max_pending,
             asks=settings.store_asks,
             attempts=settings.max_attempts,
+            retry_delay=settings.retry_delay,
             repeats=settings.repeats,
             audit=settings.audit,
             events=settings.events_kept,
             events_age=settings.events_age,
             retention=settings.retention,
+            outbox=settings.outbox,
             sweep_period=settings.sweep_period,
         ),
+        fetching_workers=settings.fetching_workers,
         images=settings.image_limits,
         fetching=Fetching(
             max_bytes=settings.max_upload_size,
@@ -268,12 +292,24 @@ def _capacity(settings: Settings) -> Capacity:
             max_redirects=settings.max_redirects,
             allowance=settings.allowance,
         ),
+        posting=Posting(
+            timeout=settings.delivery_timeout,
+            places=settings.max_deliveries,
+            backoff=settings.delivery_backoff,
+            allowance=settings.allowance,
+        ),
     )
 
 
 def _wire_limits(settings: Settings) -> WireLimits:
     return WireLimits(
-        settings.max_upload_size, settings.max_json_size, settings.allowance, settings.max_retain
+        settings.max_upload_size,
+        settings.max_json_size,
+        settings.allowance,
+        retain=settings.max_retain,
+        delay=settings.max_delay,
+        attempts=settings.max_attempts,
+        batch=settings.max_batch,
     )
 
 

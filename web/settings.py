@@ -12,13 +12,23 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 import click
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from actors.imaging.facts import Format, Limits
 from actors.outside.allowance import Allowance, parse_allowance
+from actors.outside.backoff import DELIVERIES as BACKOFF
+from actors.outside.backoff import Backoff
 from actors.storage.audit import AUDIT
 from actors.storage.keeping import Keeping
+from actors.storage.outbox import OutboxRules
 from actors.storage.repeats import REPEATS
 from actors.storage.retention import Rules
 from web.bounds import OFF, Bounds, parse_quota, parse_rate
@@ -99,8 +109,30 @@ class Settings(BaseSettings):
     ] = 100_000
     max_attempts: Annotated[
         int,
-        Field(ge=1, le=1000, description="How often a job may be begun before a crash is final."),
+        Field(ge=1, le=1000, description="How often a job may be begun until its fault is final."),
     ] = 3
+    retry_delay: Annotated[
+        Seconds,
+        Field(description="Seconds before a second attempt, at most; twice as long each time."),
+    ] = 2.0
+    max_delay: Annotated[Count, Field(description="Seconds a job may be put off.")] = 30 * 86_400
+    max_batch: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=5_000,
+            description="Jobs in one `POST /batches`, which are accepted in one transaction.",
+        ),
+    ] = 1000
+    fetching_workers: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=4096,
+            description="Workers that may have a job whose image has still to be fetched; by "
+            "default half of them.",
+        ),
+    ] = None
 
     retain_results: Annotated[
         Span | None,
@@ -199,6 +231,35 @@ class Settings(BaseSettings):
         int, Field(ge=0, le=20, description="Redirects that are followed for one image.")
     ] = 5
 
+    delivery_timeout: Annotated[
+        Seconds, Field(description="Seconds for one attempt to deliver a webhook.")
+    ] = 15.0
+    max_deliveries: Annotated[
+        int, Field(ge=1, le=1024, description="Webhooks that are delivered at the same moment.")
+    ] = 128
+    delivery_attempts: Annotated[
+        int, Field(ge=1, le=100, description="Attempts to deliver a webhook until it is dead.")
+    ] = BACKOFF.attempts
+    delivery_delay: Annotated[
+        Seconds,
+        Field(
+            description="Seconds between its first two attempts, at most; each time twice as long."
+        ),
+    ] = BACKOFF.first
+    max_delivery_delay: Annotated[
+        Seconds, Field(description="The most seconds between two of its attempts.")
+    ] = BACKOFF.longest
+    delivery_lifetime: Annotated[
+        Span,
+        Field(description="Seconds until it is dead, also if its host was hardly ever asked."),
+    ] = 3 * 24 * 60 * 60
+    retain_deliveries: Annotated[
+        Span, Field(description="Seconds that is known what became of a webhook.")
+    ] = 7 * 24 * 60 * 60
+    max_kept_deliveries: Annotated[
+        Count, Field(description="Delivered and dead webhooks that are known; the oldest go first.")
+    ] = 100_000
+
     rate_requests: Annotated[
         str, Field(description="Requests of each key, or of each address without one: 100/1m.")
     ] = OFF
@@ -289,6 +350,14 @@ class Settings(BaseSettings):
         Count, Field(description="Seconds of a core that a render may take, by its plan.")
     ] = Limits().max_seconds
 
+    otel_traces_exporter: Annotated[
+        Literal["none", "otlp", "console"],
+        Field(description="Where traces go; all but none needs the extra `otel`."),
+    ] = "none"
+    otel_sdk_disabled: Annotated[bool, Field(description="No traces, whatever else is said.")] = (
+        False
+    )
+
     log_format: Annotated[
         Literal["auto", "json", "console"],
         Field(description="auto: for people on a terminal, JSON elsewhere."),
@@ -302,6 +371,19 @@ class Settings(BaseSettings):
     def _formats_are_known(cls, names: str) -> str:
         _formats(names)
         return names
+
+    @field_validator("otel_traces_exporter", "otel_sdk_disabled", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, said: object, info: ValidationInfo) -> object:
+        # So say the specifications of OpenTelemetry.
+        return said or cls.model_fields[str(info.field_name)].default
+
+    @field_validator("otel_traces_exporter")
+    @classmethod
+    def _exporter_is_there(cls, exporter: str) -> str:
+        if exporter != "none" and not _can_trace():
+            raise ValueError("it needs OpenTelemetry: pip install 'calotype[otel]'")
+        return exporter
 
     @field_validator("fetch_allow", "fetch_deny")
     @classmethod
@@ -395,6 +477,19 @@ class Settings(BaseSettings):
         )
 
     @property
+    def delivery_backoff(self) -> Backoff:
+        """When a webhook is tried again that was not taken."""
+        return Backoff(self.delivery_delay, self.max_delivery_delay, self.delivery_attempts)
+
+    @property
+    def outbox(self) -> OutboxRules:
+        """How long webhooks are kept."""
+        return OutboxRules(
+            lifetime=timedelta(seconds=self.delivery_lifetime),
+            kept=Keeping(self.max_kept_deliveries, timedelta(seconds=self.retain_deliveries)),
+        )
+
+    @property
     def retention(self) -> Rules:
         """How long things are kept."""
         return Rules(
@@ -435,6 +530,13 @@ def read_own_key() -> str | None:
     """Return the key in the environment of a client; None if there is none."""
     key = _OwnKey().calotype_key
     return (key.get_secret_value().strip() or None) if key else None
+
+
+def _can_trace() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _span(seconds: int | None) -> timedelta | None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
 from actors.messages import Count, LookAtPool, Pool
+from actors.storage.outbox import Fate
 from actors.storage.ports import PRIORITIES, STATUSES
 from web import metrics
+from web.schedule import age_in_seconds
 
 if TYPE_CHECKING:
-    from actors.storage.ports import Tally
     from actors.system import System
     from web.connections import Server
     from web.uploads import Uploads
@@ -56,12 +56,18 @@ class Connections(msgspec.Struct):
 
 
 class Stats(msgspec.Struct):
-    """The service at one moment. `queue` counts by status and priority; ages are in seconds."""
+    """The service at one moment. `queue` counts by status and priority; ages are in seconds.
+
+    Of those pending, so many are `waiting` for their time. `paused`: nothing is begun.
+    """
 
     pool: Pool
     queue: dict[str, dict[str, int]]
+    waiting: dict[str, int]
+    paused: bool
     oldest_pending_seconds: float | None
     stored_bytes: int
+    deliveries: dict[Fate, int]
     actors: list[Actor]
     limiters: dict[str, Limiter]
     bodies: Bodies
@@ -88,8 +94,11 @@ class Watch:
                 status: {each: tally.counts.get((status, each), 0) for each in PRIORITIES}
                 for status in STATUSES
             },
-            oldest_pending_seconds=_age(tally),
+            waiting={each: tally.waiting.get(each, 0) for each in PRIORITIES},
+            paused=tally.paused,
+            oldest_pending_seconds=age_in_seconds(tally),
             stored_bytes=tally.stored_bytes,
+            deliveries=dict(tally.deliveries),
             actors=self._actors(),
             limiters={
                 "cpu": _limiter(self.system.cpu),
@@ -120,8 +129,13 @@ def set_gauges(stats: Stats) -> None:
     for status, counts in stats.queue.items():
         for priority, count in counts.items():
             metrics.PRESENT.labels(status, priority).set(count)
+    for priority, count in stats.waiting.items():
+        metrics.WAITING.labels(priority).set(count)
+    metrics.PAUSED.set(stats.paused)
     metrics.OLDEST.set(stats.oldest_pending_seconds or 0)
     metrics.STORED.set(stats.stored_bytes)
+    for fate, count in stats.deliveries.items():
+        metrics.DELIVERIES_PRESENT.labels(fate).set(count)
     for name, limiter in stats.limiters.items():
         metrics.LIMITER_USED.labels(name).set(limiter.used)
         metrics.LIMITER_TOTAL.labels(name).set(limiter.total)
@@ -133,12 +147,6 @@ def set_gauges(stats: Stats) -> None:
     metrics.BODIES.labels("memory").set(stats.bodies.in_memory)
     metrics.BODIES.labels("disk").set(stats.bodies.on_disk)
     metrics.CONNECTIONS.set(stats.connections.open)
-
-
-def _age(tally: Tally) -> float | None:
-    if tally.oldest_pending is None:
-        return None
-    return (datetime.now(UTC) - tally.oldest_pending).total_seconds()
 
 
 def _limiter(limiter: trio.CapacityLimiter) -> Limiter:

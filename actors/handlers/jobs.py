@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
-from actors import metrics
+from actors import metrics, tracing
 from actors.errors import OutputNotFound
 from actors.handlers.stock import suffix_of
 from actors.imaging.recipe import encode_recipe
@@ -32,7 +33,6 @@ from actors.storage.ports import (
     BlobNotFound,
     Elsewhere,
     Job,
-    JobNotFound,
     NewInput,
     NewJob,
     Page,
@@ -41,6 +41,8 @@ from actors.storage.ports import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from actors.backlog import Backlog
     from actors.handlers.stock import Handlers, Stock
     from actors.storage.ports import Catalogue
@@ -71,7 +73,8 @@ class JobHandlers:
 
     async def _submit(self, message: Submit) -> Job:
         job_id = str(uuid.uuid4())
-        with self._backlog.room():
+        with tracing.submission() as span, self._backlog.room():
+            span.note("messaging.message.id", job_id)
             if isinstance(message.image, str | Elsewhere):
                 job = await self._add(job_id, message, message.image)
             else:
@@ -84,25 +87,16 @@ class JobHandlers:
         return job
 
     async def _add(self, job_id: str, message: Submit, image: NewInput | Elsewhere | str) -> Job:
-        new = NewJob(
-            id=job_id,
-            priority=message.priority,
-            operation=message.operation,
-            preset=message.preset,
-            recipe=encode_recipe(message.recipe),
-            input=image,
-            other_images=message.recipe.needs,
-            max_attempts=self._attempts,
-            tenant=message.tenant,
-            retain=message.retain,
-        )
+        now = self._stock.now()
+        new = new_job(message, job_id, image, self._attempts, now)
         # Taken out, because what is committed must not hold the picture.
-        bill, pixels, now = message.bill, message.pixels, self._stock.now()
+        bill, pixels = message.bill, message.pixels
 
         def add(catalogue: Catalogue) -> Job:
             job = catalogue.add(new, now)
             if bill:
-                catalogue.usage.admit(job.id, bill, pixels or _pixels(catalogue, job), now)
+                pixels_now = pixels or _pixels(catalogue, job)
+                catalogue.usage.admit((job.id,), bill, pixels_now, now)
             return job
 
         return await self._stock.commit_once(message, Job, add)
@@ -135,14 +129,14 @@ class JobHandlers:
         return job
 
     async def _retry(self, message: Retry) -> Job:
-        attempts, now = self._attempts, self._stock.now()
+        now = self._stock.now()
 
         def retry(catalogue: Catalogue) -> Job:
-            catalogue.find_own(message.job_id, message.tenant)
-            job = catalogue.retry(message.job_id, attempts, now)
+            found = catalogue.find_own(message.job_id, message.tenant)
+            job = catalogue.retry(found.id, min(found.max_attempts, self._attempts), now)
             if message.bill:
                 # What was counted of its pixels stays so, and is not counted again.
-                catalogue.usage.admit(job.id, message.bill, 0, now)
+                catalogue.usage.admit((job.id,), message.bill, 0, now)
             return job
 
         with self._backlog.room():
@@ -162,12 +156,8 @@ class JobHandlers:
             return catalogue.delete(job_id, now)
 
         removed = await self._stock.commit(delete)
-        self._stock.waiting.fail(removed.job.id, JobNotFound(removed.job.id), removed.job.tenant)
         log.info("job_deleted", job_id=job_id, tenant=tenant, key_id=key_id)
-        for key in removed.inputs:
-            await self._stock.inputs.forget(key)
-        for key in removed.outputs:
-            await self._stock.outputs.forget(key)
+        await self._stock.forget(removed)
 
     async def _fetch(self, message: Fetch) -> Fetched:
         job = await self._find(Find(message.job_id, tenant=message.tenant))
@@ -182,6 +172,33 @@ class JobHandlers:
 
     async def _read_output(self, message: ReadOutput) -> bytes:
         return await self._stock.outputs.get(message.key, message.offset, message.length)
+
+
+def new_job(
+    message: Submit,
+    job_id: str,
+    image: NewInput | Elsewhere | str,
+    attempts: int,
+    now: datetime,
+) -> NewJob:
+    """Return the job that `message` asks for. It may be begun `attempts` times, or less often."""
+    start = message.start
+    return NewJob(
+        id=job_id,
+        priority=message.priority,
+        operation=message.operation,
+        preset=message.preset,
+        recipe=encode_recipe(message.recipe),
+        input=image,
+        other_images=message.recipe.needs,
+        max_attempts=min(message.max_attempts or attempts, attempts),
+        run_at=now + start if isinstance(start, timedelta) else start,
+        tenant=message.tenant,
+        retain=message.retain,
+        callback_url=message.callback_url,
+        metadata=message.metadata,
+        trace=tracing.carried(),
+    )
 
 
 def _pixels(catalogue: Catalogue, job: Job) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,7 +12,8 @@ import structlog
 from actors import metrics
 from actors.handlers.stock import suffix_of
 from actors.imaging.receipt import details, media_type, receipt, suffix
-from actors.messages import Complete, Fail, KeepInput, Load, Reclaim
+from actors.messages import Complete, Fail, KeepInput, Load, Reclaim, TryLater
+from actors.outside.backoff import full_jitter
 from actors.storage.keys import key_of
 from actors.storage.ports import NewInput, Output
 
@@ -27,19 +30,29 @@ GIVEN_UP = (
 
 # Attempts that failed through no fault of the job do not count, but this many are enough.
 MOST_SPARED = 20
+# Seconds until such a job is due again, at most: after the first time, and after any.
+FIRST_REST = 0.5
+LONGEST_REST = 30.0
+# The same of a job that failed for a reason which can pass; what a source asks for is heard so far.
+LONGEST_RETRY = 600.0
 
 
 class WorkHandlers:
-    """Load, complete, fail, give back. The claim stands in `StandingClaim`."""
+    """Load, complete, fail, try later, give back. The claim stands in `StandingClaim`.
 
-    def __init__(self, stock: Stock) -> None:
+    What is tried later waits for `retry_delay` seconds at most, after the first attempt.
+    """
+
+    def __init__(self, stock: Stock, retry_delay: float) -> None:
         self._stock = stock
+        self._retry_delay = retry_delay
         self.by_message: Handlers = {
             Reclaim: self._reclaim,
             Load: self._load,
             KeepInput: self._keep_input,
             Complete: self._complete,
             Fail: self._fail,
+            TryLater: self._try_later,
         }
 
     async def _reclaim(self, message: Reclaim) -> None:
@@ -47,8 +60,11 @@ class WorkHandlers:
 
         def give_back(catalogue: Catalogue, job: Job) -> Job:
             error = GIVEN_UP.format(job.attempts)
-            spare = job.id in message.spared and job.spared < MOST_SPARED
-            return catalogue.release(job.id, job.attempts, error, now, spare=spare)
+            spare, run_at = job.id in message.spared and job.spared < MOST_SPARED, None
+            if job.id in message.spared:
+                rest = full_jitter(FIRST_REST, job.spared + 1, LONGEST_REST, random.random)
+                run_at = now + timedelta(seconds=rest)
+            return catalogue.release(job.id, job.attempts, error, now, spare=spare, run_at=run_at)
 
         def reclaim(catalogue: Catalogue) -> list[Job]:
             processing = catalogue.processing()
@@ -109,3 +125,29 @@ class WorkHandlers:
             lambda catalogue: catalogue.fail(job_id, attempt, message.code, message.error, now)
         )
         self._stock.ended(job)
+
+    async def _try_later(self, message: TryLater) -> None:
+        job_id, attempt, now = message.job_id, message.attempt, self._stock.now()
+
+        def try_later(catalogue: Catalogue) -> Job:
+            made = catalogue.find(job_id).attempts_made
+            pause = full_jitter(
+                *(self._retry_delay, made, LONGEST_RETRY, random.random),
+                at_least=message.at_least,
+            )
+            run_at = now + timedelta(seconds=pause)
+            why = message.code, message.error
+            return catalogue.postpone(job_id, attempt, *why, now, run_at=run_at)
+
+        job = await self._stock.commit(try_later)
+        if job.status == "failed":
+            self._stock.ended(job)
+            return
+        metrics.RETRIES.labels(message.code).inc()
+        log.info(
+            "job_postponed",
+            job_id=job_id,
+            error_code=job.error_code,
+            attempts=job.attempts,
+            run_at=job.run_at,
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,6 +13,26 @@ def doubled(first: float, times: int, longest: float) -> float:
     """Return `first`, doubled so many `times`, but at most `longest`."""
     # No float bears more doublings than this, and none needs them.
     return min(longest, first * 2.0 ** min(times, 64))
+
+
+def full_jitter(
+    first: float,
+    made: int,
+    longest: float,
+    random: Callable[[], float],
+    *,
+    at_least: float = 0.0,
+) -> float:
+    """Return the seconds to wait after so many attempts were `made`, at least 1.
+
+    Anything from zero up to `first`, doubled with each attempt up to `longest` ("full jitter"), so
+    that those who failed together come back apart.
+
+    Args:
+      random: a number from 0 to 1, as `random.random` gives it.
+      at_least: what the other side has asked for; it is heard up to `longest`.
+    """
+    return max(random() * doubled(first, made - 1, longest), min(at_least, longest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +48,12 @@ class Backoff:
     ) -> float | None:
         """Return the seconds to wait after so many attempts were `made`; None to give up.
 
-        Anything from zero up ("full jitter"), so that those who failed together come back apart.
-
-        Args:
-          made: how many attempts have failed, at least 1.
-          random: a number from 0 to 1, as `random.random` gives it.
-          at_least: what the other side has asked for; it is heard up to `longest`.
+        See `full_jitter`.
         """
         if made >= self.attempts:
             return None
-        jittered = random() * doubled(self.first, made - 1, self.longest)
-        return max(jittered, min(at_least, self.longest))
+        return full_jitter(self.first, made, self.longest, random, at_least=at_least)
+
+
+# For webhooks: eighteen attempts over a day, since half of each of these delays passes on average.
+DELIVERIES: Final = Backoff(first=30.0, longest=6 * 3600.0, attempts=18)

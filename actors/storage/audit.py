@@ -21,8 +21,12 @@ Action = Literal[
     "key_revoked",
     "key_limited",
     "links_revoked",
+    "secret_rotated",
     "job_deleted",
+    "batch_deleted",
     "image_deleted",
+    "queue_paused",
+    "queue_resumed",
 ]
 
 AUDIT: Final = Keeping(most=100_000, age=timedelta(days=365))
@@ -32,9 +36,9 @@ AUDIT: Final = Keeping(most=100_000, age=timedelta(days=365))
 class Act:
     """Something that somebody has done.
 
-    `subject` is the id of what it was done to, and `tenant` whose that is. `key_id` is the key of
-    whoever did it over HTTP, and `user` the name of whoever did it by the command line; neither if
-    it was somebody without a key. `details` are for people.
+    `subject` is the id of what it was done to, if that has one, and `tenant` whose that is.
+    `key_id` is the key of whoever did it over HTTP, and `user` the name of whoever did it by the
+    command line; neither if it was somebody without a key. `details` are for people.
     """
 
     action: Action

@@ -9,16 +9,20 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from actors.storage.memory_audit import MemoryAudit
+from actors.storage.memory_batches import MemoryBatches
 from actors.storage.memory_events import MemoryEvents
 from actors.storage.memory_keys import MemoryKeys
+from actors.storage.memory_outbox import MemoryOutbox
 from actors.storage.memory_repeats import MemoryRepeats
 from actors.storage.memory_retention import MemoryRetention
+from actors.storage.memory_signing import MemorySigning
 from actors.storage.memory_usage import MemoryUsage
 from actors.storage.ports import (
     ENDED,
     PRIORITIES,
     STATUSES,
     BlobNotFound,
+    Dead,
     Elsewhere,
     ImageNotFound,
     ImageRecord,
@@ -34,6 +38,7 @@ from actors.storage.ports import (
     StaleClaim,
     StorageError,
     Tally,
+    Woken,
     WrongStatus,
 )
 
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
 class _Entry:
     number: int
     position: int
+    due: bool
     job: Job
     purged: bool = False
 
@@ -69,11 +75,20 @@ class MemoryCatalogue:
         self.audit = MemoryAudit()
         self.events = MemoryEvents()
         self.usage = MemoryUsage()
+        self.outbox = MemoryOutbox()
+        self.signing = MemorySigning()
         self.retention = MemoryRetention(
             lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
         )
+        self.batches = MemoryBatches(
+            lambda: self._entries,
+            self.cancel,
+            self.delete,
+            lambda: self.outbox,
+        )
         self._numbers = 0
-        self._positions = 0
+        self._reached = dict.fromkeys(PRIORITIES, 0)
+        self._paused = False
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
         """See `Catalogue.batch`."""
@@ -82,13 +97,17 @@ class MemoryCatalogue:
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
         before = copy.copy(self._entries), copy.copy(self._images)
         registers = self.keys.copy(), self.events.copy(), self.usage.copy()
-        others = self.repeats.copy(), self.audit.copy()
+        others = self.repeats.copy(), self.audit.copy(), self.batches.copy()
+        outgoing = self.outbox.copy(), self.signing.copy()
+        reached, paused = copy.copy(self._reached), self._paused
         try:
             return call(self)
         except StorageError as error:
             self._entries, self._images = before
             self.keys, self.events, self.usage = registers
-            self.repeats, self.audit = others
+            self.repeats, self.audit, self.batches = others
+            self.outbox, self.signing = outgoing
+            self._reached, self._paused = reached, paused
             return error
 
     def add(self, new: NewJob, now: datetime) -> Job:
@@ -114,17 +133,28 @@ class MemoryCatalogue:
             error=None,
             attempts=0,
             attempts_allowed=new.max_attempts,
+            max_attempts=new.max_attempts,
             spared=0,
             created_at=now,
             started_at=None,
             updated_at=now,
+            run_at=new.run_at if new.run_at and new.run_at > now else None,
             tenant=tenant,
             image_url=taken.url if isinstance(taken, Elsewhere) else None,
             retain=new.retain,
+            callback_url=new.callback_url,
+            metadata=new.metadata,
+            batch_id=new.batch_id,
+            trace=new.trace,
         )
         self._numbers += 1
-        self._positions += 1
-        return self._put(_Entry(self._numbers, self._positions, job))
+        due = job.run_at is None
+        return self._put(_Entry(self._numbers, self._place(job) if due else 0, due, job))
+
+    def add_all(self, new: Sequence[NewJob], now: datetime) -> None:
+        """See `Catalogue.add_all`."""
+        for each in new:
+            self.add(each, now)
 
     def find(self, job_id: str) -> Job:
         """See `Catalogue.find`."""
@@ -137,13 +167,18 @@ class MemoryCatalogue:
             raise JobNotFound(job_id)
         return job
 
-    def claim(self, turns: Iterable[Sequence[Priority]], now: datetime) -> list[Job]:
+    def claim(
+        self, turns: Iterable[Sequence[Priority]], now: datetime, *, fetching: int | None = None
+    ) -> list[Job]:
         """See `Catalogue.claim`."""
-        claimed = []
-        for turn in turns:
-            job = self._first_pending(turn)
-            if job is None:
+        claimed: list[Job] = []
+        for turn in () if self._paused else turns:
+            fetched_now = sum(job.input_key is None for job in self.processing())
+            entry = self._first(turn, may_fetch=fetching is None or fetched_now < fetching)
+            if entry is None:
                 break
+            job = entry.job
+            self._reached[job.priority] = max(self._reached[job.priority], entry.position)
             claimed.append(
                 self._change(
                     replace(
@@ -157,6 +192,19 @@ class MemoryCatalogue:
             )
         return claimed
 
+    def wake(self, now: datetime, limit: int) -> Woken:
+        """See `Catalogue.wake`."""
+        waiting = sorted(self._waiting(), key=lambda entry: (entry.job.due_since, entry.number))
+        due = [entry for entry in waiting if entry.job.due_since <= now][:limit]
+        for entry in due:
+            place = entry.position or self._place(entry.job)
+            self._entries[entry.job.id] = replace(entry, position=place, due=True)
+        return Woken(len(due), min((e.job.due_since for e in self._waiting()), default=None))
+
+    def pause(self, *, paused: bool) -> None:
+        """See `Catalogue.pause`."""
+        self._paused = paused
+
     def unclaim(self, job_id: str, attempt: int, now: datetime) -> None:
         """See `Catalogue.unclaim`."""
         entry = self._entries.get(job_id)
@@ -164,20 +212,53 @@ class MemoryCatalogue:
             self._change(replace(entry.job, status="pending", attempts=attempt - 1, updated_at=now))
 
     def release(
-        self, job_id: str, attempt: int, error: str, now: datetime, *, spare: bool = False
+        self,
+        job_id: str,
+        attempt: int,
+        error: str,
+        now: datetime,
+        *,
+        spare: bool = False,
+        run_at: datetime | None = None,
     ) -> Job:
         """See `Catalogue.release`."""
         job = self._claimed(job_id, attempt)
         if job.attempts >= job.attempts_allowed + spare:
             return self.fail(job_id, attempt, "crashed", error, now)
+        released = replace(
+            job,
+            status="pending",
+            attempts_allowed=job.attempts_allowed + spare,
+            spared=job.spared + spare,
+            run_at=run_at or job.run_at,
+            updated_at=now,
+        )
+        return self._change(released, due=run_at is None)
+
+    def postpone(
+        self,
+        job_id: str,
+        attempt: int,
+        code: str,
+        error: str,
+        now: datetime,
+        *,
+        run_at: datetime,
+    ) -> Job:
+        """See `Catalogue.postpone`."""
+        job = self._claimed(job_id, attempt)
+        if job.attempts >= job.attempts_allowed:
+            return self.fail(job_id, attempt, code, error, now)
         return self._change(
             replace(
                 job,
                 status="pending",
-                attempts_allowed=job.attempts_allowed + spare,
-                spared=job.spared + spare,
+                run_at=run_at,
+                error_code=code,
+                error=error,
                 updated_at=now,
-            )
+            ),
+            due=False,
         )
 
     def supply(self, job_id: str, attempt: int, file: NewInput, now: datetime) -> Job:
@@ -202,7 +283,13 @@ class MemoryCatalogue:
         job = self._claimed(job_id, attempt)
         return self._change(
             replace(
-                job, status="completed", outputs=tuple(outputs), receipt=receipt, updated_at=now
+                job,
+                status="completed",
+                outputs=tuple(outputs),
+                receipt=receipt,
+                error_code=None,
+                error=None,
+                updated_at=now,
             )
         )
 
@@ -220,7 +307,8 @@ class MemoryCatalogue:
             return job
         if job.status not in {"pending", "processing"}:
             raise WrongStatus(job.status)
-        return self._change(replace(job, status="cancelled", updated_at=now))
+        cancelled = replace(job, status="cancelled", error_code=None, error=None, updated_at=now)
+        return self._change(cancelled)
 
     def retry(self, job_id: str, max_attempts: int, now: datetime) -> Job:
         """See `Catalogue.retry`."""
@@ -229,18 +317,32 @@ class MemoryCatalogue:
             raise WrongStatus(entry.job.status)
         if entry.job.gone_at is not None:
             raise BlobNotFound(entry.job.input_key)
-        self._positions += 1
         job = replace(
             entry.job,
             status="pending",
             error_code=None,
             error=None,
             attempts_allowed=entry.job.attempts + max_attempts,
+            max_attempts=max_attempts,
             spared=0,
+            run_at=None,
             started_at=None,
             updated_at=now,
         )
-        return self._put(replace(entry, position=self._positions, job=job))
+        return self._put(replace(entry, position=self._place(entry.job), due=True, job=job))
+
+    def dead(self, which: Dead) -> list[tuple[int, Job]]:
+        """See `Catalogue.dead`."""
+        found = [
+            (entry.number, entry.job)
+            for entry in self._entries.values()
+            if entry.job.status == "failed"
+            and entry.job.gone_at is None
+            and entry.number > which.after
+            and (which.code is None or entry.job.error_code == which.code)
+            and (which.failed_before is None or entry.job.updated_at < which.failed_before)
+        ]
+        return found[: which.limit]
 
     def delete(self, job_id: str, now: datetime) -> Removed:
         """See `Catalogue.delete`."""
@@ -249,6 +351,8 @@ class MemoryCatalogue:
         self.repeats.forget(job_id)
         self.events.note_deletion(job, now)
         self.usage.leave(job_id)
+        self.batches.changed(job.batch_id)
+        self.outbox.forget(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -267,6 +371,7 @@ class MemoryCatalogue:
             and (query.status is None or entry.job.status == query.status)
             and (query.operation is None or entry.job.operation == query.operation)
             and (query.preset is None or entry.job.preset == query.preset)
+            and (query.batch_id is None or entry.job.batch_id == query.batch_id)
             and (query.created_after is None or entry.job.created_at > query.created_after)
             and (query.cursor is None or entry.number < query.cursor)
         ]
@@ -283,9 +388,15 @@ class MemoryCatalogue:
         counts = {(status, priority): 0 for status in STATUSES for priority in PRIORITIES}
         for entry in self._entries.values():
             counts[entry.job.status, entry.job.priority] += 1
-        heads = [self._first_pending([priority]) for priority in PRIORITIES]
-        since = min((job.created_at for job in heads if job), default=None)
-        return Tally(counts, since, self.retention.stored())
+        waiting = dict.fromkeys(PRIORITIES, 0)
+        for entry in self._waiting():
+            waiting[entry.job.priority] += 1
+        due = (e.job.due_since for e in self._entries.values() if _is_due(e))
+        since = min(due, default=None)
+        return Tally(
+            *(counts, waiting, since, self._paused),
+            *(self.retention.stored(), self.outbox.counts()),
+        )
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""
@@ -341,28 +452,49 @@ class MemoryCatalogue:
             image_id in entry.job.images for entry in self._entries.values() if not entry.purged
         )
 
-    def _first_pending(self, turn: Sequence[Priority]) -> Job | None:
+    def _first(self, turn: Sequence[Priority], *, may_fetch: bool) -> _Entry | None:
         for priority in turn:
-            waiting = [
+            due = [
                 entry
                 for entry in self._entries.values()
-                if entry.job.status == "pending" and entry.job.priority == priority
+                if _is_due(entry)
+                and entry.job.priority == priority
+                and (may_fetch or entry.job.input_key is not None)
             ]
-            if waiting:
-                return min(waiting, key=lambda entry: entry.position).job
+            if due:
+                return min(due, key=lambda entry: (entry.position, entry.number))
         return None
 
-    def _change(self, job: Job) -> Job:
-        return self._put(replace(self._entries[job.id], job=job))
+    def _waiting(self) -> list[_Entry]:
+        return [e for e in self._entries.values() if e.job.status == "pending" and not e.due]
+
+    def _place(self, job: Job) -> int:
+        """Return the place of the next job of this one's tenant."""
+        of_tenant = (
+            entry.position
+            for entry in self._entries.values()
+            if _is_due(entry)
+            and (entry.job.priority, entry.job.tenant) == (job.priority, job.tenant)
+        )
+        return 1 + max(self._reached[job.priority], *of_tenant, 0)
+
+    def _change(self, job: Job, *, due: bool = True) -> Job:
+        return self._put(replace(self._entries[job.id], job=job, due=due))
 
     def _put(self, entry: _Entry) -> Job:
         """Keep an entry, new or changed. There is no other way in, so no event is missed."""
         before = self._entries.get(entry.job.id)
         self._entries[entry.job.id] = entry
         self.events.note(before.job if before else None, entry.job)
+        self.batches.changed(entry.job.batch_id)
         if entry.job.status in ENDED:
             self.usage.leave(entry.job.id)
+            self.outbox.announce(entry.job)
         return entry.job
+
+
+def _is_due(entry: _Entry) -> bool:
+    return entry.job.status == "pending" and entry.due
 
 
 class MemoryBlobs:

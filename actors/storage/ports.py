@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from actors.storage.audit import AuditRegister
+    from actors.storage.batches import BatchRegister
     from actors.storage.credentials import KeyRegister
     from actors.storage.events import EventRegister
+    from actors.storage.outbox import Fate, OutboxRegister
     from actors.storage.repeats import RepeatRegister
     from actors.storage.retention import RetentionRegister
+    from actors.storage.signing import SigningRegister
     from actors.storage.usage import UsageRegister
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
@@ -123,9 +126,14 @@ class NewJob:
     `other_images` are the ids of what its recipe needs besides, such as a watermark.
     `recipe` is JSON, and opaque here. `operation` is its short name and `preset` the name it was
     asked for by, to list by.
-    `max_attempts` is how often it may be begun before a crash is final.
+    `max_attempts` is how often it may be begun before it is final that it comes to nothing.
+    `run_at` is when it may be begun for the first time; a time that has passed is as none.
     `tenant` is whose it is, and whose its images must be; nothing for whoever has no key.
     `retain` is for how many seconds its client wants its files kept when it has ended.
+    `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
+    client's own, and opaque here.
+    `batch_id` is the batch that it was accepted with, if any.
+    `trace` is the place in a trace where it was submitted; JSON, and opaque here.
     """
 
     id: str
@@ -136,8 +144,19 @@ class NewJob:
     input: NewInput | Elsewhere | str
     other_images: tuple[str, ...] = ()
     max_attempts: int
+    run_at: datetime | None = None
     tenant: str = ""
     retain: int | None = None
+    trace: str | None = None
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
+    batch_id: str | None = None
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The ids of all images that it needs, each once."""
+        own = (self.input,) if isinstance(self.input, str) else ()
+        return tuple(dict.fromkeys((*own, *self.other_images)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,9 +191,14 @@ class Job:
     and a result that names an older attempt is refused (Kleppmann, "How to do distributed
     locking", 2016). So it only grows, also over a retry; `attempts_allowed` says where it ends.
     `spared` counts the attempts, since it was submitted or retried, that were made good for.
+    `run_at` is the time before which it is not begun, or was not: None if it never had to wait.
+    `error` and `error_code` say why it has failed, or why its last attempt came to nothing.
 
     `retain` is for how many seconds its client wants its files kept when it has ended; they went
     at `gone_at`.
+    `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
+    client's own, and opaque here.
+    `batch_id` is the batch that it was accepted with, if any. `trace` is as in `NewJob`.
     """
 
     id: str
@@ -194,14 +218,35 @@ class Job:
     error: str | None
     attempts: int
     attempts_allowed: int
+    max_attempts: int
     spared: int
     created_at: datetime
     started_at: datetime | None
     updated_at: datetime
+    run_at: datetime | None = None
     tenant: str = ""
     image_url: str | None = field(default=None, repr=False)
     retain: int | None = None
     gone_at: datetime | None = None
+    trace: str | None = None
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
+    batch_id: str | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return self.status in ENDED
+
+    @property
+    def attempts_made(self) -> int:
+        """How often it was begun since it was submitted or retried."""
+        return self.attempts - (self.attempts_allowed - self.spared - self.max_attempts)
+
+    @property
+    def due_since(self) -> datetime:
+        """Since when it may be begun, or when it may be."""
+        return self.run_at or self.created_at
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -231,6 +276,7 @@ class Query:
     status: Status | None = None
     operation: str | None = None
     preset: str | None = None
+    batch_id: str | None = None
     created_after: datetime | None = None
     cursor: int | None = None
 
@@ -245,24 +291,55 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many jobs there are of each status and priority, and since when the oldest one waits.
+    """How many jobs there are of each status and priority, and how it stands with the queue.
 
-    `stored_bytes` are those of all files that are kept.
+    `waiting` counts, by priority, those of the pending ones that are not due yet. `oldest_pending`
+    is since when the oldest one that is due may be begun. `paused`: nothing is begun at all.
+    `stored_bytes` are those of all files that are kept. `deliveries` are those of the outbox.
     """
 
     counts: Mapping[tuple[Status, Priority], int]
+    waiting: Mapping[Priority, int]
     oldest_pending: datetime | None
+    paused: bool
     stored_bytes: int = 0
+    deliveries: Mapping[Fate, int] = field(default_factory=dict)
 
     def count(self, status: Status) -> int:
         """Return the number of jobs of `status` in all priorities."""
         return sum(n for (each, _), n in self.counts.items() if each == status)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dead:
+    """Which failed jobs are meant, of all tenants: those that fit every filter, oldest first.
+
+    Those whose files have gone are not among them. `after` is the number of the last one seen.
+    """
+
+    limit: int
+    code: str | None = None
+    failed_before: datetime | None = None
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """What became due: how many jobs, and when the next one will be; None if none waits."""
+
+    jobs: int
+    next: datetime | None
+
+
 class Catalogue(Protocol):
     """The records of jobs and images, and the queue of the jobs that are pending.
 
-    Within a priority, pending jobs come out in the order they went in.
+    Within a priority, the tenants that have pending jobs take turns, and those of one tenant come
+    out in the order they went in: each job has a place, and the first one is begun first. That is
+    start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) with jobs of equal cost: a place
+    is one behind the tenant's last one, or behind the one that was begun last if that is further.
+    A job that is not due has no place yet, and `wake` gives it one.
+
     Each method that changes something is one atomic change; `batch` makes many durable at once.
     Times are the caller's, so that one clock rules.
 
@@ -293,6 +370,18 @@ class Catalogue(Protocol):
         """The register of usage."""
 
     @property
+    def batches(self) -> BatchRegister:
+        """The register of batches."""
+
+    @property
+    def outbox(self) -> OutboxRegister:
+        """The register of what is to be sent."""
+
+    @property
+    def signing(self) -> SigningRegister:
+        """The register of the secrets that it is signed with."""
+
+    @property
     def retention(self) -> RetentionRegister:
         """The register of what may go."""
 
@@ -307,7 +396,10 @@ class Catalogue(Protocol):
         """
 
     def add(self, new: NewJob, now: datetime) -> Job:
-        """Accept a job as pending, last in its priority. Raises: ImageNotFound."""
+        """Accept a job as pending, last of its tenant in its priority. Raises: ImageNotFound."""
+
+    def add_all(self, new: Sequence[NewJob], now: datetime) -> None:
+        """Accept jobs in their order, each as `add` does, or none. Raises: ImageNotFound."""
 
     def find(self, job_id: str) -> Job:
         """Return a job, whoever asks. Raises: JobNotFound."""
@@ -315,11 +407,21 @@ class Catalogue(Protocol):
     def find_own(self, job_id: str, tenant: str) -> Job:
         """Return a job of this tenant. Raises: JobNotFound, also for another's."""
 
-    def claim(self, turns: Iterable[Sequence[Priority]], now: datetime) -> list[Job]:
-        """Begin the next attempt of at most one pending job for each turn.
+    def claim(
+        self, turns: Iterable[Sequence[Priority]], now: datetime, *, fetching: int | None = None
+    ) -> list[Job]:
+        """Begin the next attempt of at most one job that is due for each turn.
 
         A turn names priorities, and takes the first job of the first one that has any.
+        Jobs whose input has to be fetched are passed over while `fetching` of them are processing,
+        if that is said. Of a paused queue nothing is begun.
         """
+
+    def wake(self, now: datetime, limit: int) -> Woken:
+        """Give a place in the queue to the first `limit` jobs that have become due."""
+
+    def pause(self, *, paused: bool) -> None:
+        """Have nothing begun from now on, or something again."""
 
     def unclaim(self, job_id: str, attempt: int, now: datetime) -> None:
         """Undo a claim that nobody heard of: the job is back in its place, the attempt not made.
@@ -328,12 +430,37 @@ class Catalogue(Protocol):
         """
 
     def release(
-        self, job_id: str, attempt: int, error: str, now: datetime, *, spare: bool = False
+        self,
+        job_id: str,
+        attempt: int,
+        error: str,
+        now: datetime,
+        *,
+        spare: bool = False,
+        run_at: datetime | None = None,
     ) -> Job:
         """End an attempt that came to nothing; with `spare`, one more is allowed in its stead.
 
-        The job is pending in its old place; or, if that was the last attempt it is allowed, it has
-        failed with the code `crashed` and `error`.
+        The job is pending in its old place, but not due before `run_at`; or, if that was the last
+        attempt it is allowed, it has failed with the code `crashed` and `error`.
+
+        Raises: JobNotFound, StaleClaim.
+        """
+
+    def postpone(
+        self,
+        job_id: str,
+        attempt: int,
+        code: str,
+        error: str,
+        now: datetime,
+        *,
+        run_at: datetime,
+    ) -> Job:
+        """End an attempt that came to nothing for a reason that can pass.
+
+        The job is pending in its old place, but not due before `run_at`, and tells why; or, if that
+        was the last attempt it is allowed, it has failed for that reason.
 
         Raises: JobNotFound, StaleClaim.
         """
@@ -359,10 +486,13 @@ class Catalogue(Protocol):
         """
 
     def retry(self, job_id: str, max_attempts: int, now: datetime) -> Job:
-        """Make a failed or cancelled job pending again, last in its priority.
+        """Make a failed or cancelled job pending again and due, last of its tenant's.
 
         Raises: JobNotFound, WrongStatus; BlobNotFound if its image is gone.
         """
+
+    def dead(self, which: Dead) -> list[tuple[int, Job]]:
+        """Return failed jobs, each with its number."""
 
     def delete(self, job_id: str, now: datetime) -> Removed:
         """Forget a job; the files that nobody needs any more are the caller's to delete.

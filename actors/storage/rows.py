@@ -33,3 +33,8 @@ def json_text(value: object) -> str:
 def time_text(moment: datetime) -> str:
     """Return `moment` as fixed-width RFC 3339 text in UTC."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def time_or_null(moment: datetime | None) -> str | None:
+    """Return `moment` as `time_text` does, if there is one."""
+    return None if moment is None else time_text(moment)

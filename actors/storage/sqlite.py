@@ -6,11 +6,11 @@ Write-ahead log and `synchronous=FULL`: a commit is one fsync, and survives a po
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +22,7 @@ from actors.storage.keys import owner_of
 from actors.storage.migrations import STEPS, migrations
 from actors.storage.ports import (
     BlobNotFound,
+    Dead,
     Elsewhere,
     ImageNotFound,
     ImageRecord,
@@ -41,18 +42,24 @@ from actors.storage.ports import (
     StorageFull,
     StorageUnavailable,
     Tally,
+    Woken,
     WrongStatus,
 )
-from actors.storage.rows import Row, Value, json_text, rows, time_text
+from actors.storage.rows import Row, Value, json_text, rows, time_or_null, time_text
 from actors.storage.sqlite_audit import SqliteAudit
+from actors.storage.sqlite_batches import SqliteBatches
 from actors.storage.sqlite_events import SqliteEvents
 from actors.storage.sqlite_keys import SqliteKeys
+from actors.storage.sqlite_outbox import SqliteOutbox
+from actors.storage.sqlite_queue import PLACE, SqliteQueue
 from actors.storage.sqlite_repeats import SqliteRepeats
 from actors.storage.sqlite_retention import SqliteRetention
+from actors.storage.sqlite_signing import SqliteSigning
 from actors.storage.sqlite_usage import SqliteUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from actors.storage.ports import Catalogue
@@ -61,11 +68,16 @@ Role = Literal["owner", "guest", "viewer"]
 MODES: Mapping[Role, str] = MappingProxyType({"owner": "rwc", "guest": "rw", "viewer": "ro"})
 PATIENCE = 5.0  # seconds for another process to end its transaction
 
-LAST = "(select coalesce(max(position), 0) + 1 from jobs)"
-FIRST_PENDING = (
-    "select number from jobs where status = 'pending' and priority = :priority "
-    "order by position limit 1"
-)
+INSERT = f"""
+    insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
+        input_size, input_sha256, image_id, image_url, others, attempts,
+        attempts_allowed, max_attempts, created_at, updated_at, tenant, retain, run_at, due,
+        callback_url, metadata, batch_id, trace)
+    values (:id, 'pending', :priority, iif(:due, {PLACE}, 0), :operation, :preset, :recipe,
+        :input_key, :input_size, :input_sha256, :image_id, :image_url, :others, 0,
+        :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due,
+        :callback_url, :metadata, :batch_id, :trace)
+"""
 OUTPUTS = msgspec.json.Decoder(tuple[Output, ...])
 
 
@@ -90,7 +102,11 @@ class SqliteCatalogue:
             self.repeats = SqliteRepeats(self._db)
             self.audit = SqliteAudit(self._db)
             self.events = SqliteEvents(self._db)
+            self._queue = SqliteQueue(self._db)
             self.usage = SqliteUsage(self._db)
+            self.batches = SqliteBatches(self._db, self.cancel, self.delete)
+            self.outbox = SqliteOutbox(self._db)
+            self.signing = SqliteSigning(self._db)
             self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
             try:
                 self._prepare(role)
@@ -144,44 +160,55 @@ class SqliteCatalogue:
 
     def add(self, new: NewJob, now: datetime) -> Job:
         """See `Catalogue.add`."""
-        tenant, sent = new.tenant, new.input
-        taken = self.find_image(sent, tenant) if isinstance(sent, str) else sent
-        there = None if isinstance(taken, Elsewhere) else taken
-        others = {each: self.find_image(each, tenant).key for each in new.other_images}
-        job = self._one(
-            f"""
-            insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
-                input_size, input_sha256, image_id, image_url, others, attempts,
-                attempts_allowed, created_at, updated_at, tenant, retain)
-            values (:id, 'pending', :priority, {LAST}, :operation, :preset, :recipe, :input_key,
-                :input_size, :input_sha256, :image_id, :image_url, :others, 0,
-                :max_attempts, :now, :now, :tenant, :retain)
-            returning *
-            """,
-            {
-                "id": new.id,
-                "tenant": tenant,
-                "priority": new.priority,
-                "operation": new.operation,
-                "preset": new.preset,
-                "recipe": new.recipe,
-                "input_key": there.key if there else None,
-                "input_size": there.size_bytes if there else None,
-                "input_sha256": there.sha256 if there else None,
-                "image_id": taken.id if isinstance(taken, ImageRecord) else None,
-                "image_url": taken.url if isinstance(taken, Elsewhere) else None,
-                "others": json_text(others),
-                "max_attempts": new.max_attempts,
-                "retain": new.retain,
-                "now": time_text(now),
-            },
-        )
-        for image_id in job.images:
-            self._db.execute(
-                "insert into uses (job, image) select number, :image from jobs where id = :id",
-                {"id": job.id, "image": image_id},
-            )
+        job = self._one(f"{INSERT} returning *", self._row(new, now, self.find_image))
+        self._use([job])
         return job
+
+    def add_all(self, new: Sequence[NewJob], now: datetime) -> None:
+        """See `Catalogue.add_all`."""
+        # Many of them may be of the same image.
+        find_image = functools.cache(self.find_image)
+        self._db.conn.executemany(INSERT, [self._row(each, now, find_image) for each in new])
+        self._use(new)
+
+    def _row(
+        self, new: NewJob, now: datetime, find_image: Callable[[str, str], ImageRecord]
+    ) -> dict[str, Value]:
+        tenant, sent = new.tenant, new.input
+        taken = find_image(sent, tenant) if isinstance(sent, str) else sent
+        there = None if isinstance(taken, Elsewhere) else taken
+        others = {each: find_image(each, tenant).key for each in new.other_images}
+        run_at = new.run_at if new.run_at and new.run_at > now else None
+        return {
+            "id": new.id,
+            "tenant": tenant,
+            "priority": new.priority,
+            "operation": new.operation,
+            "preset": new.preset,
+            "recipe": new.recipe,
+            "input_key": there.key if there else None,
+            "input_size": there.size_bytes if there else None,
+            "input_sha256": there.sha256 if there else None,
+            "image_id": taken.id if isinstance(taken, ImageRecord) else None,
+            "image_url": taken.url if isinstance(taken, Elsewhere) else None,
+            "others": json_text(others),
+            "max_attempts": new.max_attempts,
+            "retain": new.retain,
+            "callback_url": new.callback_url,
+            "metadata": new.metadata,
+            "batch_id": new.batch_id,
+            "trace": new.trace,
+            "now": time_text(now),
+            "run_at": time_or_null(run_at),
+            "due": int(run_at is None),
+        }
+
+    def _use(self, jobs: Iterable[Job | NewJob]) -> None:
+        """Note which images these jobs need."""
+        self._db.conn.executemany(
+            "insert into uses (job, image) select number, :image from jobs where id = :id",
+            [{"id": job.id, "image": image_id} for job in jobs for image_id in job.images],
+        )
 
     def find(self, job_id: str) -> Job:
         """See `Catalogue.find`."""
@@ -197,26 +224,19 @@ class SqliteCatalogue:
             raise JobNotFound(job_id)
         return job
 
-    def claim(self, turns: Iterable[Sequence[Priority]], now: datetime) -> list[Job]:
+    def claim(
+        self, turns: Iterable[Sequence[Priority]], now: datetime, *, fetching: int | None = None
+    ) -> list[Job]:
         """See `Catalogue.claim`."""
-        claimed = []
-        for turn in turns:
-            for priority in turn:
-                jobs = self._jobs(
-                    f"""
-                    update jobs set status = 'processing', attempts = attempts + 1,
-                        started_at = :now, updated_at = :now
-                    where number = ({FIRST_PENDING})
-                    returning *
-                    """,
-                    {"priority": priority, "now": time_text(now)},
-                )
-                claimed += jobs
-                if jobs:
-                    break
-            else:
-                break
-        return claimed
+        return [_job(row) for row in self._queue.claim(turns, now, fetching)]
+
+    def wake(self, now: datetime, limit: int) -> Woken:
+        """See `Catalogue.wake`."""
+        return self._queue.wake(now, limit)
+
+    def pause(self, *, paused: bool) -> None:
+        """See `Catalogue.pause`."""
+        self._queue.pause(paused=paused)
 
     def unclaim(self, job_id: str, attempt: int, now: datetime) -> None:
         """See `Catalogue.unclaim`."""
@@ -227,7 +247,14 @@ class SqliteCatalogue:
         )
 
     def release(
-        self, job_id: str, attempt: int, error: str, now: datetime, *, spare: bool = False
+        self,
+        job_id: str,
+        attempt: int,
+        error: str,
+        now: datetime,
+        *,
+        spare: bool = False,
+        run_at: datetime | None = None,
     ) -> Job:
         """See `Catalogue.release`."""
         job = self._claimed(job_id, attempt)
@@ -235,8 +262,41 @@ class SqliteCatalogue:
             return self.fail(job_id, attempt, "crashed", error, now)
         return self._one(
             "update jobs set status = 'pending', attempts_allowed = attempts_allowed + :spare, "
-            "spared = spared + :spare, updated_at = :now where id = :id returning *",
-            {"id": job_id, "spare": int(spare), "now": time_text(now)},
+            "spared = spared + :spare, run_at = coalesce(:run_at, run_at), due = :due, "
+            "updated_at = :now where id = :id returning *",
+            {
+                "id": job_id,
+                "spare": int(spare),
+                "run_at": time_or_null(run_at),
+                "due": int(run_at is None),
+                "now": time_text(now),
+            },
+        )
+
+    def postpone(
+        self,
+        job_id: str,
+        attempt: int,
+        code: str,
+        error: str,
+        now: datetime,
+        *,
+        run_at: datetime,
+    ) -> Job:
+        """See `Catalogue.postpone`."""
+        job = self._claimed(job_id, attempt)
+        if job.attempts >= job.attempts_allowed:
+            return self.fail(job_id, attempt, code, error, now)
+        return self._one(
+            "update jobs set status = 'pending', run_at = :run_at, due = 0, error_code = :code, "
+            "error = :error, updated_at = :now where id = :id returning *",
+            {
+                "id": job_id,
+                "run_at": time_text(run_at),
+                "code": code,
+                "error": error,
+                "now": time_text(now),
+            },
         )
 
     def supply(self, job_id: str, attempt: int, file: NewInput, now: datetime) -> Job:
@@ -262,7 +322,7 @@ class SqliteCatalogue:
         self._claimed(job_id, attempt)
         return self._one(
             "update jobs set status = 'completed', outputs = :outputs, receipt = :receipt, "
-            "updated_at = :now where id = :id returning *",
+            "error_code = null, error = null, updated_at = :now where id = :id returning *",
             {
                 "id": job_id,
                 "outputs": json_text(outputs),
@@ -288,7 +348,8 @@ class SqliteCatalogue:
         if job.status not in {"pending", "processing"}:
             raise WrongStatus(job.status)
         return self._one(
-            "update jobs set status = 'cancelled', updated_at = :now where id = :id returning *",
+            "update jobs set status = 'cancelled', error_code = null, error = null, "
+            "updated_at = :now where id = :id returning *",
             {"id": job_id, "now": time_text(now)},
         )
 
@@ -301,13 +362,39 @@ class SqliteCatalogue:
             raise BlobNotFound(job.input_key)
         return self._one(
             f"""
-            update jobs set status = 'pending', position = {LAST}, error_code = null, error = null,
-                attempts_allowed = attempts + :max_attempts, spared = 0, started_at = null,
-                updated_at = :now
+            update jobs set status = 'pending', position = {PLACE}, error_code = null, error = null,
+                attempts_allowed = attempts + :max_attempts, max_attempts = :max_attempts,
+                spared = 0, run_at = null, due = 1, started_at = null, updated_at = :now
             where id = :id returning *
             """,
-            {"id": job_id, "max_attempts": max_attempts, "now": time_text(now)},
+            {
+                "id": job_id,
+                "priority": job.priority,
+                "tenant": job.tenant,
+                "max_attempts": max_attempts,
+                "now": time_text(now),
+            },
         )
+
+    def dead(self, which: Dead) -> list[tuple[int, Job]]:
+        """See `Catalogue.dead`."""
+        filters = (
+            ("error_code = :code", which.code),
+            ("updated_at < :before", which.failed_before),
+        )
+        more = "".join(f" and {each}" for each, value in filters if value is not None)
+        found = rows(
+            self._db,
+            "select * from jobs where status = 'failed' and gone_at is null "
+            f"and number > :after{more} order by number limit :limit",
+            {
+                "code": which.code,
+                "before": time_or_null(which.failed_before),
+                "after": which.after,
+                "limit": which.limit,
+            },
+        )
+        return [(msgspec.convert(row["number"], int), _job(row)) for row in found]
 
     def delete(self, job_id: str, now: datetime) -> Removed:
         """See `Catalogue.delete`."""
@@ -331,11 +418,14 @@ class SqliteCatalogue:
     def page(self, query: Query) -> Page:
         """See `Catalogue.page`."""
         after = None if query.created_after is None else time_text(query.created_after)
+        # With its plus, no index over the tenant's jobs is taken for that of the few of a batch.
+        whose = "tenant = :tenant" if query.batch_id is None else "+tenant = :tenant"
         filters = (
-            ("tenant = :tenant", query.tenant),
+            (whose, query.tenant),
             ("status = :status", query.status),
             ("operation = :operation", query.operation),
             ("preset = :preset", query.preset),
+            ("batch_id = :batch_id", query.batch_id),
             ("number < :cursor", query.cursor),
             ("created_at > :after", after),
             # By number as well, so that a page ends where the answer ends and not where the
@@ -351,6 +441,7 @@ class SqliteCatalogue:
                 "status": query.status,
                 "operation": query.operation,
                 "preset": query.preset,
+                "batch_id": query.batch_id,
                 "cursor": query.cursor,
                 "after": after,
                 "limit": query.limit + 1,
@@ -375,16 +466,11 @@ class SqliteCatalogue:
         counts: dict[tuple[Status, Priority], int] = {
             (status, priority): jobs for status, priority, jobs in tallies
         }
-        (oldest,) = self._db.execute(
-            "select min(created_at) from jobs where number in ("
-            + " union all ".join(
-                f"select * from ({FIRST_PENDING.replace(':priority', repr(priority))})"
-                for priority in ("high", "normal", "low")
-            )
-            + ")"
-        ).fetchone()
-        since = None if oldest is None else datetime.fromisoformat(oldest)
-        return Tally(counts, since, self.retention.stored())
+        queue = self._queue
+        return Tally(
+            *(counts, queue.waiting(), queue.oldest(), queue.paused),
+            *(self.retention.stored(), self.outbox.counts()),
+        )
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""

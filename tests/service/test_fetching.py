@@ -170,7 +170,7 @@ async def test_a_redirect_that_leads_inside_fails_its_job(start_server, serve):
 
 async def test_a_slow_source_is_given_up_while_others_are_fetched(start_server, serve, rocket):
     slow, quick = await serve(hang), await serve(answer(200, rocket))
-    with start_server(**allowing(slow, quick), FETCH_TIMEOUT=3) as server:
+    with start_server(**allowing(slow, quick), FETCH_TIMEOUT=3, MAX_ATTEMPTS=1) as server:
         async with open_api(server) as api:
             begun = time.monotonic()
             waiting = await submit(api, url_of(slow))
@@ -190,7 +190,8 @@ async def test_a_dead_host_delays_no_other(start_server, serve, rocket):
     # On Linux all of 127.0.0.0/8 is this machine; so these are two hosts.
     dead, quick = await serve(hang), await serve(answer(200, rocket), host="127.0.0.2")
     allow = f"127.0.0.1:{dead.port},127.0.0.2:{quick.port}"
-    with start_server(FETCH_ALLOW=allow, FETCH_TIMEOUT=20, WORKER_POOL_SIZE=8) as server:
+    pool = {"WORKER_POOL_SIZE": 8, "FETCHING_WORKERS": 8}
+    with start_server(FETCH_ALLOW=allow, FETCH_TIMEOUT=20, **pool) as server:
         async with open_api(server) as api:
             stuck = [await submit(api, url_of(dead)) for _ in range(7)]
             begun = time.monotonic()

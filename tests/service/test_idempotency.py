@@ -92,6 +92,11 @@ async def retry(api, _photo, _silence):
     return f"/jobs/{await failed_job(api)}/retry", {}
 
 
+async def redrive(api, _photo, _silence):
+    await failed_job(api)
+    return "/queue/retry", {"json": {"limit": 1}}
+
+
 async def link(api, photo, _silence):
     return f"/jobs/{await make_job(api, photo)}/links", {"json": {"expires_in": 60}}
 
@@ -103,12 +108,28 @@ POSTS: dict[str, Any] = {
     "POST /jobs/<job_id>/cancel": cancel,
     "POST /jobs/<job_id>/retry": retry,
     "POST /jobs/<job_id>/links": link,
+    "POST /queue/retry": redrive,
 }
+SWITCHES = {"POST /queue/pause", "POST /queue/resume"}
 
 
 def test_every_post_is_tried_here():
     # A new route that changes something asks the Store for `commit_once`, or `Envoy.settle`.
-    assert POSTS.keys() == {route for route in NEEDED if route.startswith("POST ")}
+    assert POSTS.keys() | SWITCHES == {route for route in NEEDED if route.startswith("POST ")}
+
+
+async def test_a_queue_that_was_resumed_meanwhile_is_not_paused_again(start_server):
+    with start_server() as server:
+        async with open_api(server) as api:
+            pause, resume = ("/queue/pause", under("pause")), ("/queue/resume", under("resume"))
+            calls = [pause, pause, resume, pause, resume]
+            answers = [await api.http.post(path, headers=headers) for path, headers in calls]
+
+    assert [each.json()["paused"] for each in answers] == [True, True, False, False, False]
+    assert [is_replay(each) for each in answers] == [False, True, False, True, True]
+    with closing(sqlite3.connect(server.dir / "data/jobs.db")) as db:
+        noted = db.execute("select action from audit order by number").fetchall()
+    assert noted == [("queue_paused",), ("queue_resumed",)]
 
 
 @pytest.mark.parametrize("route", POSTS)

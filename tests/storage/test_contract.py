@@ -25,6 +25,7 @@ from actors.storage.ports import (
     BlobNotFound,
     Blobs,
     Catalogue,
+    Dead,
     Elsewhere,
     ImageNotFound,
     ImageRecord,
@@ -86,7 +87,7 @@ def minute(number: int):
     return NOON + timedelta(minutes=number)
 
 
-def new_job(
+def new_job(  # noqa: PLR0913, PLR0917 (what a job may have)
     name: str,
     priority="normal",
     operation="resize",
@@ -95,6 +96,7 @@ def new_job(
     others=(),
     preset=None,
     tenant="",
+    run_at=None,
 ) -> NewJob:
     return NewJob(
         id=name,
@@ -105,6 +107,7 @@ def new_job(
         input=image or NewInput(key=f"ab/{name}.jpg", size_bytes=123, sha256="1a"),
         other_images=others,
         max_attempts=max_attempts,
+        run_at=run_at,
         tenant=tenant,
     )
 
@@ -162,6 +165,16 @@ def names(jobs) -> list[str]:
 # --- Adding and finding -------------------------------------------------------------------------
 
 
+def test_a_job_says_to_its_end_in_which_trace_it_was_submitted(each):
+    each.add(replace(new_job("a"), trace='{"traceparent":"00-1-2-01"}'), minute(0))
+    each.add(new_job("b"), minute(0))
+
+    claimed = each.claim(2 * [("normal",)], minute(1))
+
+    assert [job.trace for job in claimed] == ['{"traceparent":"00-1-2-01"}', None]
+    assert each.find("a").trace == '{"traceparent":"00-1-2-01"}'
+
+
 def test_an_added_job_is_pending_and_has_not_been_begun(each):
     job = each.add(new_job("a", "high", "thumbnail", max_attempts=2, preset="card"), minute(0))
 
@@ -183,6 +196,7 @@ def test_an_added_job_is_pending_and_has_not_been_begun(each):
         error=None,
         attempts=0,
         attempts_allowed=2,
+        max_attempts=2,
         spared=0,
         created_at=minute(0),
         started_at=None,
@@ -755,9 +769,14 @@ def test_filters_hold_together(each, add):
 # --- Tallies --------------------------------------------------------------------------------------
 
 
+def all_jobs(each) -> list[Job]:
+    pages = [each.page(Query(limit=1_000, tenant=tenant)) for tenant in ("", "acme")]
+    return [job for page in pages for job in page.jobs]
+
+
 def recount(each):
     counts = {(status, priority): 0 for status in STATUSES for priority in PRIORITIES}
-    for job in each.page(Query(limit=1_000)).jobs:
+    for job in all_jobs(each):
         counts[job.status, job.priority] += 1
     return counts
 
@@ -1299,19 +1318,29 @@ ADD = st.tuples(
     st.none() | IMAGES | st.just("elsewhere"),
     st.lists(IMAGES, max_size=2),
     st.sampled_from((None, "card")),
+    st.sampled_from(("", "acme")),
+    st.none() | st.integers(-1, 9),
 )
 ADD_IMAGE = st.tuples(st.just("add_image"))
 DELETE = st.tuples(st.just("delete"), JOBS)
 DELETE_IMAGE = st.tuples(st.just("delete_image"), IMAGES)
 CALLS = st.one_of(
     ADD,
-    st.tuples(st.just("claim"), st.lists(st.permutations(PRIORITIES), min_size=1, max_size=3)),
+    st.tuples(
+        st.just("claim"),
+        st.lists(st.permutations(PRIORITIES), min_size=1, max_size=3),
+        st.none() | st.integers(0, 2),
+    ),
+    st.tuples(st.just("wake"), st.integers(1, 3)),
+    st.tuples(st.just("pause"), st.booleans()),
+    st.tuples(st.just("dead"), st.sampled_from((None, "code", "crashed")), st.none() | st.just(5)),
     st.tuples(st.sampled_from(("find", "cancel")), JOBS),
     st.tuples(st.just("retry"), JOBS, st.integers(1, 2)),
     st.tuples(st.sampled_from(("unclaim", "fail")), JOBS, ATTEMPTS),
     st.tuples(st.just("complete"), JOBS, ATTEMPTS, st.integers(1, 3)),
     st.tuples(st.just("supply"), JOBS, ATTEMPTS),
-    st.tuples(st.just("release"), JOBS, ATTEMPTS, st.booleans()),
+    st.tuples(st.just("release"), JOBS, ATTEMPTS, st.booleans(), st.none() | st.integers(0, 3)),
+    st.tuples(st.just("postpone"), JOBS, ATTEMPTS, st.integers(0, 3)),
     DELETE,
     ADD_IMAGE,
     st.tuples(st.just("find_image"), IMAGES),
@@ -1408,37 +1437,57 @@ class SameOnBoth(RuleBasedStateMachine):
     def look_for_needs(self) -> set[str]:
         """The keys of all files that a client could still ask for, or a Worker."""
         each = Each(self.sqlite)
-        needed = {key for job in each.page(Query(limit=1_000)).jobs for key in files_of(job)}
+        needed = {key for job in all_jobs(each) for key in files_of(job)}
         for image in self.images:
             with suppress(ImageNotFound):
                 needed.add(each.find_image(image).key)
         return needed
 
-    def prepare(self, name, *chosen):  # noqa: C901, PLR0912 (a case for each call)
+    def prepare(self, name, *chosen):  # noqa: C901, PLR0912, PLR0915 (a case for each call)
         now = self.now
         arguments: tuple[object, ...]
         named: dict[str, object] = {}
         match name, chosen:
-            case "add", (priority, operation, max_attempts, image, others, preset):
+            case "add", (priority, operation, attempts, image, others, preset, tenant, minutes):
                 if image == "elsewhere":
                     image = Elsewhere(URL)
                 elif image is not None:
                     image = latest(self.images, image)
                 others = tuple(latest(self.images, other) for other in others)
                 job = self.new_id(self.jobs)
-                new = new_job(job, priority, operation, max_attempts, image, others, preset)
-                arguments = new, now
-            case "claim", (turns,):
+                if image is not None or others:
+                    tenant = ""  # Whose images they are.
+                run_at = self.later(minutes)
+                arguments = (
+                    new_job(
+                        *(job, priority, operation, attempts, image),
+                        *(others, preset, tenant, run_at),
+                    ),
+                    now,
+                )
+            case "claim", (turns, fetching):
                 arguments = turns, now
+                named = {"fetching": fetching}
+            case "wake", (limit,):
+                arguments = now, limit
+            case "pause", (paused,):
+                arguments = ()
+                named = {"paused": paused}
+            case "dead", (code, minutes):
+                before = self.later(minutes)
+                arguments = (Dead(limit=3, code=code, failed_before=before),)
             case "find", (job,):
                 arguments = (latest(self.jobs, job),)
             case "cancel" | "delete", (job,):
                 arguments = latest(self.jobs, job), now
             case "retry" | "unclaim", (job, number):
                 arguments = latest(self.jobs, job), number, now
-            case "release", (job, attempt, spare):
+            case "release", (job, attempt, spare, minutes):
                 arguments = latest(self.jobs, job), attempt, "why", now
-                named = {"spare": spare}
+                named = {"spare": spare, "run_at": self.later(minutes)}
+            case "postpone", (job, attempt, minutes):
+                arguments = latest(self.jobs, job), attempt, "gone", "away", now
+                named = {"run_at": self.later(minutes)}
             case "complete", (job, attempt, count):
                 job_id = latest(self.jobs, job)
                 outputs = [output_of(job_id, attempt, next(self.numbers)) for _ in range(count)]
@@ -1456,6 +1505,9 @@ class SameOnBoth(RuleBasedStateMachine):
             case _:
                 raise AssertionError(name)
         return lambda it: getattr(it, name)(*arguments, **named)
+
+    def later(self, minutes):
+        return None if minutes is None else self.now + timedelta(minutes=minutes)
 
     def new_id(self, ids: list[str]) -> str:
         ids.append(some_id(next(self.numbers)))
@@ -1481,7 +1533,9 @@ class SameOnBoth(RuleBasedStateMachine):
             assert event.number == self.heard + 1
             self.heard = event.number
             self.told[event.job_id] = event.status
-        jobs = Each(self.sqlite).page(Query(limit=1_000)).jobs
+        each = Each(self.sqlite)
+        pages = [each.page(Query(limit=1_000, tenant=tenant)) for tenant in ("", "acme")]
+        jobs = [job for page in pages for job in page.jobs]
         present = {job_id: how for job_id, how in self.told.items() if how != "deleted"}
         assert present == {job.id: job.status for job in jobs}
 
@@ -1493,16 +1547,17 @@ class SameOnBoth(RuleBasedStateMachine):
     def all_that_can_be_seen_is_the_same(self):
         looks = [
             lambda it: it.page(Query(limit=1_000)).jobs,
+            lambda it: it.page(Query(limit=1_000, tenant="acme")).jobs,
             lambda it: it.processing(),
             lambda it: it.pending(),
             lambda it: dict(it.tally().counts),
-            lambda it: it.tally().oldest_pending,
+            lambda it: replace(it.tally(), counts={}),
             lambda it: it.known(self.keys),
         ]
         on_sqlite, in_memory = self.both(looks)
         assert on_sqlite == in_memory
-        assert on_sqlite[3] == recount(Each(self.sqlite))
-        assert on_sqlite[5] == self.needed
+        assert on_sqlite[4] == recount(Each(self.sqlite))
+        assert on_sqlite[6] == self.needed
 
 
 TestSameOnBoth = SameOnBoth.TestCase

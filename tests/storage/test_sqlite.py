@@ -11,7 +11,7 @@ from sqlite_utils import Database
 
 from actors.storage.migrations import STEPS as SCHEMA
 from actors.storage.migrations import migrations
-from actors.storage.ports import Job, Output, Query, StorageFull, StorageUnavailable
+from actors.storage.ports import Dead, Job, Output, Query, StorageFull, StorageUnavailable
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
 from tests.storage.test_contract import (
@@ -256,11 +256,13 @@ def test_what_is_processing_is_found_through_an_index(catalogue):
     [
         lambda each, _: each.claim([ANY], NOON),
         lambda each, _: each.add(new_job(some_id(2), image=some_id(8), others=(some_id(9),)), NOON),
+        lambda each, _: each.wake(NOON + timedelta(days=1), 9),
+        lambda each, _: each.dead(Dead(limit=9, code="code", after=1)),
         lambda each, job: each.delete(job, NOON),
         lambda each, _: each.delete_image(some_id(8)),
         lambda each, job: each.known([f"ab/{job}.jpg", f"cd/{some_id(8)}.gif"]),
     ],
-    ids=["claim", "add", "delete", "delete_image", "known"],
+    ids=["claim", "add", "wake", "dead", "delete", "delete_image", "known"],
 )
 def test_no_table_is_read_from_end_to_end(catalogue, call):
     each = Each(catalogue)
@@ -292,16 +294,31 @@ def test_times_before_the_year_1000_sort_as_well(catalogue):
     assert [job.id for job in page.jobs] == ["a"]
 
 
-def test_the_queue_is_read_through_an_index(catalogue, look):
-    plan = look(
-        "explain query plan select number from jobs where status = 'pending' and priority = 'low' "
-        "order by position limit 1"
-    )
+def test_each_step_of_the_queue_reads_the_first_or_the_last_entry_of_an_index(catalogue):
+    each = Each(catalogue)
+    each.add(new_job("a"), NOON)
+    each.add(new_job("b", run_at=NOON + timedelta(hours=1)), NOON)
+    steps = {
+        "add": lambda each: each.add(new_job("c"), NOON),
+        "claim": lambda each: each.claim([("low",)], NOON),
+        "wake": lambda each: each.wake(NOON + timedelta(days=1), 9),
+    }
 
-    # And not sorted: that would be a second line.
-    assert [row[3].replace("COVERING ", "") for row in plan] == [
-        "SEARCH jobs USING INDEX idx_jobs_queue (priority=?)"
-    ]
+    read = {
+        name: {step for plan in plans_of(catalogue, call).values() for step in plan}
+        for name, call in steps.items()
+    }
+
+    assert "SEARCH jobs USING INDEX idx_jobs_places (priority=? AND tenant=?)" in read["add"]
+    assert {
+        "SEARCH jobs USING INDEX idx_jobs_ready (priority=?)",
+        "SEARCH jobs USING INDEX idx_jobs_distant (priority=?)",
+        "SEARCH jobs USING INDEX idx_jobs_fetching (status=?)",
+    } <= read["claim"]
+    assert {
+        "SEARCH jobs USING INDEX idx_jobs_due (due=? AND <expr><?)",
+        "SEARCH jobs USING INDEX idx_jobs_due (due=?)",
+    } <= read["wake"]
 
 
 def test_a_full_disk_loses_the_whole_batch_and_says_so(catalogue):

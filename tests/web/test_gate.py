@@ -443,7 +443,8 @@ def test_what_changes_something_needs_more_than_the_right_to_read():
 
     assert all(needed - READ for needed in changing.values())
     assert {route for route, needed in NEEDED.items() if needed & ADMIN} == {
-        *("PATCH /pool", "GET /stats", "GET /metrics")
+        *("PATCH /pool", "GET /stats", "GET /metrics", "GET /queue", "GET /queue/dead"),
+        *("POST /queue/pause", "POST /queue/resume", "POST /queue/retry"),
     }
 
 

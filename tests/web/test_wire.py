@@ -4,6 +4,8 @@ import base64
 import json
 import tracemalloc
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from actors.imaging.operations.scaling import Resize, Thumbnail
 from actors.imaging.recipe import Output, Recipe, decode_recipe, encode_recipe
 from actors.messages import Submit
 from actors.storage.ports import Elsewhere
+from tests.conftest import NOON
 from web.members import MAX_DEPTH, MAX_MEMBERS, MAX_NAME
 from web.problems import MAX_FAULTS, Problem
 from web.wire import MAX_PART_HEAD, MAX_PARTS, Body, Offer, WireLimits, order, picture
@@ -811,3 +814,129 @@ def test_an_image_can_be_sent_in_each_of_the_three_forms():
 )
 def test_nothing_else_may_come_with_it(content_type, body, query, pointer):
     assert pointers(problem_of(keep, content_type, body, query)) == [pointer]
+
+
+# --- When, and how often --------------------------------------------------------------------------
+
+
+def when(**said):
+    """What is asked for by a job that says this, at noon."""
+    limits = replace(LIMITS, delay=100, attempts=3, now=lambda: NOON)
+    whole = {**VALUES, "image_data": base64_of(IMAGE), **said}
+    body = Body("application/json", json.dumps(whole).encode())
+    return order(body, limits, Offer()).job
+
+
+def faults_of(**said):
+    with pytest.raises(Problem) as refused:
+        when(**said)
+    assert refused.value.code == "invalid"
+    return [(fault.pointer, fault.detail) for fault in refused.value.faults]
+
+
+def test_a_job_may_say_when_it_is_begun_and_how_often():
+    assert (when().start, when().max_attempts) == (None, None)
+    assert when(delay=2.5).start == timedelta(seconds=2.5)
+    assert when(run_at="2026-03-01T14:00:05+02:00").start == NOON + timedelta(seconds=5)
+    assert when(run_at="1999-03-01T14:00:05Z").start.year == 1999
+    assert when(max_attempts=3).max_attempts == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "pointer"),
+    [
+        ({"delay": 101}, "/delay"),
+        ({"delay": -1}, "/delay"),
+        ({"delay": "1"}, "/delay"),
+        ({"run_at": "2026-03-01T12:01:41Z"}, "/run_at"),
+        ({"run_at": "2026-03-01T12:00:05"}, "/run_at"),
+        ({"run_at": "0001-01-01T00:00:00+10:00"}, "/run_at"),
+        ({"run_at": 1}, "/run_at"),
+        ({"delay": 1, "run_at": "2026-03-01T12:00:05Z"}, ""),
+        ({"max_attempts": 0}, "/max_attempts"),
+        ({"max_attempts": 4}, "/max_attempts"),
+    ],
+)
+def test_what_is_wrong_with_its_time_or_its_attempts_is_told(said, pointer):
+    assert [place for place, _ in faults_of(**said)] == [pointer]
+
+
+def test_the_same_can_be_said_in_a_query():
+    query = [("operation", "resize"), ("width", "30"), ("height", "20"), ("delay", "2.5")]
+    query.append(("max_attempts", "2"))
+
+    job = order(Body("image/png", IMAGE, query), LIMITS, Offer()).job
+
+    assert (job.start, job.max_attempts) == (timedelta(seconds=2.5), 2)
+
+
+# --- Webhooks -------------------------------------------------------------------------------------
+
+
+def json_of(**members):
+    return sent({"image_data": "AAAA", "operation": "grayscale", **members})
+
+
+def sent(members):
+    limits = replace(LIMITS, json=10_000)
+    return order(Body("application/json", json.dumps(members).encode()), limits, Offer()).job
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("https://example.org/hook?t=1", "https://example.org/hook?t=1"),
+        ("HTTPS://Example.ORG", "https://example.org/"),
+    ],
+)
+def test_a_callback_url_is_kept_as_it_will_be_asked(said, asked):
+    job = json_of(callback_url=said)
+
+    assert job.callback_url == asked
+    assert "example.org/hook" not in repr(job)
+
+
+def test_a_callback_url_can_be_said_in_a_query():
+    words = [("operation", "grayscale"), ("callback_url", "https://example.org/")]
+
+    job = order(Body("image/png", b"picture", words), LIMITS, Offer()).job
+
+    assert job.callback_url == "https://example.org/"
+
+
+METADATA = {"a": 1, "b": "größer 🖼", "c": None, "d": True, "e": 1.5, "f": 10**30, "": ""}
+
+
+def test_metadata_is_kept_as_it_was():
+    assert json.loads(json_of(metadata=METADATA).metadata) == METADATA
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"a": {}},
+        {"a": [1]},
+        {str(n): n for n in range(33)},
+        {"a": "x" * 8200},
+    ],
+)
+def test_what_is_no_flat_object_or_too_large_is_no_metadata(metadata):
+    with pytest.raises(Problem) as refused:
+        json_of(metadata=metadata)
+
+    assert [fault.pointer for fault in refused.value.faults] == ["/metadata"]
+
+
+@pytest.mark.parametrize("metadata", ["text", 7, []])
+def test_what_is_no_object_is_no_metadata_of_the_clients(metadata):
+    with pytest.raises(Problem) as refused:
+        json_of(metadata=metadata)
+
+    assert [fault.pointer for fault in refused.value.faults] == ["/metadata"]
+
+
+def test_as_a_text_it_says_what_an_output_keeps_of_its_own():
+    job = json_of(metadata="copyright")
+
+    assert job.metadata is None
+    assert job.recipe.outputs[0].metadata == "copyright"
