@@ -16,7 +16,7 @@ from actors.imaging.inspect import count_pixels
 from actors.imaging.plan import foresee
 from actors.imaging.recipe import decode_recipe
 from actors.imaging.render import render
-from actors.messages import Complete, Download, Fail, KeepInput, Load, Run, TryLater
+from actors.messages import Complete, Download, Fail, KeepInput, Load, Reuse, Run, TryLater
 from actors.outside.breaker import HostResting
 from actors.outside.errors import (
     OutsideError,
@@ -108,6 +108,9 @@ class Worker:
 
     async def _end(self, job: Job, envelope: Envelope) -> None:
         """Complete the job or fail it."""
+        was_here = job.input_key is not None
+        if was_here and await self._reused(job):
+            return
         try:
             original = await self._original(job, envelope)
             others = {name: await self._store.ask(Load(key)) for name, key in job.others.items()}
@@ -119,6 +122,8 @@ class Worker:
             return
         if isinstance(original, _Absence):
             await self._store.ask(TryLater(job.id, job.attempts, *original))
+            return
+        if not was_here and await self._reused(job):
             return
 
         def abandoned() -> bool:
@@ -136,6 +141,13 @@ class Worker:
         except StorageFull:
             no_room = "There was no room to keep the result."
             await self._store.ask(Fail(job.id, job.attempts, "out_of_space", no_room))
+
+    async def _reused(self, job: Job) -> bool:
+        """Whether there was a twin, and the job has ended with its results."""
+        try:
+            return await self._store.ask(Reuse(job.id, job.attempts))
+        except StorageFull:
+            return False  # There will be none for a result either, and that is dealt with there.
 
     async def _original(self, job: Job, envelope: Envelope) -> bytes | _Failure | _Absence:
         """Return the image that the job is made of; of one that is elsewhere, fetch and keep it."""

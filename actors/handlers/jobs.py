@@ -12,6 +12,7 @@ import structlog
 from actors import metrics
 from actors.errors import OutputNotFound
 from actors.handlers.stock import suffix_of
+from actors.imaging.receipt import made_with
 from actors.imaging.recipe import encode_recipe
 from actors.messages import (
     Cancel,
@@ -98,6 +99,7 @@ class JobHandlers:
             run_at=now + start if isinstance(start, timedelta) else start,
             tenant=message.tenant,
             retain=message.retain,
+            made_with=made_with(),
         )
         # Taken out, because what is committed must not hold the picture.
         bill, pixels = message.bill, message.pixels

@@ -511,7 +511,8 @@ class MemoryCatalogue:
             for other in self._queued(twin, held=False):
                 if begun or other.order > entry.order:
                     self._entries[other.job.id] = replace(other, held=True)
-        self._let_go(twin)
+        if not begun:
+            self._let_go(twin)
 
     def _let_go(self, twin: str | None) -> None:
         """Let the first of those go that are held back, as many as may be begun."""

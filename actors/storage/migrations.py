@@ -448,8 +448,7 @@ def hold_twins_back(db: Database) -> None:
         f"where {queued} and twin is not null"
     )
     db.execute(
-        "create index idx_jobs_begun on jobs(twin) "
-        "where status = 'processing' and twin is not null"
+        "create index idx_jobs_begun on jobs(twin) where status = 'processing' and twin is not null"
     )
     db.execute(
         "create index idx_jobs_finished on jobs(twin, number) "
@@ -480,9 +479,7 @@ def hold_twins_back(db: Database) -> None:
         "not exists (select 1 from jobs where twin = new.twin and status = 'completed' "
         "and gone_at is null)"
     )
-    hold_itself = (
-        f"update jobs set held = {unfinished} where number = new.number and {new_queued}"
-    )
+    hold_itself = f"update jobs set held = {unfinished} where number = new.number and {new_queued}"
     hold_those_behind = (
         "update jobs set held = 1 where number in (select number from jobs where twin = new.twin "
         f"and held = 0 and {queued} and (new.status = 'processing' or {new_queued} "
@@ -496,7 +493,9 @@ def hold_twins_back(db: Database) -> None:
         f"exists (select 1 from jobs where twin = new.twin and held = 1 and {queued} "
         "and number <> new.number) or new.held = 1"
     )
-    body = f"begin {hold_itself}; {hold_those_behind}; {let_go('new.twin')}; end"
+    # Of one that is begun nobody is let go, so that a claim costs the same however many wait.
+    then = f"{let_go('new.twin')} and new.status <> 'processing'"
+    body = f"begin {hold_itself}; {hold_those_behind}; {then}; end"
     for name, event in (("added", "insert"), ("moved", "update of status, due, twin")):
         db.execute(
             f"create trigger twins_{name} after {event} on jobs "
