@@ -108,8 +108,7 @@ class Worker:
 
     async def _end(self, job: Job, envelope: Envelope) -> None:
         """Complete the job or fail it."""
-        was_here = job.input_key is not None
-        if was_here and await self._reused(job):
+        if job.twin is not None and await self._reused(job):
             return
         try:
             original = await self._original(job, envelope)
@@ -123,7 +122,8 @@ class Worker:
         if isinstance(original, _Absence):
             await self._store.ask(TryLater(job.id, job.attempts, *original))
             return
-        if not was_here and await self._reused(job):
+        # Only now it is known of what bytes such a job is made.
+        if job.input_key is None and await self._reused(job):
             return
 
         def abandoned() -> bool:

@@ -91,6 +91,7 @@ from tests.conftest import (
 )
 
 LIMITS = StoreLimits(backlog=100, asks=16, attempts=3)
+PHOTOS = [b"photo %d" % number for number in range(20)]  # None is a twin of another.
 SUBMIT = Submit(b"photo", "thumbnail", THUMBNAIL, "normal")
 PICTURE = Made(name="output", data=b"a small picture", format="png", width=4, height=3)
 NOWHERE = "00000000-0000-4000-8000-000000000000"
@@ -368,7 +369,7 @@ async def test_what_was_pending_before_the_start_counts_from_the_first_submit_on
 
 
 async def test_a_claim_is_answered_at_once_if_there_are_jobs_and_with_no_more_than_asked(store):
-    jobs = [await store.submit() for _ in range(3)]
+    jobs = [await store.submit(photo) for photo in PHOTOS[:3]]
 
     claimed = await store.claim(2)
 
@@ -516,8 +517,8 @@ async def test_a_claim_that_nobody_hears_in_the_last_moment_is_undone_before_the
 
 async def test_no_priority_is_starved(store):
     for priority in ("low", "normal", "high"):
-        for _ in range(20):
-            await store.submit(b"photo", priority)
+        for photo in PHOTOS:
+            await store.submit(photo, priority)
 
     first_ten = [(await store.claim())[0].priority for _ in range(10)]
     next_ten = [job.priority for job in await store.claim(10)]
@@ -527,7 +528,7 @@ async def test_no_priority_is_starved(store):
 
 
 async def test_within_a_priority_jobs_are_handed_out_in_the_order_they_came(store):
-    jobs = [await store.submit() for _ in range(5)]
+    jobs = [await store.submit(photo) for photo in PHOTOS[:5]]
 
     claimed = [(await store.claim())[0].id for _ in range(5)]
 
@@ -842,7 +843,7 @@ async def test_a_retried_job_may_be_begun_as_often_as_a_new_one(nursery, storage
 
 
 async def test_reclaiming_gives_back_what_nobody_holds(store):
-    held, lost = await store.submit(), await store.submit()
+    held, lost = await store.submit(), await store.submit(b"other")
     await store.claim(2)
 
     await store.ask(Reclaim(frozenset({held.id})))
@@ -1611,7 +1612,7 @@ class Life:
                 await self.delete_image(self.some_image(number))
 
     async def submit(self, priority):
-        job = await self.store.submit(b"photo", priority)
+        job = await self.store.submit(b"photo %d" % len(self.statuses), priority)
         self.statuses[job.id] = "pending"
 
     async def keep_image(self, data):
@@ -1870,7 +1871,7 @@ async def test_what_was_put_off_before_a_crash_is_handed_out_after_it(nursery, t
 
 async def test_many_that_become_due_at_once_are_all_handed_out(timely, monkeypatch):
     monkeypatch.setattr("actors.store.WOKEN_AT_ONCE", 3)
-    jobs = [await timely.ask(delayed(0.05)) for _ in range(10)]
+    jobs = [await timely.ask(replace(delayed(0.05), image=photo)) for photo in PHOTOS[:10]]
     claimed: list[Job] = []
 
     while len(claimed) < len(jobs):
