@@ -1,6 +1,7 @@
 """The Store: nothing accepted is lost, nothing is done twice, and everybody hears."""
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable
@@ -1549,6 +1550,11 @@ class Life:
         self.bytes: dict[str, bytes] = {}
         self.waiting: list[Asker] = []
         self.store: Running
+        self._photos = itertools.count()
+
+    def another_photo(self):
+        """Bytes of which no other job is made: a twin would wait for it."""
+        return b"photo %d" % next(self._photos)
 
     async def start(self):
         self.store = Running(self.disk, StoreLimits(backlog=1_000, asks=4, attempts=2))
@@ -1612,7 +1618,7 @@ class Life:
                 await self.delete_image(self.some_image(number))
 
     async def submit(self, priority):
-        job = await self.store.submit(b"photo %d" % len(self.statuses), priority)
+        job = await self.store.submit(self.another_photo(), priority)
         self.statuses[job.id] = "pending"
 
     async def keep_image(self, data):
@@ -1623,7 +1629,10 @@ class Life:
     async def use_images(self, image_id, mark_id):
         are_there = {image_id, mark_id} <= {*self.images}
         try:
-            job = await self.store.submit(image_id, recipe=marked_with(mark_id))
+            # A mark of another opacity each time, so that no job is the twin of another.
+            marks = Watermark(image=mark_id, opacity=1 / (1 + next(self._photos)))
+            recipe = Recipe((Output(operations=(marks,)),))
+            job = await self.store.submit(image_id, recipe=recipe)
         except ImageNotFound:
             assert not are_there
         else:
@@ -1727,7 +1736,8 @@ class Life:
         pictures = self.pictures_of(job_id, attempt)
         current = self.is_current(job_id, attempt)
         image_id = self.some_image(ticks)
-        submitting = Asker(self.nursery, self.store, SUBMIT)
+        submission = replace(SUBMIT, image=self.another_photo())
+        submitting = Asker(self.nursery, self.store, submission)
         completing = Asker(self.nursery, self.store, Complete(job_id, attempt, pictures))
         deleting = Asker(self.nursery, self.store, DeleteImage(image_id))
         for _ in range(ticks):
