@@ -519,7 +519,7 @@ async def test_a_claim_that_nobody_hears_in_the_last_moment_is_undone_before_the
 async def test_no_priority_is_starved(store):
     for priority in ("low", "normal", "high"):
         for photo in PHOTOS:
-            await store.submit(photo, priority)
+            await store.submit(photo + priority.encode(), priority)
 
     first_ten = [(await store.claim())[0].priority for _ in range(10)]
     next_ten = [job.priority for job in await store.claim(10)]
