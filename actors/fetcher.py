@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import trio
 
-from actors import metrics
+from actors import metrics, tracing
 from actors.messages import Download
 from actors.outside.allowance import Allowance
 from actors.outside.backoff import Backoff
@@ -118,7 +118,7 @@ class Fetcher:
         scope.cancel()
 
     async def _handle(self, envelope: Envelope) -> None:
-        with envelope, envelope.while_wanted():
+        with envelope, tracing.span("fetch") as span, envelope.while_wanted():
             match envelope.message:
                 case Download(url, job_id):
                     begun, outcome = trio.current_time(), "abandoned"
@@ -132,10 +132,12 @@ class Fetcher:
                     else:
                         outcome = "fetched"
                         metrics.FETCHED.inc(len(data))
+                        span.note("calotype.bytes", len(data))
                         log.info("image_fetched", job_id=job_id, size=len(data))
                         envelope.answer(data)
                     finally:
                         metrics.FETCHES.labels(outcome).inc()
+                        span.note("calotype.outcome", outcome)
                         metrics.FETCH.observe(trio.current_time() - begun)
                 case other:
                     raise TypeError(other)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import trio
 
+from actors import tracing
 from actors.storage.ports import StorageError
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ class GroupCommit:
           StorageError: what `call` raised, or why the whole transaction was lost.
         """
         change = _Change(call)
-        await self._send.send(change)
-        await change.done.wait()
+        with tracing.span("catalogue commit"):
+            await self._send.send(change)
+            await change.done.wait()
         if isinstance(change.result, StorageError):
             # One of our own: that one holds the frames of its thread, which hold it, and it would
             # hold ours, and with them all that the asker has.

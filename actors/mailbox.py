@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 import outcome
 import trio
 
+from actors import tracing
 from actors.errors import ActorStopped, HandlerCrashed, MailboxFull
 
 if TYPE_CHECKING:
@@ -41,9 +42,10 @@ class Envelope:
     Whoever holds the envelope owes the answer.
     Held in a `with`, it cannot be forgotten: leaving by an exception answers `HandlerCrashed`,
     leaving without an answer reads as `ActorStopped` to the asker, unless it was forwarded.
+    What is done in that `with` is done in the trace of the asker.
     """
 
-    __slots__ = ("_concluded", "_reply", "_scopes", "message")
+    __slots__ = ("_concluded", "_leave", "_place", "_reply", "_scopes", "message")
 
     def __init__(
         self,
@@ -51,11 +53,14 @@ class Envelope:
         reply: trio.MemorySendChannel[Any],
         concluded: Callable[[], None],
         scopes: set[trio.CancelScope],
+        place: tracing.Place | None,
     ) -> None:
         self.message = message
         self._reply = reply
         self._concluded = concluded
         self._scopes = scopes
+        self._place = place
+        self._leave = _nothing
 
     @property
     def abandoned(self) -> bool:
@@ -77,7 +82,7 @@ class Envelope:
     async def take_place(self, places: trio.Semaphore) -> None:
         """Wait for one of `places`; who is cancelled meanwhile leaves no asker waiting."""
         with ExitStack() as held:
-            held.enter_context(self)
+            held.push(self)
             await places.acquire()
             held.pop_all()
 
@@ -105,9 +110,13 @@ class Envelope:
             self._concluded()
 
     def _pass_on(self) -> Envelope:
-        return Envelope(self.message, self._reply.clone(), self._concluded, self._scopes)
+        return Envelope(
+            self.message, self._reply.clone(), self._concluded, self._scopes, self._place
+        )
 
     def __enter__(self) -> Self:
+        if self._place is not None:
+            self._leave = self._place.enter()
         return self
 
     def __exit__(
@@ -116,6 +125,8 @@ class Envelope:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        leave, self._leave = self._leave, _nothing
+        leave()
         if isinstance(error, Exception):
             # Closed already if it was answered before the bug struck.
             with suppress(trio.ClosedResourceError):
@@ -152,9 +163,13 @@ class Address:
           ActorStopped, HandlerCrashed: as `actors.errors` says.
           Exception: whatever the message's contract names.
         """
+        with tracing.ask(self.name, request):
+            return await self._ask(request, concluded)
+
+    async def _ask(self, request: Request[R], concluded: Callable[[], None]) -> R:
         reply, answer = trio.open_memory_channel[outcome.Outcome[R]](1)
         with answer, _cancelled_at_the_end() as scopes:
-            envelope = Envelope(request, reply, concluded, scopes)
+            envelope = Envelope(request, reply, concluded, scopes, tracing.place())
             try:
                 await self._send.send(envelope)
             except (trio.BrokenResourceError, trio.ClosedResourceError):

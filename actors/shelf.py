@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 import trio
 
+from actors import tracing
 from actors.storage.keys import owner_of
 from actors.storage.ports import StorageError
 
@@ -35,9 +36,12 @@ class Shelf:
 
     async def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """See `Blobs.get`."""
-        return await trio.to_thread.run_sync(
-            self._blobs.get, key, offset, length, limiter=self._threads
-        )
+        with tracing.span("blob get") as span:
+            data = await trio.to_thread.run_sync(
+                self._blobs.get, key, offset, length, limiter=self._threads
+            )
+            span.note("calotype.bytes", len(data))
+        return data
 
     @asynccontextmanager
     async def kept(self, key: str, data: bytes) -> AsyncIterator[str]:
@@ -48,7 +52,7 @@ class Shelf:
         Raises:
           StorageFull, StorageUnavailable: before the block, if `data` cannot be kept.
         """
-        async with self._arrival(key, partial(self._blobs.put, key, data)) as sha256:
+        async with self._arrival(key, partial(self._blobs.put, key, data), len(data)) as sha256:
             yield sha256
 
     @asynccontextmanager
@@ -60,15 +64,15 @@ class Shelf:
         Raises:
           BlobNotFound, StorageFull, StorageUnavailable: before the block, if there is no copy.
         """
-        async with self._arrival(to, partial(self._blobs.copy, key, to)) as size:
+        async with self._arrival(to, partial(self._blobs.copy, key, to), 0) as size:
             yield size
 
     @asynccontextmanager
-    async def _arrival(self, key: str, bring: Callable[[], T]) -> AsyncIterator[T]:
+    async def _arrival(self, key: str, bring: Callable[[], T], size: int) -> AsyncIterator[T]:
         self._arriving.add(key)
         failure: StorageError | None = None
         try:
-            brought = await self._bring(bring)
+            brought = await self._bring(bring, size)
             try:
                 yield brought
             except StorageError as error:
@@ -82,9 +86,11 @@ class Shelf:
             # It holds this frame, which would hold it, and with it the data.
             del failure
 
-    async def _bring(self, bring: Callable[[], T]) -> T:
+    async def _bring(self, bring: Callable[[], T], size: int) -> T:
         try:
-            return await trio.to_thread.run_sync(bring, limiter=self._threads)
+            with tracing.span("blob put") as span:
+                span.note("calotype.bytes", size)
+                return await trio.to_thread.run_sync(bring, limiter=self._threads)
         except StorageError as error:
             # Trio's frames hold the error that holds them, and with them the data.
             raise error.with_traceback(None) from error.__cause__

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 import trio
 
-from actors import metrics
+from actors import metrics, tracing
 from actors.errors import AskFailed, JobInterrupted
 from actors.imaging.errors import ImageError, ImagingCrashed, RenderStopped, contained
 from actors.imaging.inspect import count_pixels
@@ -94,17 +94,19 @@ class Worker:
         self._activity.doing = f"job {job.id}"
         if job.attempts == 1 and job.started_at:
             metrics.QUEUE_WAIT.observe((job.started_at - job.due_since).total_seconds())
-        try:
-            await self._end(job, envelope)
-        except (AskFailed, StorageUnavailable, StorageFull, RenderStopped) as error:
-            log.warning("job_interrupted", job_id=job.id, why=repr(error))
-            envelope.fail(JobInterrupted(job.id))
-        except (StaleClaim, JobNotFound):
-            # It was cancelled, deleted or given to another: it is no longer ours to end.
-            log.info("result_refused", job_id=job.id, attempt=job.attempts)
-            envelope.answer(None)
-        else:
-            envelope.answer(None)
+        with tracing.attempt(job):
+            try:
+                await self._end(job, envelope)
+            except (AskFailed, StorageUnavailable, StorageFull, RenderStopped) as error:
+                log.warning("job_interrupted", job_id=job.id, why=repr(error))
+                tracing.failed(type(error).__name__)
+                envelope.fail(JobInterrupted(job.id))
+            except (StaleClaim, JobNotFound):
+                # It was cancelled, deleted or given to another: it is no longer ours to end.
+                log.info("result_refused", job_id=job.id, attempt=job.attempts)
+                envelope.answer(None)
+            else:
+                envelope.answer(None)
 
     async def _end(self, job: Job, envelope: Envelope) -> None:
         """Complete the job or fail it."""
@@ -114,12 +116,13 @@ class Worker:
             original = await self._original(job, envelope)
             others = {name: await self._store.ask(Load(key)) for name, key in job.others.items()}
         except BlobNotFound:
-            await self._store.ask(Fail(job.id, job.attempts, "crashed", "The image is gone."))
+            await self._fail(job, _Failure("crashed", "The image is gone."))
             return
         if isinstance(original, _Failure):
-            await self._store.ask(Fail(job.id, job.attempts, original.code, original.error))
+            await self._fail(job, original)
             return
         if isinstance(original, _Absence):
+            tracing.failed(original.code)
             await self._store.ask(TryLater(job.id, job.attempts, *original))
             return
         # Only now it is known of what bytes such a job is made.
@@ -134,13 +137,17 @@ class Worker:
         )
         del original, others
         if isinstance(made, _Failure):
-            await self._store.ask(Fail(job.id, job.attempts, made.code, made.error))
+            await self._fail(job, made)
             return
         try:
             await self._store.ask(Complete(job.id, job.attempts, *made))
         except StorageFull:
             no_room = "There was no room to keep the result."
-            await self._store.ask(Fail(job.id, job.attempts, "out_of_space", no_room))
+            await self._fail(job, _Failure("out_of_space", no_room))
+
+    async def _fail(self, job: Job, failure: _Failure) -> None:
+        tracing.failed(failure.code)
+        await self._store.ask(Fail(job.id, job.attempts, failure.code, failure.error))
 
     async def _reused(self, job: Job) -> bool:
         """Whether there was a twin, and the job has ended with its results."""
@@ -225,7 +232,7 @@ def _render(
     give_way()
     begun = time.perf_counter()
     try:
-        with contained():
+        with tracing.span("render"), contained():
             recipe = decode_recipe(job.recipe)
             foresee(original, recipe, limits)  # What would take too long is not begun.
             made = render(original, recipe, limits, abandoned, others)

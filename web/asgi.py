@@ -18,6 +18,7 @@ import trio
 from quart.utils import encode_headers
 from quart_trio.asgi import TrioASGIHTTPConnection
 
+from actors import tracing
 from web import metrics
 from web.browsers import Cors, with_usual
 from web.problems import Problem
@@ -112,22 +113,25 @@ class HTTPConnection(TrioASGIHTTPConnection):
         structlog.contextvars.bind_contextvars(request_id=request_id)
         answer = _Answer(send, request_id, self._shared())
         begun = time.perf_counter()
-        try:
-            await super().handle_request(nursery, request, answer)
-        finally:
-            seconds = time.perf_counter() - begun
-            route = request.url_rule.rule if request.url_rule else "none"
-            method = request.method if request.method in METHODS else "other"
-            metrics.REQUESTS.labels(method, route, answer.status).inc()
-            metrics.REQUEST.labels(route).observe(seconds)
-            log.info(
-                "request",
-                method=request.method,
-                path=request.path,
-                status=answer.status,
-                seconds=round(seconds, 4),
-                sent=answer.sent,
-            )
+        with tracing.request(self.scope["headers"]) as span:
+            try:
+                await super().handle_request(nursery, request, answer)
+            finally:
+                seconds = time.perf_counter() - begun
+                route = request.url_rule.rule if request.url_rule else "none"
+                method = request.method if request.method in METHODS else "other"
+                metrics.REQUESTS.labels(method, route, answer.status).inc()
+                metrics.REQUEST.labels(route).observe(seconds)
+                log.info(
+                    "request",
+                    method=request.method,
+                    path=request.path,
+                    status=answer.status,
+                    seconds=round(seconds, 4),
+                    sent=answer.sent,
+                )
+                if span.recorded:
+                    _describe(span, request, answer)
 
     async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
         """Send in small pieces, and see the end of the answer through to the connection."""
@@ -159,6 +163,34 @@ class _Answer:
         elif event["type"] == "http.response.body":
             self.sent += len(event["body"])
         await self._send(event)
+
+
+def _describe(span: tracing.Span, request: Request, answer: _Answer) -> None:
+    """Say of a request what OpenTelemetry's conventions for HTTP ask for, and whose it was.
+
+    Not its query, in which the signature of a link may be.
+    """
+    known = request.method in METHODS
+    method = request.method if known else "HTTP"
+    if request.url_rule is not None:
+        span.name(f"{method} {request.url_rule.rule}")
+        span.note("http.route", request.url_rule.rule)
+    else:
+        span.name(method)
+    span.note("http.request.method", request.method if known else "_OTHER")
+    span.note("url.scheme", request.scheme)
+    span.note("url.path", request.path)
+    span.note("network.protocol.version", request.http_version)
+    if answer.status == CLIENT_GONE:
+        span.note("error.type", "client_gone")
+    else:
+        span.note("http.response.status_code", answer.status)
+        if answer.status >= 500:
+            span.fail(str(answer.status))
+    said = structlog.contextvars.get_contextvars()
+    span.note("calotype.request_id", said["request_id"])
+    if "tenant" in said:
+        span.note("calotype.tenant", said["tenant"])
 
 
 async def _send_problem(send: ASGISendCallable, problem: Problem) -> None:

@@ -25,7 +25,7 @@ MAX_AGE = 600  # seconds for which a browser need not ask again what it may send
 METHODS = "GET, HEAD, POST, PATCH, DELETE"
 SENT = (
     "Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Last-Event-ID, "
-    "Prefer, Range, X-Request-ID"
+    "Prefer, Range, X-Request-ID, traceparent, tracestate"
 )
 SHOWN = (
     "Accept-Ranges, Content-Disposition, Content-Location, Content-Range, ETag, "

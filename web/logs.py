@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from actors import tracing
+
 if TYPE_CHECKING:
-    from structlog.typing import Processor
+    from structlog.typing import EventDict, Processor
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -51,6 +53,7 @@ def configure_logs(form: str, level: str) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _add_trace,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *renderers,
@@ -61,6 +64,11 @@ def configure_logs(form: str, level: str) -> None:
     )
     # What libraries have to say goes the same way, in their own form.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def _add_trace(_: object, __: str, event: EventDict) -> EventDict:
+    event.update(tracing.ids())
+    return event
 
 
 def _encode(event: object, **_: object) -> str:

@@ -7,6 +7,7 @@ import resource
 import shlex
 import signal
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +48,7 @@ from web.wire import WireLimits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
     from actors.mailbox import Address
     from actors.system import System
@@ -107,9 +109,12 @@ async def serve(settings: Settings) -> bool:
     places = Places(settings.db_path, settings.upload_dir, settings.output_dir)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
-            async with open_system(
-                partial(open_storage, places), _capacity(settings), grace=stopping.left
-            ) as system:
+            async with (
+                _traces(settings, stopping),
+                open_system(
+                    partial(open_storage, places), _capacity(settings), grace=stopping.left
+                ) as system,
+            ):
                 # A second signal must be heard until the last actor has left.
                 stop = partial(_stop_at_signal, signals, system.front_door, health, stopping)
                 nursery.start_soon(stop)  # noqa: ASYNC111
@@ -121,6 +126,15 @@ async def serve(settings: Settings) -> bool:
     in_time = stopping.left() > 0
     log.info("stopped", in_time=in_time)
     return in_time
+
+
+def _traces(settings: Settings, stopping: Stopping) -> AbstractAsyncContextManager[None]:
+    exporter = settings.otel_traces_exporter
+    if exporter == "none" or settings.otel_sdk_disabled:
+        return nullcontext()
+    from web.telemetry import open_telemetry  # noqa: PLC0415  (it comes with an extra)
+
+    return open_telemetry(exporter, stopping.left)
 
 
 async def _check_keys(settings: Settings, dispatcher: Address) -> None:

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 import click
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from actors.imaging.facts import Format, Limits
@@ -303,6 +310,14 @@ class Settings(BaseSettings):
         Count, Field(description="Seconds of a core that a render may take, by its plan.")
     ] = Limits().max_seconds
 
+    otel_traces_exporter: Annotated[
+        Literal["none", "otlp", "console"],
+        Field(description="Where traces go; all but none needs the extra `otel`."),
+    ] = "none"
+    otel_sdk_disabled: Annotated[bool, Field(description="No traces, whatever else is said.")] = (
+        False
+    )
+
     log_format: Annotated[
         Literal["auto", "json", "console"],
         Field(description="auto: for people on a terminal, JSON elsewhere."),
@@ -316,6 +331,19 @@ class Settings(BaseSettings):
     def _formats_are_known(cls, names: str) -> str:
         _formats(names)
         return names
+
+    @field_validator("otel_traces_exporter", "otel_sdk_disabled", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, said: object, info: ValidationInfo) -> object:
+        # So say the specifications of OpenTelemetry.
+        return said or cls.model_fields[str(info.field_name)].default
+
+    @field_validator("otel_traces_exporter")
+    @classmethod
+    def _exporter_is_there(cls, exporter: str) -> str:
+        if exporter != "none" and not _can_trace():
+            raise ValueError("it needs OpenTelemetry: pip install 'calotype[otel]'")
+        return exporter
 
     @field_validator("fetch_allow", "fetch_deny")
     @classmethod
@@ -449,6 +477,13 @@ def read_own_key() -> str | None:
     """Return the key in the environment of a client; None if there is none."""
     key = _OwnKey().calotype_key
     return (key.get_secret_value().strip() or None) if key else None
+
+
+def _can_trace() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _span(seconds: int | None) -> timedelta | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from actors import metrics
+from actors import metrics, tracing
 from actors.errors import OutputNotFound
 from actors.handlers.stock import suffix_of
 from actors.imaging.receipt import made_with
@@ -73,7 +73,8 @@ class JobHandlers:
 
     async def _submit(self, message: Submit) -> Job:
         job_id = str(uuid.uuid4())
-        with self._backlog.room():
+        with tracing.submission() as span, self._backlog.room():
+            span.note("messaging.message.id", job_id)
             if isinstance(message.image, str | Elsewhere):
                 job = await self._add(job_id, message, message.image)
             else:
@@ -100,6 +101,7 @@ class JobHandlers:
             tenant=message.tenant,
             retain=message.retain,
             made_with=made_with(),
+            trace=tracing.carried(),
         )
         # Taken out, because what is committed must not hold the picture.
         bill, pixels = message.bill, message.pixels

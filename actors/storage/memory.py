@@ -136,6 +136,7 @@ class MemoryCatalogue:
             image_url=taken.url if isinstance(taken, Elsewhere) else None,
             retain=new.retain,
             twin=twin_of(tenant, there.sha256, new.recipe, new.made_with) if there else None,
+            trace=new.trace,
         )
         self._numbers += 1
         due = job.run_at is None

@@ -423,6 +423,11 @@ def keep_for_a_while(db: Database) -> None:
         )
 
 
+def keep_traces(db: Database) -> None:
+    """Let a job say in which trace it was submitted."""
+    db.table("jobs").add_column("trace", str)
+
+
 def hold_twins_back(db: Database) -> None:
     """Know which jobs are twins, and hold back those that have one before them (`twins`).
 
@@ -520,6 +525,7 @@ STEPS = {
     "0011_audit": keep_audit,
     "0012_usage": keep_usage,
     "0013_retention": keep_for_a_while,
+    "0015_trace": keep_traces,
     "0016_twins": hold_twins_back,
 }
 

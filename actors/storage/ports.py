@@ -128,6 +128,7 @@ class NewJob:
     `tenant` is whose it is, and whose its images must be; nothing for whoever has no key.
     `retain` is for how many seconds its client wants its files kept when it has ended.
     `made_with` says what it would be made with (opaque): without it, it is a twin of nobody.
+    `trace` is the place in a trace where it was submitted; JSON, and opaque here.
     """
 
     id: str
@@ -142,6 +143,7 @@ class NewJob:
     tenant: str = ""
     retain: int | None = None
     made_with: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +182,7 @@ class Job:
     `error` and `error_code` say why it has failed, or why its last attempt came to nothing.
 
     `retain` is for how many seconds its client wants its files kept when it has ended; they went
-    at `gone_at`.
+    at `gone_at`. `trace` is as in `NewJob`.
 
     `twin` is the same for all jobs of which the same would be made (`twins`); None for those that
     have none, and until the input is there.
@@ -214,6 +216,7 @@ class Job:
     retain: int | None = None
     gone_at: datetime | None = None
     twin: str | None = None
+    trace: str | None = None
 
     @property
     def attempts_made(self) -> int:

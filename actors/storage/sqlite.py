@@ -155,11 +155,11 @@ class SqliteCatalogue:
             insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
                 input_size, input_sha256, image_id, image_url, others, attempts,
                 attempts_allowed, max_attempts, created_at, updated_at, tenant, retain, run_at, due,
-                twin)
+                trace, twin)
             values (:id, 'pending', :priority, iif(:due, {PLACE}, 0), :operation, :preset, :recipe,
                 :input_key, :input_size, :input_sha256, :image_id, :image_url, :others, 0,
                 :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due,
-                :twin)
+                :trace, :twin)
             returning *
             """,
             {
@@ -177,6 +177,7 @@ class SqliteCatalogue:
                 "others": json_text(others),
                 "max_attempts": new.max_attempts,
                 "retain": new.retain,
+                "trace": new.trace,
                 "now": time_text(now),
                 "run_at": time_or_null(run_at),
                 "due": int(run_at is None),

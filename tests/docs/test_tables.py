@@ -3,10 +3,7 @@
 import re
 from pathlib import Path
 
-import prometheus_client
-
-from actors import metrics as inner_metrics
-from web import metrics as outer_metrics
+from tests.deploy.families import families
 from web.gate import NEEDED
 from web.problems import KINDS
 
@@ -43,20 +40,12 @@ def test_what_each_route_needs_is_described():
 
 
 def test_every_metric_is_described():
-    kinds = (prometheus_client.Counter, prometheus_client.Gauge, prometheus_client.Histogram)
-    found = {}
-    for each in [*vars(inner_metrics).values(), *vars(outer_metrics).values()]:
-        if isinstance(each, kinds):
-            (family,) = each.describe()
-            name = f"{family.name}_total" if family.type == "counter" else family.name
-            found[name] = (family.type, list(each._labelnames))
-
     described = {
         name.strip("`"): (kind, re.findall(r"`(\w+)`", labels))
         for name, kind, labels, _ in rows("api.md", "Metrics")[2:]
     }
 
-    assert described == found
+    assert described == families()
 
 
 def test_every_log_event_is_described():

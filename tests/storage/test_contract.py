@@ -165,6 +165,16 @@ def names(jobs) -> list[str]:
 # --- Adding and finding -------------------------------------------------------------------------
 
 
+def test_a_job_says_to_its_end_in_which_trace_it_was_submitted(each):
+    each.add(replace(new_job("a"), trace='{"traceparent":"00-1-2-01"}'), minute(0))
+    each.add(new_job("b"), minute(0))
+
+    claimed = each.claim(2 * [("normal",)], minute(1))
+
+    assert [job.trace for job in claimed] == ['{"traceparent":"00-1-2-01"}', None]
+    assert each.find("a").trace == '{"traceparent":"00-1-2-01"}'
+
+
 def test_an_added_job_is_pending_and_has_not_been_begun(each):
     job = each.add(new_job("a", "high", "thumbnail", max_attempts=2, preset="card"), minute(0))
 

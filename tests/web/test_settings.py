@@ -15,7 +15,7 @@ POSITIVE = [
     for name in Settings.model_fields
     if name not in {"host", "port", "allow_anonymous", "input_formats", "log_format", "log_level"}
     and name not in {"fetch_allow", "fetch_deny", "fetch_ports", "max_redirects", "cors_origins"}
-    and name != "trusted_proxies"
+    and name not in {"trusted_proxies", "otel_traces_exporter", "otel_sdk_disabled"}
     and not name.endswith(("_path", "_dir", "presets"))
 ]
 
@@ -51,6 +51,9 @@ def test_the_names_and_defaults_of_the_service_that_this_one_replaces_are_kept()
         ("MAX_UPLOAD_SIZE", "1000", 1000),
         ("KEEP_ALIVE", "0.5", 0.5),
         ("LOG_LEVEL", "warning", "warning"),
+        ("OTEL_SDK_DISABLED", "true", True),
+        ("OTEL_SDK_DISABLED", "", False),
+        ("OTEL_TRACES_EXPORTER", "", "none"),
         ("keep_alive", "0.5", 0.5),
     ],
 )
@@ -173,6 +176,16 @@ def test_heic_is_read_if_it_is_named_and_its_decoder_is_there(monkeypatch):
 
     monkeypatch.setattr("web.settings.find_spec", lambda _name: None)
     with pytest.raises(ValidationError, match=r"pip install 'calotype\[heif\]'"):
+        Settings()
+
+
+def test_traces_are_exported_if_what_does_so_is_there(monkeypatch):
+    assert Settings().otel_traces_exporter == "none"
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    assert Settings().otel_traces_exporter == "otlp"
+
+    monkeypatch.setattr("web.settings.find_spec", lambda _name: None)
+    with pytest.raises(ValidationError, match=r"pip install 'calotype\[otel\]'"):
         Settings()
 
 
