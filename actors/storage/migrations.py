@@ -474,8 +474,8 @@ def hold_twins_back(db: Database) -> None:
         begun = f"select 1 from jobs where twin = {twin} and status = 'processing'"
         free, held = (f"({first(each, twin, order_of(''))} 1)" for each in (0, 1))
         count = (
-            f"case when {nobody_if} then 0 when exists ({finished}) then {LET_GO} when exists ({begun}) then 0 "
-            f"when {free} < {held} then 0 else 1 end"
+            f"case when {nobody_if} then 0 when exists ({finished}) then {LET_GO} "
+            f"when exists ({begun}) then 0 when {free} < {held} then 0 else 1 end"
         )
         which = f"{first(1, twin, 'number')} ({count})"
         return f"update jobs set held = 0 where number in ({which})"
