@@ -313,10 +313,14 @@ def test_no_part_of_what_makes_twins_runs_into_the_next():
 # --- The plans ------------------------------------------------------------------------------------
 
 
-def test_nothing_that_a_trigger_looks_for_is_looked_for_row_by_row(tmp_path):
+@pytest.mark.parametrize("finished", [False, True])
+def test_what_a_job_costs_does_not_grow_with_the_number_of_its_twins(tmp_path, finished):
     catalogue = SqliteCatalogue(tmp_path / "calotype.db")
     each = Each(catalogue)
     fill(each, "abc")
+    if finished:
+        claimed(each)
+        complete(each, "a")
     steps = []
 
     def work(count):
@@ -328,8 +332,8 @@ def test_nothing_that_a_trigger_looks_for_is_looked_for_row_by_row(tmp_path):
 
         catalogue._db.conn.set_progress_handler(count_steps, 10)
         each.add(a_twin(f"late{count}"), NOON)
-        each.claim([ANY], NOON)
-        each.unclaim("a", 1, NOON)
+        (job,) = each.claim([ANY], NOON)
+        each.unclaim(job.id, 1, NOON)
         catalogue._db.conn.set_progress_handler(None, 0)
         return done
 
