@@ -20,15 +20,15 @@ class Backlog:
         self._accepting = 0
 
     @contextmanager
-    def room(self, wanted: int = 1) -> Iterator[int]:
+    def room(self, wanted: int = 1, *, least: int = 1) -> Iterator[int]:
         """Hold places in the backlog until the jobs that take them are counted as pending.
 
         Yields as many as are `wanted`, or as many as there are.
 
-        Raises: BacklogFull, if there is none.
+        Raises: BacklogFull, if there are not even the `least` of them.
         """
         places = min(wanted, self._limit - self.pending - self._accepting)
-        if places <= 0:
+        if places < least:
             raise BacklogFull(self._limit)
         self._accepting += places
         try:

@@ -11,8 +11,10 @@ import trio
 from actors.errors import ActorStopped, AskFailed, Draining, JobInterrupted, MailboxFull
 from actors.messages import (
     Cancel,
+    CancelBatch,
     Claim,
     Delete,
+    DeleteBatch,
     Drain,
     Foresee,
     Keep,
@@ -22,6 +24,7 @@ from actors.messages import (
     Resize,
     Run,
     Submit,
+    SubmitBatch,
 )
 from actors.outside.backoff import doubled
 from actors.storage.ports import StorageError
@@ -110,7 +113,7 @@ class Dispatcher:
 
     def _receive(self, envelope: Envelope) -> None:
         match envelope.message:
-            case Submit() | Keep() if self._orders.draining.is_set():
+            case Submit() | SubmitBatch() | Keep() if self._orders.draining.is_set():
                 envelope.fail(Draining())
             case Resize(workers):
                 self._orders.workers = workers
@@ -127,7 +130,10 @@ class Dispatcher:
                 self._forward(envelope, self._surveyor)
             case Cancel(job_id, tenant=tenant) | Delete(job_id, tenant=tenant):
                 if self._forward(envelope, self._store):
-                    self._abandon(job_id, tenant)
+                    self._abandon(tenant, job_id=job_id)
+            case CancelBatch(batch_id, tenant=tenant) | DeleteBatch(batch_id, tenant=tenant):
+                if self._forward(envelope, self._store):
+                    self._abandon(tenant, batch_id=batch_id)
             case _:
                 self._forward(envelope, self._store)
 
@@ -139,9 +145,11 @@ class Dispatcher:
             return False
         return True
 
-    def _abandon(self, job_id: str, tenant: str) -> None:
+    def _abandon(self, tenant: str, *, job_id: str = "", batch_id: str = "") -> None:
+        """Stop the renders of this job of the tenant's, or of all jobs of this batch."""
         for hand in self._hands:
-            if hand.job and (hand.job.id, hand.job.tenant) == (job_id, tenant):
+            job = hand.job
+            if job and job.tenant == tenant and (job.id == job_id or job.batch_id == batch_id):
                 hand.scope.cancel()
 
     def _drain(self) -> None:

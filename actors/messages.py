@@ -17,8 +17,10 @@ from actors.imaging.made import Made
 from actors.imaging.plan import Plan
 from actors.imaging.recipe import Recipe
 from actors.mailbox import Request
+from actors.storage.batches import Batch
 from actors.storage.credentials import Key
 from actors.storage.events import Change, Event, Interest
+from actors.storage.outbox import Delivery, Room
 from actors.storage.ports import (
     ENDED,
     Dead,
@@ -111,6 +113,7 @@ class Submit(OnAccount[Job]):
     `pixels` are those of an image that is bytes, where they are to be counted.
     It is not begun before `start`: a time, or so long after it was accepted. `max_attempts` counts
     if it is less than what the operator allows.
+    `callback_url` is who is told of its end; `metadata` is JSON of the client's own.
     Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`, `ImageNotFound`.
     """
 
@@ -123,6 +126,69 @@ class Submit(OnAccount[Job]):
     start: datetime | timedelta | None = None
     max_attempts: int | None = None
     pixels: int = 0
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batched:
+    """A batch that was accepted, and the ids of its jobs in their order."""
+
+    batch: Batch
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitBatch(OnAccount[Batched]):
+    """Accept all of `jobs`, or none. Once answered, they are on the disk, and will end.
+
+    Their images are named, and not sent. Whose they are, and whom they are counted for, this
+    message says and not each of them. `callback_url` is who is told when all have ended, and
+    `metadata` the client's own, as JSON.
+    Errors: `Draining` (from the Dispatcher), `BacklogFull`, `StorageFull`, `ImagesNotFound`.
+    """
+
+    jobs: tuple[Submit, ...]
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindBatch(OfTenant[Batch]):
+    """The answer is the batch. Errors: `BatchNotFound`."""
+
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitBatch(OfTenant[Batch]):
+    """The answer is the batch, as soon as all of its jobs have ended.
+
+    Errors: `BatchNotFound`, also later; `Draining`, if the service stops before.
+    """
+
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelBatch(OfTenant[Batch]):
+    """End some of the jobs of a batch that have not ended.
+
+    The answer is the batch; ask again until it has ended. Errors: `BatchNotFound`.
+    """
+
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteBatch(OfTenant[bool]):
+    """Forget a batch, at once; and some of its jobs, with their files.
+
+    The answer is whether none is left. The rest goes by and by, or sooner if this is asked again.
+    Errors: `BatchNotFound`.
+    """
+
+    batch_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +414,26 @@ class Redrive(OfTenant[int]):
     which: Dead
 
 
+@dataclass(frozen=True, slots=True)
+class ListDeliveries(OfTenant[tuple[Delivery, ...]]):
+    """The answer is what was or is to be sent about a job, the newest first.
+
+    Errors: `JobNotFound`.
+    """
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Redeliver(OfTenant[Delivery]):
+    """Send the newest delivery about a job again, whatever became of it; soon, if answered.
+
+    Errors: `JobNotFound`, `DeliveryNotFound`.
+    """
+
+    job_id: str
+
+
 # --- The Store, from the Dispatcher ---------------------------------------------------------------
 
 
@@ -448,6 +534,71 @@ class TryLater(Request[None]):
     code: str
     error: str
     at_least: float = 0.0
+
+
+# --- The Store, from the Courier ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A delivery that was begun, and what to sign it with: the newest secret first."""
+
+    delivery: Delivery
+    secrets: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Collect(Request[tuple[Parcel, ...]]):
+    """Begin what is due, as far as there is room; answered when there is something.
+
+    There is one standing collect at a time: a new one ends the one before.
+    One whose asker has gone is undone.
+    """
+
+    room: Room
+
+
+@dataclass(frozen=True, slots=True)
+class Recall(Request[None]):
+    """Have everything due again that is being sent but not in `held`: nobody sends it."""
+
+    held: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered(Request[None]):
+    """End a delivery well; nothing happens if this is not its present attempt."""
+
+    delivery_id: str
+    attempt: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered(Request[None]):
+    """End an attempt badly; nothing happens if this is not the present one.
+
+    It is due again after `delay` seconds, or dead if that is None. `status` is that of the answer.
+    """
+
+    delivery_id: str
+    attempt: int
+    status: int | None
+    error: str
+    delay: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack(Request[None]):
+    """Undo an attempt that was not made; nothing happens if this is not the present one.
+
+    For its host nothing is due for `rest` seconds.
+    """
+
+    delivery_id: str
+    attempt: int
+    host: str
+    rest: float = 0.0
 
 
 # --- The Store, from the Surveyor -----------------------------------------------------------------

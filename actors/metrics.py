@@ -26,6 +26,14 @@ FETCH = Histogram(
     "Time of a fetch, with all that was tried again and the wait for a place.",
     buckets=SECONDS,
 )
+DELIVERIES = Counter(
+    "calotype_deliveries",
+    "Attempts to deliver a webhook that ended, by how they ended.",
+    ["outcome"],
+)
+DELIVERY = Histogram(
+    "calotype_delivery_seconds", "Time of an attempt to deliver a webhook.", buckets=SECONDS
+)
 INPUT_SIZE = Histogram("calotype_input_bytes", "Size of the images that came in.", buckets=BYTES)
 OUTPUT_SIZE = Histogram(
     "calotype_output_bytes", "Size of the images that were made.", buckets=BYTES

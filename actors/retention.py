@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from actors.handlers.stock import Stock
+    from actors.storage.outbox import OutboxRules
     from actors.storage.ports import Catalogue
     from actors.storage.retention import Rules, Unneeded
 
 log = structlog.get_logger("calotype.store")
 
-STEP = 100  # jobs or images in one transaction
+STEP = 100  # jobs, images or deliveries in one transaction
 
 
 class Retention:
@@ -31,9 +32,12 @@ class Retention:
     can finish.
     """
 
-    def __init__(self, stock: Stock, rules: Rules, period: float, grace: timedelta) -> None:
+    def __init__(
+        self, stock: Stock, rules: Rules, outbox: OutboxRules, period: float, grace: timedelta
+    ) -> None:
         self._stock = stock
         self._rules = rules
+        self._outbox = outbox
         self._period = period
         self._grace = grace
 
@@ -48,12 +52,36 @@ class Retention:
 
     async def _sweep(self) -> None:
         rules, now = self._rules, self._stock.now()
+        await _until_done(partial(self._clear_batches, now))
         await _until_done(partial(self._expire, now))
         await _until_done(partial(self._purge, now - self._grace))
         if rules.images is not None:
             await _until_done(partial(self._forget_images, now - rules.images))
         if rules.records is not None:
             await _until_done(partial(self._forget_records, now - rules.records, now))
+        await _until_done(partial(self._give_up, now))
+        await _until_done(partial(self._trim_outbox, self._outbox.kept.since(now)))
+
+    async def _clear_batches(self, now: datetime) -> int:
+        """Forget what is left of deleted batches, should their clients or the process have gone."""
+        removed = await self._stock.commit(lambda records: records.batches.clear(now, STEP))
+        for each in removed:
+            await self._stock.forget(each)
+        return len(removed)
+
+    async def _give_up(self, now: datetime) -> int:
+        before = now - self._outbox.lifetime
+        given_up = await self._stock.commit(
+            lambda records: records.outbox.give_up(before, now, STEP)
+        )
+        metrics.DELIVERIES.labels("expired").inc(given_up)
+        if given_up:
+            log.warning("deliveries_given_up", count=given_up)
+        return given_up
+
+    async def _trim_outbox(self, before: datetime) -> int:
+        most = self._outbox.kept.most
+        return await self._stock.commit(lambda records: records.outbox.trim(most, before, STEP))
 
     async def _expire(self, now: datetime) -> int:
         def expire(records: Catalogue) -> list[str]:

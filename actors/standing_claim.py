@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from actors.standing_ask import StandingAsk
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
@@ -22,42 +24,26 @@ TURNS: tuple[tuple[Priority, ...], ...] = (
 )
 
 
-class StandingClaim:
+class StandingClaim(StandingAsk):
     """Holds at most one claim, and tries it at the end of each transaction.
 
     So a job is claimed in the very transaction that accepts it, if a Worker is idle.
     """
 
     def __init__(self) -> None:
-        self._claim: Envelope | None = None
+        super().__init__()
         self._limit = self._fetching = 0
-        # The claim for which the transaction under way claims; another may stand by its end.
-        self._served: Envelope | None = None
         self._handed_out = 0
         self._unheard: list[Job] = []
 
     def stand(self, claim: Envelope, limit: int, fetching: int) -> None:
         """Hold this claim from now on; the one before is released."""
-        self.release()
-        self._claim, self._limit, self._fetching = claim, limit, fetching
-
-    def fail(self, error: Exception) -> None:
-        """Tell the asker that the transaction was lost, and with it what it would have claimed."""
-        if self._claim:
-            with self._claim as claim:
-                self._claim = None
-                claim.fail(error)
-
-    def release(self) -> None:
-        """Hold no claim; its asker hears that nobody answers."""
-        if self._claim:
-            with self._claim:
-                self._claim = None
+        self._hold(claim)
+        self._limit, self._fetching = limit, fetching
 
     def call(self, now: datetime) -> Callable[[Catalogue], list[Job]]:
         """Return what the claim does in a transaction; `answer` wants the result."""
-        self._served = self._claim
-        limit = self._limit if self._claim and not self._claim.abandoned else 0
+        limit = self._limit if self._serve() else 0
         fetching = self._fetching
         turns = [TURNS[(self._handed_out + n) % len(TURNS)] for n in range(limit)]
         # Kept until `answer`: the transaction may be lost, and then the next one undoes them.
@@ -79,11 +65,7 @@ class StandingClaim:
         self._unheard = []
         if not jobs:
             return True
-        heard = False
-        if self._served and self._served is self._claim:
-            with self._served as claim:
-                self._claim = None
-                heard = claim.answer(tuple(jobs))
+        heard = self._hand_over(tuple(jobs))
         if heard:
             self._handed_out += len(jobs)
         else:

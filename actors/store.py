@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 import trio
@@ -18,18 +18,33 @@ from actors.backlog import Backlog
 from actors.errors import BacklogFull, Draining, OutputNotFound
 from actors.following import Following
 from actors.group_commit import GroupCommit
+from actors.handlers.batches import BatchHandlers, announce_ended
 from actors.handlers.events import read_events
 from actors.handlers.images import ImageHandlers
 from actors.handlers.jobs import JobHandlers
 from actors.handlers.keys import KeyHandlers
+from actors.handlers.outbox import OutboxHandlers
 from actors.handlers.queue import QueueHandlers
 from actors.handlers.stock import Stock
 from actors.handlers.work import WorkHandlers
-from actors.messages import Await, Cancel, Claim, Delete, Drain, ReadEvents
+from actors.messages import (
+    Await,
+    AwaitBatch,
+    Cancel,
+    CancelBatch,
+    Claim,
+    Collect,
+    Delete,
+    DeleteBatch,
+    Drain,
+    ReadEvents,
+)
 from actors.retention import Retention
 from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
+from actors.standing_collect import StandingCollect
 from actors.storage.audit import AUDIT
+from actors.storage.outbox import OutboxRules
 from actors.storage.ports import StorageError
 from actors.storage.repeats import REPEATS
 from actors.storage.retention import Rules
@@ -39,8 +54,9 @@ from actors.waiting import Waiting
 if TYPE_CHECKING:
     from actors.handlers.stock import Handlers
     from actors.mailbox import Envelope, Mailbox
-    from actors.messages import Told
+    from actors.messages import Parcel, Told
     from actors.orders import Orders
+    from actors.storage.batches import Batch
     from actors.storage.events import Event
     from actors.storage.keeping import Keeping
     from actors.storage.ports import Catalogue, Job, Storage, Woken
@@ -50,6 +66,8 @@ OpenStorage = Callable[[], AbstractContextManager["Storage"]]
 
 log = structlog.get_logger("calotype.store")
 
+# With these, the Dispatcher has stopped Workers already.
+STOPPING = (Cancel, Delete, CancelBatch, DeleteBatch)
 WOKEN_AT_ONCE = 256  # jobs that become due in one transaction; the others in those that follow
 TRIM_STEP = 1_000  # events in one transaction, and how many more there may be than are kept
 TRIM_EVERY = 60.0  # seconds until those are given up that have become too old
@@ -71,6 +89,7 @@ class StoreLimits:
     `repeats`: how many answers a tenant may ask for again. `audit`: how much of it is kept.
     `retention`: how long things are kept; it is looked to every `sweep_period` seconds, and files
     that nobody can ask for any more are deleted `grace` later.
+    `outbox`: how long what is sent to clients is kept.
     `events`: how many of the newest are kept, and `events_age`: for how many seconds at most.
     """
 
@@ -85,6 +104,19 @@ class StoreLimits:
     events_age: float = 86_400.0
     repeats: Keeping = REPEATS
     audit: Keeping = AUDIT
+    outbox: OutboxRules = field(default_factory=OutboxRules)
+
+
+class _Last(NamedTuple):
+    """What the end of each transaction brings: `next_due` is when a delivery may be."""
+
+    woken: Woken
+    claimed: list[Job]
+    pending: int
+    news: list[Event]
+    ended: list[Batch]
+    parcels: tuple[Parcel, ...]
+    next_due: datetime | None
 
 
 class Store:
@@ -114,6 +146,8 @@ class Store:
         self._asks = trio.Semaphore(limits.asks)
         self._catalogue = GroupCommit(max_batch=limits.asks)
         self._claim = StandingClaim()
+        self._collect = StandingCollect()
+        self._post_alarm = Alarm(clock)
         self._waiting = Waiting()
         self._following = Following()
         self._backlog = Backlog(limits.backlog)
@@ -144,19 +178,21 @@ class Store:
             stack.enter_context(self._waiting)
             stack.enter_context(self._following)
             stack.callback(self._claim.release)
+            stack.callback(self._collect.release)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(
                     self._catalogue.run,
                     storage.catalogue,
                     self._last_call,
                     self._committed,
-                    self._claim.fail,
+                    self._lost,
                 )
                 with self._catalogue:
                     async with trio.open_nursery() as background:
                         background.start_soon(self._sweep, stock)
                         background.start_soon(self._trim)
                         background.start_soon(self._alarm.run, self._catalogue.nudge)
+                        background.start_soon(self._post_alarm.run, self._catalogue.nudge)
                         background.start_soon(self._retention(stock).run)
                         task_status.started()
                         await self._receive(self._handlers(stock))
@@ -164,15 +200,20 @@ class Store:
 
     def _retention(self, stock: Stock) -> Retention:
         limits = self._limits
-        return Retention(stock, limits.retention, limits.sweep_period, limits.grace)
+        return Retention(
+            *(stock, limits.retention, limits.outbox),
+            *(limits.sweep_period, limits.grace),
+        )
 
     def _handlers(self, stock: Stock) -> Handlers:
         groups = (
             JobHandlers(stock, self._backlog, self._limits.attempts),
+            BatchHandlers(stock, self._backlog, self._limits.attempts),
             QueueHandlers(stock, self._backlog, self._limits.attempts),
             WorkHandlers(stock, self._limits.retry_delay),
             ImageHandlers(stock),
             KeyHandlers(stock),
+            OutboxHandlers(stock),
         )
         handlers = {kind: each for group in groups for kind, each in group.by_message.items()}
         return {**handlers, Drain: self._drain}
@@ -186,7 +227,10 @@ class Store:
                     case Claim(limit, fetching):
                         self._claim.stand(envelope, limit, fetching)
                         self._catalogue.nudge()
-                    case Await() as message:
+                    case Collect(room):
+                        self._collect.stand(envelope, room)
+                        self._catalogue.nudge()
+                    case Await() | AwaitBatch() as message:
                         work.start_soon(self._await, message, envelope)
                     case ReadEvents() as message:
                         work.start_soon(self._follow, message, envelope)
@@ -202,8 +246,8 @@ class Store:
         try:
             with envelope:
                 message = envelope.message
-                if envelope.abandoned and not isinstance(message, Cancel | Delete):
-                    return  # With those two, the Dispatcher has stopped the Worker already.
+                if envelope.abandoned and not isinstance(message, STOPPING):
+                    return
                 try:
                     envelope.answer(await handlers[type(message)](message))
                 except (StorageError, BacklogFull, OutputNotFound) as error:
@@ -213,22 +257,37 @@ class Store:
         finally:
             self._asks.release()
 
-    def _last_call(self) -> Callable[[Catalogue], tuple[Woken, list[Job], int, list[Event]]]:
+    def _last_call(self) -> Callable[[Catalogue], _Last]:
         now = self._now()
-        claim, news = self._claim.call(now), self._following.call()
+        claim, news, collect = (
+            self._claim.call(now),
+            self._following.call(),
+            self._collect.call(now),
+        )
+        return lambda catalogue: _Last(
+            catalogue.wake(now, WOKEN_AT_ONCE),
+            claim(catalogue),
+            catalogue.pending(),
+            news(catalogue),
+            announce_ended(catalogue, now),
+            *collect(catalogue),
+        )
 
-        def last_call(catalogue: Catalogue) -> tuple[Woken, list[Job], int, list[Event]]:
-            woken = catalogue.wake(now, WOKEN_AT_ONCE)
-            return woken, claim(catalogue), catalogue.pending(), news(catalogue)
-
-        return last_call
-
-    def _committed(self, last: tuple[Woken, list[Job], int, list[Event]]) -> None:
-        woken, jobs, self._backlog.pending, news = last
-        self._alarm.set(woken.next)
-        self._following.tell(news)
-        if not self._claim.answer(jobs):
+    def _committed(self, last: _Last) -> None:
+        self._backlog.pending = last.pending
+        self._alarm.set(last.woken.next)
+        self._following.tell(last.news)
+        for batch in last.ended:
+            self._waiting.settle(batch)
+            log.info("batch_ended", batch_id=batch.id, counts=dict(batch.counts))
+        self._post_alarm.set(last.next_due)
+        heard = self._claim.answer(last.claimed), self._collect.answer(last.parcels)
+        if not all(heard):
             self._catalogue.nudge()
+
+    def _lost(self, error: StorageError) -> None:
+        self._claim.fail(error)
+        self._collect.fail(error)
 
     async def _sweep(self, stock: Stock) -> None:
         try:
@@ -237,18 +296,24 @@ class Store:
         except StorageError as error:
             log.warning("sweep_ended_early", error=str(error))
 
-    async def _await(self, message: Await, envelope: Envelope) -> None:
-        job_id, tenant = message.job_id, message.tenant
+    async def _await(self, message: Await | AwaitBatch, envelope: Envelope) -> None:
+        tenant = message.tenant
+
+        def find(catalogue: Catalogue) -> Job | Batch:
+            if isinstance(message, Await):
+                return catalogue.find_own(message.job_id, tenant)
+            return catalogue.batches.find(message.batch_id, tenant)
+
+        awaited_id = message.job_id if isinstance(message, Await) else message.batch_id
         # Before looking, so that no end can slip through between the two.
-        self._waiting.add(job_id, envelope, tenant)
+        self._waiting.add(awaited_id, envelope, tenant)
         try:
-            job = await self._catalogue.commit(lambda records: records.find_own(job_id, tenant))
+            self._waiting.settle(await self._catalogue.commit(find))
         except StorageError as error:
-            self._waiting.fail(job_id, error, tenant)
+            self._waiting.fail(awaited_id, error, tenant)
         else:
-            self._waiting.settle(job)
             if self._orders.draining.is_set():
-                self._waiting.fail(job_id, Draining(), tenant)
+                self._waiting.fail(awaited_id, Draining(), tenant)
 
     async def _follow(self, message: ReadEvents, envelope: Envelope) -> None:
         with ExitStack() as held:

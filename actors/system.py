@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.courier import Courier, Posting
 from actors.dispatcher import Dispatcher
 from actors.fetcher import Fetcher
 from actors.imaging.render import keep_memory
@@ -45,6 +46,7 @@ class Capacity:
     images: Limits
     fetching: Fetching
     fetching_workers: int | None = None
+    posting: Posting = field(default_factory=Posting)
     intensity: Intensity = field(default_factory=Intensity)
 
 
@@ -70,6 +72,7 @@ class System:
         self.fetches = trio.CapacityLimiter(capacity.fetching.places)
         self._store_door, self._store_mail = open_mailbox("store", capacity.mail)
         self._fetcher_door, self._fetcher_mail = open_mailbox("fetcher", capacity.mail)
+        self._courier_door, self._courier_mail = open_mailbox("courier", 0)
         self._surveyor_door, self._surveyor_mail = open_mailbox("surveyor", capacity.mail)
         self.front_door, self._mail = open_mailbox("dispatcher", capacity.mail)
 
@@ -82,10 +85,12 @@ class System:
         await self._start("store", self._store_mail, self._make_store)
         await self._start("fetcher", self._fetcher_mail, self._make_fetcher)
         door = self._store_door.clone()
+        await self._start("courier", self._courier_mail, partial(self._make_courier, door), door)
+        door = self._store_door.clone()
         await self._start("surveyor", self._surveyor_mail, partial(self._make_surveyor, door), door)
         await self._start(
             *("dispatcher", self._mail, self._make_dispatcher),
-            *(self._store_door, self._fetcher_door, self._surveyor_door),
+            *(self._store_door, self._fetcher_door, self._courier_door, self._surveyor_door),
         )
 
     async def _start(
@@ -123,6 +128,9 @@ class System:
 
     def _make_fetcher(self, mailbox: Mailbox, activity: Activity) -> Actor:
         return Fetcher(mailbox, self._capacity.fetching, self.fetches, self._orders, activity)
+
+    def _make_courier(self, door: Address, mailbox: Mailbox, activity: Activity) -> Actor:
+        return Courier(mailbox, door.clone(), self._capacity.posting, self._orders, activity)
 
     def _make_dispatcher(self, mailbox: Mailbox, activity: Activity) -> Actor:
         # Clones, because an actor closes what it holds when it crashes, and its successor

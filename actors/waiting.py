@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.parking import Parking
-from actors.storage.ports import ENDED
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
     from actors.mailbox import Envelope
+    from actors.storage.batches import Batch
     from actors.storage.ports import Job
 
 
 class Waiting:
-    """Envelopes by the job they wait for, and the tenant they are of.
+    """Envelopes by the job or batch they wait for, and the tenant they are of.
 
-    Who names another tenant's job waits for none that will ever end. Leaving its `with` releases
+    Who names that of another tenant waits for none that will ever end. Leaving its `with` releases
     all of them.
     """
 
@@ -28,20 +28,20 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._asks)
 
-    def add(self, job_id: str, envelope: Envelope, tenant: str = "") -> None:
-        """Keep `envelope` until the job has ended."""
-        self._asks.add((tenant, job_id), envelope)
+    def add(self, awaited_id: str, envelope: Envelope, tenant: str = "") -> None:
+        """Keep `envelope` until the job or batch of this id has ended."""
+        self._asks.add((tenant, awaited_id), envelope)
 
-    def settle(self, job: Job) -> None:
-        """Answer all who wait for `job`, if it has ended."""
-        if job.status in ENDED:
-            for envelope in self._asks.take((job.tenant, job.id)):
+    def settle(self, awaited: Job | Batch) -> None:
+        """Answer all who wait for this job or batch, if it has ended."""
+        if awaited.has_ended:
+            for envelope in self._asks.take((awaited.tenant, awaited.id)):
                 with envelope:
-                    envelope.answer(job)
+                    envelope.answer(awaited)
 
-    def fail(self, job_id: str, error: Exception, tenant: str = "") -> None:
-        """Tell all who wait for this job of this tenant that it will not end."""
-        self._asks.fail((tenant, job_id), error)
+    def fail(self, awaited_id: str, error: Exception, tenant: str = "") -> None:
+        """Tell all who wait for this of this tenant's that it will not end."""
+        self._asks.fail((tenant, awaited_id), error)
 
     def fail_all(self, error: type[Exception]) -> None:
         """Tell everybody that it is not worth waiting."""

@@ -149,7 +149,7 @@ class SlowCatalogue(MemoryCatalogue):
         super().__init__()
         self.broken: StorageError | None = None
         self.spared = 0
-        self.batches: list[int] = []
+        self.sizes: list[int] = []
         self.at_once = 0
         self._inside = 0
         self._gate = threading.Event()
@@ -168,9 +168,9 @@ class SlowCatalogue(MemoryCatalogue):
         self._inside += 1
         self.at_once = max(self.at_once, self._inside)
         self._gate.wait(PATIENCE)
-        self.batches.append(len(calls) - 1)  # Without the last call.
+        self.sizes.append(len(calls) - 1)  # Without the last call.
         self._inside -= 1
-        if self.broken and len(self.batches) > self.spared:
+        if self.broken and len(self.sizes) > self.spared:
             raise self.broken
         return super().batch(calls)
 

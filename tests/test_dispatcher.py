@@ -9,8 +9,10 @@ from actors.errors import ActorStopped, Draining, HandlerCrashed, JobInterrupted
 from actors.mailbox import Envelope, open_mailbox
 from actors.messages import (
     Cancel,
+    CancelBatch,
     Claim,
     Delete,
+    DeleteBatch,
     Drain,
     Find,
     FindImage,
@@ -510,6 +512,30 @@ async def test_nobody_can_stop_the_work_on_a_job_of_another_tenant(start, messag
     await trio.testing.wait_all_tasks_blocked()
 
     assert (before, envelope.abandoned) == (False, True)
+
+
+@pytest.mark.parametrize("message", [CancelBatch, DeleteBatch])
+async def test_the_work_on_all_jobs_of_a_batch_is_stopped_and_on_no_other(start, message):
+    dispatching = await start(workers=4)
+    jobs = [
+        make_job(1, tenant="acme", batch_id="b"),
+        make_job(2, tenant="acme", batch_id="b"),
+        make_job(3, tenant="acme", batch_id="c"),
+        make_job(4, tenant="acme"),
+    ]
+    dispatching.store.add(*jobs)
+    await trio.testing.wait_all_tasks_blocked()
+    envelopes = {worker.job: worker.envelope for worker in dispatching.workers}
+
+    await dispatching.ask(message("b", tenant="zenith"))
+    await trio.testing.wait_all_tasks_blocked()
+    before = [envelope.abandoned for envelope in envelopes.values()]
+    await dispatching.ask(message("b", tenant="acme"))
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert not any(before)
+    abandoned = [job_id for job_id, envelope in envelopes.items() if envelope.abandoned]
+    assert sorted(abandoned) == ids(1, 2)
 
 
 async def test_a_job_that_was_given_up_is_given_back_in_case_it_could_not_be_cancelled(start):

@@ -85,7 +85,7 @@ async def test_a_call_that_fails_raises_in_its_own_asker_alone(nursery):
         catalogue.go_on()
         await asked.wait_until_ended(4)
 
-    assert catalogue.batches == [1, 3]
+    assert catalogue.sizes == [1, 3]
     assert (asked.outcomes["a"], asked.outcomes["c"]) == (1, 3)
     assert isinstance(asked.outcomes["b"], JobNotFound)
 
@@ -101,7 +101,7 @@ async def test_what_gathers_during_a_commit_goes_into_the_next_one(nursery):
         catalogue.go_on()
         await asked.wait_until_ended(6)
 
-    assert catalogue.batches == [1, 5]
+    assert catalogue.sizes == [1, 5]
     assert asked.outcomes == {number: number for number in range(6)}
 
 
@@ -116,8 +116,8 @@ async def test_no_batch_is_larger_than_allowed_and_nothing_is_left_out(nursery):
         catalogue.go_on()
         await asked.wait_until_ended(12)
 
-    assert max(catalogue.batches) == 3
-    assert sum(catalogue.batches) == 12
+    assert max(catalogue.sizes) == 3
+    assert sum(catalogue.sizes) == 12
     assert asked.outcomes == {number: number for number in range(12)}
 
 
@@ -215,7 +215,7 @@ async def test_a_nudge_never_waits_nor_fails(nursery):
 
     changes.nudge()
 
-    assert sum(catalogue.batches) == 3  # One in the thread, and two that found room.
+    assert sum(catalogue.sizes) == 3  # One in the thread, and two that found room.
 
 
 async def test_closing_commits_what_has_been_accepted_and_then_ends(nursery):

@@ -393,12 +393,12 @@ async def test_a_standing_claim_is_answered_by_the_next_submit(nursery, store):
 async def test_a_new_job_is_claimed_in_the_transaction_that_accepts_it(nursery, store, storage):
     asker = Asker(nursery, store, Claim(1, 9))
     await store.ask(Count())
-    before = len(storage.catalogue.batches)
+    before = len(storage.catalogue.sizes)
 
     await store.submit()
     await asker.outcome()
 
-    assert len(storage.catalogue.batches) == before + 1
+    assert len(storage.catalogue.sizes) == before + 1
 
 
 async def test_a_standing_claim_is_answered_by_a_retry(nursery, store):
@@ -463,10 +463,10 @@ async def test_a_claim_that_is_to_be_undone_is_undone_though_a_commit_fails_firs
 ):
     # Of the next two transactions, the first claims and the second, which should undo it, fails.
     storage.catalogue.broken = StorageUnavailable("away")
-    storage.catalogue.spared = len(storage.catalogue.batches) + 2
+    storage.catalogue.spared = len(storage.catalogue.sizes) + 2
     job_id = await leave_during_the_commit(nursery, store, storage)
     await trio.testing.wait_all_tasks_blocked(0.01)
-    failed = len(storage.catalogue.batches) > storage.catalogue.spared
+    failed = len(storage.catalogue.sizes) > storage.catalogue.spared
     storage.catalogue.broken = None
 
     await store.ask(Count())

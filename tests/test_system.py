@@ -304,7 +304,7 @@ async def test_the_pool_grows_and_shrinks_while_it_works(opening, photo):
         names = [each.name for each in system.statistics()]
 
     assert {(job.status, job.attempts) for job in ended} == {("completed", 1)}
-    assert len(names) == 6
+    assert len(names) == 7
 
 
 async def test_statistics_show_every_actor(opening, photo):
@@ -314,7 +314,10 @@ async def test_statistics_show_every_actor(opening, photo):
         await client.ask(Keep(photo))
         figures = {each.name: each for each in system.statistics()}
 
-    assert set(figures) == {*("store", "fetcher", "surveyor", "dispatcher", "worker-1", "worker-2")}
+    assert set(figures) == {
+        *("store", "fetcher", "courier", "surveyor"),
+        *("dispatcher", "worker-1", "worker-2"),
+    }
     assert figures["dispatcher"].handled == 3
     assert figures["surveyor"].handled == 1
     assert figures["store"].handled > 3

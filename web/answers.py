@@ -12,15 +12,17 @@ from msgspec import Meta
 from actors.imaging.facts import Facts, Format
 from actors.imaging.receipt import as_made, as_said
 from actors.imaging.recipe import decode_recipe
+from actors.storage.outbox import Fate
 from actors.storage.ports import ENDED, Priority, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from actors.imaging.plan import Plan as Forecast
     from actors.imaging.recipe import Output as Wanted
     from actors.imaging.recipe import Recipe
-    from actors.storage import ports
+    from actors.messages import Batched
+    from actors.storage import batches, outbox, ports
 
 SUBMITTED = "Image processing job submitted"
 
@@ -38,6 +40,9 @@ _RECIPE = Meta(
     description="as the body of another job it makes the same",
     extra_json_schema={"allOf": [{"$ref": "#/components/schemas/ManyOutputs"}]},
 )
+_Metadata: TypeAlias = Annotated[
+    msgspec.Raw, Meta(description="the client's own", extra_json_schema={"type": "object"})
+]
 
 
 class _Details(msgspec.Struct):
@@ -117,11 +122,14 @@ class Job(msgspec.Struct, omit_defaults=True):
     preset: str | None = None
     image_id: str | None = None
     image_url: str | None = None
+    batch_id: Annotated[Id, Meta(description="if it came with a batch")] | None = None
     run_at: Annotated[Moment, Meta(description="before which it is not begun")] | None = None
     started_at: Annotated[Moment, Meta(description="when it was begun last")] | None = None
     retain: Annotated[int, Meta(description="seconds, as asked for")] | None = None
     expires_at: Annotated[Moment, Meta(description="when its files go")] | None = None
     gone: Annotated[bool, Meta(description="whether its files have gone")] = False
+    callback_url: Annotated[str, Meta(description="who is told of its end")] | None = None
+    metadata: _Metadata | None = None
     error: Annotated[str, Meta(description="if it failed, for people")] | None = None
     error_code: Annotated[str, Meta(description="if it failed, for programs")] | None = None
     last_error: (
@@ -132,11 +140,53 @@ class Job(msgspec.Struct, omit_defaults=True):
     receipt: Receipt | None = None
 
 
+class BatchAccepted(msgspec.Struct):
+    """A batch that was accepted."""
+
+    batch_id: Id
+    status: Literal["running"]
+    job_ids: Annotated[list[Id], Meta(description="in the order of `jobs`")]
+
+
+class Batch(msgspec.Struct, omit_defaults=True):
+    """A batch: jobs that were accepted together."""
+
+    id: Id
+    status: Annotated[
+        Literal["running", "ended"], Meta(description="it has ended when all of its jobs have")
+    ]
+    jobs: Annotated[int, Meta(description="how many there are")]
+    counts: Annotated[dict[Status, int], Meta(description="how many there are of each status")]
+    created_at: Moment
+    callback_url: Annotated[str, Meta(description="who is told of its end")] | None = None
+    metadata: _Metadata | None = None
+
+
 class Jobs(msgspec.Struct):
     """A page of a list, newest first."""
 
     jobs: list[Job]
     next: Annotated[str | None, Meta(description="the `cursor` of the next page, if there is one")]
+
+
+class Delivery(msgspec.Struct, omit_defaults=True):
+    """A webhook, and how it stands with it."""
+
+    id: Annotated[str, Meta(description="its `webhook-id`, the same over all attempts")]
+    type: Annotated[str, Meta(description="of the event that it tells")]
+    status: Fate
+    attempts: Annotated[int, Meta(description="how often it was begun")]
+    created_at: Moment
+    next_attempt_at: Annotated[Moment, Meta(description="if it is pending")] | None = None
+    last_attempt_at: Moment | None = None
+    last_status: Annotated[int, Meta(description="that of the last answer")] | None = None
+    last_error: Annotated[str, Meta(description="why the last attempt failed")] | None = None
+
+
+class Deliveries(msgspec.Struct):
+    """What was or is to be sent about a job, the newest first."""
+
+    deliveries: list[Delivery]
 
 
 class Foreseen(msgspec.Struct):
@@ -206,6 +256,33 @@ class Answers:
         following = None if page.next is None else str(page.next)
         return msgspec.json.encode(Jobs([self._job(job) for job in page.jobs], following))
 
+    def batch_accepted(self, batched: Batched) -> bytes:
+        """Return the answer to the submission of a batch."""
+        answer = BatchAccepted(batched.batch.id, "running", list(batched.job_ids))
+        return msgspec.json.encode(answer)
+
+    def batch(self, batch: batches.Batch) -> bytes:
+        """Return a batch."""
+        return msgspec.json.encode(
+            Batch(
+                id=batch.id,
+                status="ended" if batch.has_ended else "running",
+                jobs=batch.size,
+                counts=dict(batch.counts),
+                created_at=text_of(batch.created_at),
+                callback_url=batch.callback_url,
+                metadata=msgspec.Raw(batch.metadata.encode()) if batch.metadata else None,
+            )
+        )
+
+    def delivery(self, delivery: outbox.Delivery) -> bytes:
+        """Return a delivery."""
+        return msgspec.json.encode(_delivery(delivery))
+
+    def deliveries(self, deliveries: Iterable[outbox.Delivery]) -> bytes:
+        """Return the deliveries of a job."""
+        return msgspec.json.encode(Deliveries([_delivery(each) for each in deliveries]))
+
     def image(self, image: ports.ImageRecord) -> bytes:
         """Return an image: what the catalogue knows of it, and what was seen in it."""
         known = Image(
@@ -259,11 +336,14 @@ class Answers:
             preset=job.preset,
             image_id=job.image_id,
             image_url=job.image_url,
+            batch_id=job.batch_id,
             started_at=text_of(job.started_at) if job.started_at else None,
             run_at=text_of(job.run_at) if job.run_at else None,
             retain=job.retain,
             expires_at=self._expires_at(job),
             gone=is_gone,
+            callback_url=job.callback_url,
+            metadata=msgspec.Raw(job.metadata.encode()) if job.metadata else None,
             error=job.error if job.status == "failed" else None,
             error_code=job.error_code if job.status == "failed" else None,
             last_error=job.error if job.status != "failed" else None,
@@ -293,6 +373,20 @@ class Answers:
             quality=details.quality,
             ssim=details.ssim,
         )
+
+
+def _delivery(delivery: outbox.Delivery) -> Delivery:
+    return Delivery(
+        id=delivery.id,
+        type=delivery.type,
+        status=delivery.fate,
+        attempts=delivery.attempts,
+        created_at=text_of(delivery.created_at),
+        next_attempt_at=text_of(delivery.due_at) if delivery.due_at else None,
+        last_attempt_at=text_of(delivery.begun_at) if delivery.begun_at else None,
+        last_status=delivery.last_status,
+        last_error=delivery.last_error,
+    )
 
 
 def _asked_size(job: ports.Job) -> tuple[int | None, int | None]:

@@ -10,14 +10,28 @@ from urllib.parse import quote
 
 import msgspec
 
-from web.failures import JobFailed, NotEnded, ProblemError
+from web.failures import BatchNotEnded, JobFailed, NotEnded, ProblemError
 from web.line import ATTEMPTS, Call, Line
 from web.receiving import Sink, check_digest, media_type, written_beside
-from web.results import Accepted, Health, Image, Job, Link, Page, Picture, Plan, Saved
-from web.sending import Content, ImageId, Progress, Recipe, Source, Subject, said
+from web.results import (
+    Accepted,
+    Batch,
+    BatchAccepted,
+    Deliveries,
+    Delivery,
+    Health,
+    Image,
+    Job,
+    Link,
+    Page,
+    Picture,
+    Plan,
+    Saved,
+)
+from web.sending import Content, ImageId, Named, Progress, Recipe, Source, Subject, named, said
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable, Mapping
     from datetime import datetime
 
     import httpx2
@@ -128,6 +142,7 @@ class Calls:
         status: str | None = None,
         operation: str | None = None,
         preset: str | None = None,
+        batch: str | None = None,
         created_after: datetime | None = None,
         limit: int | None = None,
         cursor: str | None = None,
@@ -142,6 +157,7 @@ class Calls:
             "status": status,
             "operation": operation,
             "preset": preset,
+            "batch": batch,
             "created_after": None if created_after is None else created_after.isoformat(),
             "limit": limit,
             "cursor": cursor,
@@ -155,6 +171,7 @@ class Calls:
         status: str | None = None,
         operation: str | None = None,
         preset: str | None = None,
+        batch: str | None = None,
         created_after: datetime | None = None,
     ) -> AsyncIterator[Job]:
         """Yield all jobs that fit what is said, newest first; pages are fetched when needed."""
@@ -164,6 +181,7 @@ class Calls:
                 status=status,
                 operation=operation,
                 preset=preset,
+                batch=batch,
                 created_after=created_after,
                 limit=PAGE,
                 cursor=cursor,
@@ -185,6 +203,64 @@ class Calls:
     async def delete(self, job_id: str) -> None:
         """Cancel the job if need be, and forget it with its files."""
         await self._line.ask(Call(method="DELETE", path=_job_path(job_id)))
+
+    async def submit_batch(
+        self,
+        jobs: Iterable[tuple[Named, Recipe]],
+        *,
+        defaults: Recipe | None = None,
+        callback_url: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+    ) -> BatchAccepted:
+        """Submit many jobs at once, all or none, and return their batch.
+
+        Args:
+          jobs: of each where the service finds its image, and what to make of it, as `submit` has
+            it; at most 1,000, unless the service says otherwise.
+          defaults: what each job is to have that does not say it itself.
+          callback_url: who is told when all have ended.
+          metadata: what the batch is to give back.
+        """
+        members = {
+            "jobs": [named(subject, recipe) for subject, recipe in jobs],
+            "defaults": defaults,
+            "callback_url": callback_url,
+            "metadata": metadata,
+        }
+        content = Content("application/json", msgspec.json.encode(members))
+        return _decode(await self._line.ask(_post("/batches", content)), BatchAccepted)
+
+    async def batch(self, batch_id: str) -> Batch:
+        """Return the batch as it stands. Its jobs are told by `jobs(batch=…)`."""
+        return await self._look_at_batch(batch_id)
+
+    async def wait_for_batch(self, batch_id: str, timeout: float | None = None) -> Batch:  # noqa: ASYNC109
+        """Return the batch when all of its jobs have ended, by default however long that takes.
+
+        It goes on over a restart of the service. Interrupted, it leaves the batch as it is.
+
+        Raises:
+          BatchNotEnded: if `timeout` seconds have passed before.
+        """
+        until = None if timeout is None else self._line.driver.now() + timeout
+        while True:
+            left = WAIT if until is None else max(until - self._line.driver.now(), 0)
+            batch = await self._look_at_batch(
+                batch_id, wait=min(WAIT, int(left)), until=until, is_patient=True
+            )
+            if batch.ended:
+                return batch
+            if left == 0:
+                raise BatchNotEnded(batch)
+            await self._line.driver.sleep(min(POLL_PAUSE, left))
+
+    async def cancel_batch(self, batch_id: str) -> Batch:
+        """Cancel all jobs of the batch that have not ended, and return it."""
+        return _decode(await self._line.ask(_post(_batch_path(batch_id, "/cancel"))), Batch)
+
+    async def delete_batch(self, batch_id: str) -> None:
+        """Cancel the batch if need be, and forget it with its jobs and their files."""
+        await self._line.ask(Call(method="DELETE", path=_batch_path(batch_id)))
 
     async def download(self, job_id: str, output: str = "") -> Picture:
         """Return a result of a completed job; of any other it is a `ProblemError`.
@@ -230,6 +306,15 @@ class Calls:
         # The service does not know what stands before its paths.
         base = str(self._line.driver.http.base_url.copy_with(userinfo=b"")).rstrip("/")
         return Link(f"{base}{link.url}", link.expires_at)
+
+    async def deliveries(self, job_id: str) -> tuple[Delivery, ...]:
+        """Return what was or is to be sent to a job's `callback_url`, the newest first."""
+        call = Call(method="GET", path=_job_path(job_id, "/deliveries"))
+        return _decode(await self._line.ask(call), Deliveries).deliveries
+
+    async def redeliver(self, job_id: str) -> Delivery:
+        """Have the newest webhook about a job sent again, whatever became of it."""
+        return _decode(await self._line.ask(_post(_job_path(job_id, "/redeliver"))), Delivery)
 
     async def upload(self, image: Source, on_progress: Progress | None = None) -> Image:
         """Upload an image that several jobs are to use, and return what was seen in it."""
@@ -294,15 +379,19 @@ class Calls:
         until: float | None = None,
         is_patient: bool = False,
     ) -> Job:
-        call = Call(
-            method="GET",
-            path=_job_path(job_id),
-            params={"wait": wait} if wait else {},
-            wait=wait,
-            attempts=RECONNECTS if is_patient else ATTEMPTS,
-            until=until,
-        )
+        call = _look_at(_job_path(job_id), wait, until, is_patient=is_patient)
         return _decode(await self._line.ask(call), Job)
+
+    async def _look_at_batch(
+        self,
+        batch_id: str,
+        *,
+        wait: int = 0,
+        until: float | None = None,
+        is_patient: bool = False,
+    ) -> Batch:
+        call = _look_at(_batch_path(batch_id), wait, until, is_patient=is_patient)
+        return _decode(await self._line.ask(call), Batch)
 
     async def _fetch(self, job_id: str, file: BinaryIO, output: str) -> Saved:
         sink = Sink(file)
@@ -314,6 +403,21 @@ class Calls:
 
 def _job_path(job_id: str, below: str = "") -> str:
     return f"/jobs/{quote(job_id, safe='')}{below}"
+
+
+def _batch_path(batch_id: str, below: str = "") -> str:
+    return f"/batches/{quote(batch_id, safe='')}{below}"
+
+
+def _look_at(path: str, wait: int, until: float | None, *, is_patient: bool) -> Call:
+    return Call(
+        method="GET",
+        path=path,
+        params={"wait": wait} if wait else {},
+        wait=wait,
+        attempts=RECONNECTS if is_patient else ATTEMPTS,
+        until=until,
+    )
 
 
 def _post(path: str, content: Content | None = None) -> Call:

@@ -19,7 +19,8 @@ from web.settings import OpenToAnybody, Settings, read_settings
 
 # Commands that are a module of the same name each.
 MODULES: Final = {
-    name: f"web.{name}" for name in ("audit", "keys", "load", "queue", "submit", "verify")
+    name: f"web.{name}"
+    for name in ("audit", "keys", "load", "queue", "submit", "verify", "webhooks")
 }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import trio
 
+from actors.errors import Draining
 from actors.messages import OfTenant, OnAccount, Settle
 from actors.storage.repeats import DoneBefore
 from web.gate import account, caller
@@ -67,6 +68,19 @@ class Envoy:
         except DoneBefore as error:
             note_replay()
             return cast("R", error.args[0])
+
+    async def watch(self, end: Request[R], present: Request[R], seconds: float) -> R:
+        """Return the answer to `end`; or, after so many seconds or when we must stop, to `present`.
+
+        Raises as `ask`.
+        """
+        if seconds:
+            with trio.move_on_after(seconds):
+                try:
+                    return await self.wait(end)
+                except Draining:
+                    pass
+        return await self.ask(present)
 
     async def settle(self, text: str = "") -> str:
         """Return `text`; or, if the request was sent before, the text of that time.

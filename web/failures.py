@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 if TYPE_CHECKING:
-    from web.results import Job
+    from web.results import Batch, Job
 
 
 class RequestFailed(Exception):
@@ -33,6 +33,15 @@ class JobFailed(RequestFailed):
         reason = job.error or f"The job was {job.status}."
         super().__init__(f"{reason} ({job.error_code or f'job_{job.status}'})")
         self.job = job
+
+
+class BatchNotEnded(RequestFailed, TimeoutError):
+    """The batch had not ended when the time to wait for it was over; `batch` is how it stood."""
+
+    def __init__(self, batch: Batch) -> None:
+        counts = ", ".join(f"{count} {status}" for status, count in batch.counts.items() if count)
+        super().__init__(f"Batch {batch.id} has not ended: {counts}.")
+        self.batch = batch
 
 
 class NotEnded(RequestFailed, TimeoutError):

@@ -15,7 +15,7 @@ from msgspec import Meta
 from quart import Blueprint, request
 from quart_trio.wrappers import TrioResponse as Response
 
-from actors.errors import ActorStopped, AskFailed, Draining
+from actors.errors import ActorStopped, AskFailed
 from actors.imaging.recipe import Name
 from actors.messages import Await, Cancel, Delete, Find, ListJobs, Retry
 from actors.storage.ports import ENDED, ImageNotFound, Query, Status, StorageUnavailable
@@ -46,6 +46,7 @@ class ListWords(msgspec.Struct):
     status: Annotated[Status, meaning("Only jobs of this status.")] | None = None
     operation: Annotated[str, meaning("Only jobs that are this one operation.")] | None = None
     preset: Annotated[str, meaning("Only jobs of this preset.")] | None = None
+    batch: Annotated[str, meaning("Only jobs of this batch.")] | None = None
     created_after: (
         Annotated[datetime, Meta(tz=True), meaning("Only jobs that are younger; RFC 3339.")] | None
     ) = None
@@ -86,13 +87,7 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
 
     async def look_after(seconds: float, job_id: str) -> Job:
         """Return the job as it is when it ends, or after so many seconds, or when we must stop."""
-        if seconds:
-            with trio.move_on_after(min(seconds, max_wait)):
-                try:
-                    return await envoy.wait(Await(job_id))
-                except Draining:
-                    pass
-        return await envoy.ask(Find(job_id))
+        return await envoy.watch(Await(job_id), Find(job_id), min(seconds, max_wait))
 
     @jobs.post("")
     async def submit() -> Response:
@@ -161,6 +156,7 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
                     status=words.status,
                     operation=words.operation,
                     preset=words.preset,
+                    batch_id=words.batch,
                     created_after=_in_utc(words.created_after),
                     cursor=words.cursor,
                 )

@@ -32,6 +32,7 @@ from web.tokens import ID_BYTES, Token, make_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from actors.storage.audit import Action
     from actors.storage.ports import Catalogue
@@ -70,7 +71,10 @@ class Duration(click.ParamType[timedelta]):
         return timedelta(seconds=seconds)
 
 
-def _tenant(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+def checked_tenant(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> str | None:
+    """Return the name of a tenant, if it is one. Raises: click.BadParameter."""
     if value is not None and not re.fullmatch(TENANT, value):
         raise click.BadParameter(
             f"{value!r} is no name of up to 32 of a-z, 0-9, - and _, with none of the last two in "
@@ -146,7 +150,7 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--tenant", metavar="NAME", callback=_tenant, help="Whose jobs it opens.")
+@click.option("--tenant", metavar="NAME", callback=checked_tenant, help="Whose jobs it opens.")
 @click.option("--no-tenant", is_flag=True, help="It opens the jobs that were made without a key.")
 @click.option(
     "--scope",
@@ -276,7 +280,7 @@ def revoke_links() -> None:
     """Have no signed link work that was made so far. Keys are not touched."""
     _change(
         lambda catalogue: catalogue.keys.forget_link_secret(),
-        lambda _: Act(action="links_revoked", subject="links", tenant="", user=_user()),
+        lambda _: Act(action="links_revoked", subject="links", tenant="", user=user_name()),
     )
     log.info("links_revoked")
 
@@ -313,8 +317,13 @@ def _change(call: Callable[[Catalogue], T], act: Callable[[T], Act]) -> T:
         return done
 
     configure_logs(settings.log_format, settings.log_level)
-    with complaining(), open_beside(settings.db_path) as catalogue:
-        (result,) = catalogue.batch([change])
+    return change_beside(settings.db_path, change)
+
+
+def change_beside(db_path: Path, call: Callable[[Catalogue], T]) -> T:
+    """Change the catalogue, beside the service; or say why not, and end with 1."""
+    with complaining(), open_beside(db_path) as catalogue:
+        (result,) = catalogue.batch([call])
         if isinstance(result, StorageError):
             raise result
         return cast("T", result)
@@ -325,10 +334,10 @@ def _act(action: Action, key: Key, **details: str) -> Act:
     if key.expires_at:
         about["expires_at"] = key.expires_at.isoformat()
     said = {name: value for name, value in (about | details).items() if value}
-    return Act(action=action, subject=key.id, tenant=key.tenant, user=_user(), details=said)
+    return Act(action=action, subject=key.id, tenant=key.tenant, user=user_name(), details=said)
 
 
-def _user() -> str:
+def user_name() -> str:
     """Return the name of whoever runs the command, as the operating system has it."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name

@@ -12,15 +12,17 @@ from actors.imaging.facts import DEFAULT_LIMITS, Limits
 from actors.imaging.inspect import count_pixels
 from web import wire
 from web.accept import accepted
+from web.batch_order import batch_order
 from web.gate import account
 from web.problems import Problem
 from web.uploads import upload
 
 if TYPE_CHECKING:
     from actors.messages import Submit
+    from web.batch_order import BatchOrder
     from web.presets import Presets
 
-COUNTERS = 2  # threads that count pixels
+READERS = 2  # threads that count pixels and check batches
 NONE_OF_OURS = "The Accept allows none of AVIF, WebP, JPEG, PNG and GIF, from which auto chooses."
 
 
@@ -28,24 +30,35 @@ NONE_OF_OURS = "The Accept allows none of AVIF, WebP, JPEG, PNG and GIF, from wh
 class Kitchen:
     """Reads requests under `limits`, with the operator's `presets`.
 
-    Pixels are counted in `threads`, and those of what is beyond `images` are none.
+    What takes long is done in `threads`: batches are checked, and pixels counted. The pixels of
+    what is beyond `images` are none.
     """
 
     limits: wire.WireLimits
     presets: Presets
     images: Limits = DEFAULT_LIMITS
-    threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(COUNTERS))
+    threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(READERS))
 
     async def order(self) -> wire.Order:
         """Return what the request asks for.
 
         Raises `Problem` as `wire` says, and if its client takes no format that is made for it.
         """
-        accepts = accepted(request.accept_mimetypes)
-        offer = wire.Offer(self.presets.recipes, accepts)
+        offer = self._offer()
         order = wire.order(await self._body(), self.limits, offer)
-        if not accepts and any(output.format == "auto" for output in order.job.recipe.outputs):
-            raise Problem("not_acceptable", NONE_OF_OURS)
+        _check_accepted(offer, order.job)
+        return order
+
+    async def batch(self) -> BatchOrder:
+        """Return the jobs that the request asks for, checked in a thread.
+
+        Raises `Problem` as `batch_order` says, and if its client takes no format that is made.
+        """
+        offer = self._offer()
+        order = await trio.to_thread.run_sync(
+            batch_order, await self._body(), self.limits, offer, limiter=self.threads
+        )
+        _check_accepted(offer, *order.batch.jobs)
         return order
 
     async def counted(self, job: Submit) -> Submit:
@@ -63,7 +76,16 @@ class Kitchen:
         """Return the image that the request brings. Raises `Problem` as `wire` says."""
         return wire.picture(await self._body(), self.limits)
 
+    def _offer(self) -> wire.Offer:
+        return wire.Offer(self.presets.recipes, accepted(request.accept_mimetypes))
+
     async def _body(self) -> wire.Body:
         data = await upload().read()
         content_type = request.headers.get("Content-Type", "")
         return wire.Body(content_type, data, request.args.items(multi=True))
+
+
+def _check_accepted(offer: wire.Offer, *jobs: Submit) -> None:
+    outputs = [output for job in jobs for output in job.recipe.outputs]
+    if not offer.accepts and any(output.format == "auto" for output in outputs):
+        raise Problem("not_acceptable", NONE_OF_OURS)

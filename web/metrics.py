@@ -16,6 +16,9 @@ WAITING = Gauge("calotype_jobs_waiting", "Pending jobs that are not due yet.", [
 PAUSED = Gauge("calotype_queue_paused", "1 while the queue is paused, else 0.")
 OLDEST = Gauge("calotype_oldest_pending_seconds", "For how long the oldest job that is due waits.")
 STORED = Gauge("calotype_stored_bytes", "Bytes of all files that are kept.")
+DELIVERIES_PRESENT = Gauge(
+    "calotype_deliveries_present", "Webhooks in the outbox, by what became of them.", ["status"]
+)
 MAIL = Gauge("calotype_mailbox_messages", "Messages that wait in a mailbox.", ["actor"])
 LIMITER_USED = Gauge("calotype_limiter_used", "Tokens of a limiter in use.", ["limiter"])
 LIMITER_TOTAL = Gauge("calotype_limiter_total", "Tokens of a limiter.", ["limiter"])

@@ -22,6 +22,8 @@ from actors.errors import (
     OutputNotFound,
 )
 from actors.imaging.errors import ImageError, ImageTooLarge, ImagingCrashed, ImpossibleRecipe
+from actors.storage.batches import BatchNotFound
+from actors.storage.outbox import DeliveryNotFound
 from actors.storage.ports import (
     BlobNotFound,
     ImageNotFound,
@@ -147,6 +149,8 @@ def invalid(faults: Sequence[Fault]) -> Problem:
 TOLD: tuple[tuple[type[Exception], str, str], ...] = (
     (JobNotFound, "not_found", "There is no such job."),
     (ImageNotFound, "not_found", "There is no such image."),
+    (BatchNotFound, "not_found", "There is no such batch."),
+    (DeliveryNotFound, "conflict", "Nothing was to be sent about this job, or it was long ago."),
     (OutputNotFound, "not_found", "The job has no output of that name."),
     (BlobNotFound, "gone", "The image is no longer kept."),
     (BacklogFull, "overloaded", "Too many jobs are pending. Try again later."),
@@ -190,7 +194,11 @@ def problem_of(error: Exception) -> Problem | None:
 def _quota_exceeded(error: QuotaExceeded) -> Problem:
     standing = f'"{error.quota}";r={error.left}'
     if error.wait is None:
-        detail = f"The image alone has more than the {error.bound} pixels of a whole day."
+        detail = (
+            f"The images alone have more than the {error.bound} pixels of a whole day."
+            if error.quota == "pixels"
+            else f"There may be no more than {error.bound} jobs at a time that have not ended."
+        )
         return Problem("quota_exceeded", detail, headers={"RateLimit": standing}, retry=False)
     if error.quota == "jobs":
         detail = f"There may be {error.bound} jobs at a time that have not ended."

@@ -54,10 +54,13 @@ class Job(msgspec.Struct, frozen=True):
     preset: str | None = None
     image_id: str | None = None
     image_url: str | None = None
+    batch_id: str | None = None
     input_path: str | None = None
     output_path: str | None = None
     error: str | None = None
     error_code: str | None = None
+    callback_url: str | None = None
+    metadata: dict[str, str | int | float | bool | None] | None = None
     retain: int | None = None
     expires_at: datetime | None = None
     gone: bool = False
@@ -70,11 +73,60 @@ class Job(msgspec.Struct, frozen=True):
         return self.status in {"completed", "failed", "cancelled"}
 
 
+class Delivery(msgspec.Struct, frozen=True):
+    """A webhook about a job, and how it stands with it.
+
+    Its `status` is pending, sending, delivered or dead; `last_error` says why the last attempt
+    failed, if it did.
+    """
+
+    id: str
+    type: str
+    status: str
+    attempts: int
+    created_at: datetime
+    next_attempt_at: datetime | None = None
+    last_attempt_at: datetime | None = None
+    last_status: int | None = None
+    last_error: str | None = None
+
+
+class Deliveries(msgspec.Struct, frozen=True):
+    """The webhooks about a job, the newest first."""
+
+    deliveries: tuple[Delivery, ...]
+
+
 class Accepted(msgspec.Struct, frozen=True, rename={"id": "job_id"}):
     """A job that was accepted: it will end, whatever happens to the service."""
 
     id: str
     status: str
+
+
+class BatchAccepted(msgspec.Struct, frozen=True, rename={"id": "batch_id"}):
+    """A batch that was accepted, with the ids of its jobs in their order: all of them will end."""
+
+    id: str
+    status: str
+    job_ids: tuple[str, ...]
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """A batch as it stands: `jobs` is how many there are, and `counts` how many of each status."""
+
+    id: str
+    status: str
+    jobs: int
+    counts: dict[str, int]
+    created_at: datetime
+    callback_url: str | None = None
+    metadata: dict[str, object] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of its jobs have."""
+        return self.status == "ended"
 
 
 class Page(msgspec.Struct, frozen=True):

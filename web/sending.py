@@ -36,7 +36,8 @@ class ImageId(msgspec.Struct, frozen=True):
 
 
 Source: TypeAlias = bytes | Path | BinaryIO
-Subject: TypeAlias = Source | ImageUrl | ImageId | Image
+Named: TypeAlias = ImageUrl | ImageId | Image
+Subject: TypeAlias = Source | Named
 
 
 class Content:
@@ -148,6 +149,16 @@ class Upload:
         """Close the file, if it was opened here."""
         if self._mine is not None:
             self._mine.close()
+
+
+def named(subject: Named, recipe: Recipe) -> dict[str, object]:
+    """Return the JSON of a job that says this of an image which is not sent."""
+    wanted = {name: value for name, value in recipe.items() if value is not None}
+    match subject:
+        case ImageUrl():
+            return {"image_url": subject.url, **wanted}
+        case _:
+            return {"image_id": subject.id, **wanted}
 
 
 def said(

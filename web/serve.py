@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from actors.courier import Posting
 from actors.errors import AskFailed
 from actors.fetcher import Fetching
 from actors.messages import CountKeys, Drain
@@ -24,9 +25,11 @@ from actors.system import Capacity, open_system
 from web.about import Health, health_blueprint, problems_blueprint, stats_blueprint
 from web.answers import Answers
 from web.app import create_app
+from web.batches import batches_blueprint
 from web.bounds import parse_rate
 from web.browsers import Cors
 from web.connections import ConnectionLimits, Server
+from web.deliveries import deliveries_blueprint
 from web.downloads import Downloads
 from web.envoy import Envoy
 from web.events import events_blueprint
@@ -173,7 +176,9 @@ async def _serve_web(
     app = create_app(
         [
             jobs_blueprint(envoy, answers, downloads, kitchen, settings.max_wait),
+            batches_blueprint(envoy, answers, kitchen, settings.max_wait),
             events_blueprint(envoy, streams),
+            deliveries_blueprint(envoy, answers),
             links_blueprint(envoy, links),
             images_blueprint(envoy, answers, downloads, kitchen),
             health_blueprint(health),
@@ -275,6 +280,7 @@ def _capacity(settings: Settings) -> Capacity:
             events=settings.events_kept,
             events_age=settings.events_age,
             retention=settings.retention,
+            outbox=settings.outbox,
             sweep_period=settings.sweep_period,
         ),
         fetching_workers=settings.fetching_workers,
@@ -284,6 +290,12 @@ def _capacity(settings: Settings) -> Capacity:
             timeout=settings.fetch_timeout,
             places=settings.max_fetches,
             max_redirects=settings.max_redirects,
+            allowance=settings.allowance,
+        ),
+        posting=Posting(
+            timeout=settings.delivery_timeout,
+            places=settings.max_deliveries,
+            backoff=settings.delivery_backoff,
             allowance=settings.allowance,
         ),
     )
@@ -297,6 +309,7 @@ def _wire_limits(settings: Settings) -> WireLimits:
         retain=settings.max_retain,
         delay=settings.max_delay,
         attempts=settings.max_attempts,
+        batch=settings.max_batch,
     )
 
 

@@ -24,8 +24,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from actors.imaging.facts import Format, Limits
 from actors.outside.allowance import Allowance, parse_allowance
+from actors.outside.backoff import DELIVERIES as BACKOFF
+from actors.outside.backoff import Backoff
 from actors.storage.audit import AUDIT
 from actors.storage.keeping import Keeping
+from actors.storage.outbox import OutboxRules
 from actors.storage.repeats import REPEATS
 from actors.storage.retention import Rules
 from web.bounds import OFF, Bounds, parse_quota, parse_rate
@@ -113,6 +116,14 @@ class Settings(BaseSettings):
         Field(description="Seconds before a second attempt, at most; twice as long each time."),
     ] = 2.0
     max_delay: Annotated[Count, Field(description="Seconds a job may be put off.")] = 30 * 86_400
+    max_batch: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=5_000,
+            description="Jobs in one `POST /batches`, which are accepted in one transaction.",
+        ),
+    ] = 1000
     fetching_workers: Annotated[
         int | None,
         Field(
@@ -219,6 +230,35 @@ class Settings(BaseSettings):
     max_redirects: Annotated[
         int, Field(ge=0, le=20, description="Redirects that are followed for one image.")
     ] = 5
+
+    delivery_timeout: Annotated[
+        Seconds, Field(description="Seconds for one attempt to deliver a webhook.")
+    ] = 15.0
+    max_deliveries: Annotated[
+        int, Field(ge=1, le=1024, description="Webhooks that are delivered at the same moment.")
+    ] = 128
+    delivery_attempts: Annotated[
+        int, Field(ge=1, le=100, description="Attempts to deliver a webhook until it is dead.")
+    ] = BACKOFF.attempts
+    delivery_delay: Annotated[
+        Seconds,
+        Field(
+            description="Seconds between its first two attempts, at most; each time twice as long."
+        ),
+    ] = BACKOFF.first
+    max_delivery_delay: Annotated[
+        Seconds, Field(description="The most seconds between two of its attempts.")
+    ] = BACKOFF.longest
+    delivery_lifetime: Annotated[
+        Span,
+        Field(description="Seconds until it is dead, also if its host was hardly ever asked."),
+    ] = 3 * 24 * 60 * 60
+    retain_deliveries: Annotated[
+        Span, Field(description="Seconds that is known what became of a webhook.")
+    ] = 7 * 24 * 60 * 60
+    max_kept_deliveries: Annotated[
+        Count, Field(description="Delivered and dead webhooks that are known; the oldest go first.")
+    ] = 100_000
 
     rate_requests: Annotated[
         str, Field(description="Requests of each key, or of each address without one: 100/1m.")
@@ -434,6 +474,19 @@ class Settings(BaseSettings):
         """Whom the service may ask for what clients have named."""
         return parse_allowance(
             self.fetch_allow or "", self.fetch_deny or "", _ports(self.fetch_ports)
+        )
+
+    @property
+    def delivery_backoff(self) -> Backoff:
+        """When a webhook is tried again that was not taken."""
+        return Backoff(self.delivery_delay, self.max_delivery_delay, self.delivery_attempts)
+
+    @property
+    def outbox(self) -> OutboxRules:
+        """How long webhooks are kept."""
+        return OutboxRules(
+            lifetime=timedelta(seconds=self.delivery_lifetime),
+            kept=Keeping(self.max_kept_deliveries, timedelta(seconds=self.retain_deliveries)),
         )
 
     @property

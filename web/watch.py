@@ -9,6 +9,7 @@ import msgspec
 import trio
 
 from actors.messages import Count, LookAtPool, Pool
+from actors.storage.outbox import Fate
 from actors.storage.ports import PRIORITIES, STATUSES
 from web import metrics
 from web.schedule import age_in_seconds
@@ -66,6 +67,7 @@ class Stats(msgspec.Struct):
     paused: bool
     oldest_pending_seconds: float | None
     stored_bytes: int
+    deliveries: dict[Fate, int]
     actors: list[Actor]
     limiters: dict[str, Limiter]
     bodies: Bodies
@@ -96,6 +98,7 @@ class Watch:
             paused=tally.paused,
             oldest_pending_seconds=age_in_seconds(tally),
             stored_bytes=tally.stored_bytes,
+            deliveries=dict(tally.deliveries),
             actors=self._actors(),
             limiters={
                 "cpu": _limiter(self.system.cpu),
@@ -131,6 +134,8 @@ def set_gauges(stats: Stats) -> None:
     metrics.PAUSED.set(stats.paused)
     metrics.OLDEST.set(stats.oldest_pending_seconds or 0)
     metrics.STORED.set(stats.stored_bytes)
+    for fate, count in stats.deliveries.items():
+        metrics.DELIVERIES_PRESENT.labels(fate).set(count)
     for name, limiter in stats.limiters.items():
         metrics.LIMITER_USED.labels(name).set(limiter.used)
         metrics.LIMITER_TOTAL.labels(name).set(limiter.total)

@@ -34,7 +34,6 @@ from actors.storage.ports import (
     BlobNotFound,
     Elsewhere,
     Job,
-    JobNotFound,
     NewInput,
     NewJob,
     Page,
@@ -43,6 +42,8 @@ from actors.storage.ports import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from actors.backlog import Backlog
     from actors.handlers.stock import Handlers, Stock
     from actors.storage.ports import Catalogue
@@ -87,29 +88,16 @@ class JobHandlers:
         return job
 
     async def _add(self, job_id: str, message: Submit, image: NewInput | Elsewhere | str) -> Job:
-        now, start = self._stock.now(), message.start
-        new = NewJob(
-            id=job_id,
-            priority=message.priority,
-            operation=message.operation,
-            preset=message.preset,
-            recipe=encode_recipe(message.recipe),
-            input=image,
-            other_images=message.recipe.needs,
-            max_attempts=min(message.max_attempts or self._attempts, self._attempts),
-            run_at=now + start if isinstance(start, timedelta) else start,
-            tenant=message.tenant,
-            retain=message.retain,
-            made_with=made_with(),
-            trace=tracing.carried(),
-        )
+        now = self._stock.now()
+        new = new_job(message, job_id, image, self._attempts, now)
         # Taken out, because what is committed must not hold the picture.
         bill, pixels = message.bill, message.pixels
 
         def add(catalogue: Catalogue) -> Job:
             job = catalogue.add(new, now)
             if bill:
-                catalogue.usage.admit(job.id, bill, pixels or _pixels(catalogue, job), now)
+                pixels_now = pixels or _pixels(catalogue, job)
+                catalogue.usage.admit((job.id,), bill, pixels_now, now)
             return job
 
         return await self._stock.commit_once(message, Job, add)
@@ -149,7 +137,7 @@ class JobHandlers:
             job = catalogue.retry(found.id, min(found.max_attempts, self._attempts), now)
             if message.bill:
                 # What was counted of its pixels stays so, and is not counted again.
-                catalogue.usage.admit(job.id, message.bill, 0, now)
+                catalogue.usage.admit((job.id,), message.bill, 0, now)
             return job
 
         with self._backlog.room():
@@ -169,12 +157,8 @@ class JobHandlers:
             return catalogue.delete(job_id, now)
 
         removed = await self._stock.commit(delete)
-        self._stock.waiting.fail(removed.job.id, JobNotFound(removed.job.id), removed.job.tenant)
         log.info("job_deleted", job_id=job_id, tenant=tenant, key_id=key_id)
-        for key in removed.inputs:
-            await self._stock.inputs.forget(key)
-        for key in removed.outputs:
-            await self._stock.outputs.forget(key)
+        await self._stock.forget(removed)
 
     async def _fetch(self, message: Fetch) -> Fetched:
         job = await self._find(Find(message.job_id, tenant=message.tenant))
@@ -189,6 +173,34 @@ class JobHandlers:
 
     async def _read_output(self, message: ReadOutput) -> bytes:
         return await self._stock.outputs.get(message.key, message.offset, message.length)
+
+
+def new_job(
+    message: Submit,
+    job_id: str,
+    image: NewInput | Elsewhere | str,
+    attempts: int,
+    now: datetime,
+) -> NewJob:
+    """Return the job that `message` asks for. It may be begun `attempts` times, or less often."""
+    start = message.start
+    return NewJob(
+        id=job_id,
+        priority=message.priority,
+        operation=message.operation,
+        preset=message.preset,
+        recipe=encode_recipe(message.recipe),
+        input=image,
+        other_images=message.recipe.needs,
+        max_attempts=min(message.max_attempts or attempts, attempts),
+        run_at=now + start if isinstance(start, timedelta) else start,
+        tenant=message.tenant,
+        retain=message.retain,
+        callback_url=message.callback_url,
+        metadata=message.metadata,
+        made_with=made_with(),
+        trace=tracing.carried(),
+    )
 
 
 def _pixels(catalogue: Catalogue, job: Job) -> int:

@@ -11,8 +11,11 @@ import structlog
 
 from actors import metrics
 from actors.imaging.inspect import SUFFIXES, sniff
+from actors.messages import Batched
 from actors.storage.audit import AUDIT
-from actors.storage.ports import ImageRecord, Job
+from actors.storage.batches import Batch
+from actors.storage.outbox import Delivery
+from actors.storage.ports import ImageRecord, Job, JobNotFound
 from actors.storage.repeats import REPEATS, AnswerForgotten, DoneBefore
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from actors.messages import OfTenant
     from actors.shelf import Shelf
     from actors.storage.keeping import Keeping
-    from actors.storage.ports import Catalogue
+    from actors.storage.ports import Catalogue, Removed
     from actors.waiting import Waiting
 
 T = TypeVar("T")
@@ -50,9 +53,15 @@ class Stock:
         return await self.catalogue.commit(call)
 
     async def commit_once(
-        self, message: OfTenant[T], kind: type[T], call: Callable[[Catalogue], T]
+        self,
+        message: OfTenant[T],
+        kind: type[T],
+        call: Callable[[Catalogue], T],
+        is_last: Callable[[T], bool] = lambda _: True,
     ) -> T:
         """Commit what `message` asks for, and its answer, which is of this kind, with it.
+
+        Of what takes several messages, only the answer to the last one is kept.
 
         Raises:
           DoneBefore: if it was done before, and then this is all.
@@ -67,12 +76,22 @@ class Stock:
             if told is not None:
                 raise DoneBefore(_decoded(told, kind))
             answer = call(catalogue)
-            subject = answer.id if isinstance(answer, Job | ImageRecord) else ""
-            text = msgspec.json.encode(answer).decode()
-            catalogue.repeats.record(tenant, once, subject, text, now, self.repeats)
+            if is_last(answer):
+                text = msgspec.json.encode(answer).decode()
+                subject = _subject(answer)
+                catalogue.repeats.record(tenant, once, subject, text, now, self.repeats)
             return answer
 
         return await self.commit(do_once)
+
+    async def forget(self, removed: Removed) -> None:
+        """Tell all who wait for a job that it was deleted, and delete its files."""
+        job = removed.job
+        self.waiting.fail(job.id, JobNotFound(job.id), job.tenant)
+        for key in removed.inputs:
+            await self.inputs.forget(key)
+        for key in removed.outputs:
+            await self.outputs.forget(key)
 
     def ended(self, job: Job) -> None:
         """Tell all who wait, and the world."""
@@ -94,6 +113,19 @@ def _decoded(told: str, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         # An older version has told it, which knew less of jobs.
         raise AnswerForgotten from error
+
+
+def _subject(answer: object) -> str:
+    """Return the id of the job, image or batch that an answer is of; nothing if it is of none."""
+    match answer:
+        case Job() | ImageRecord() | Batch():
+            return answer.id
+        case Batched(batch):
+            return batch.id
+        case Delivery():
+            return answer.subject
+        case _:
+            return ""
 
 
 def suffix_of(data: bytes) -> str:

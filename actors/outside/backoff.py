@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,3 +53,7 @@ class Backoff:
         if made >= self.attempts:
             return None
         return full_jitter(self.first, made, self.longest, random, at_least=at_least)
+
+
+# For webhooks: eighteen attempts over a day, since half of each of these delays passes on average.
+DELIVERIES: Final = Backoff(first=30.0, longest=6 * 3600.0, attempts=18)

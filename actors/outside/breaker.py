@@ -88,6 +88,11 @@ class Breakers:
     def __len__(self) -> int:
         return len(self._hosts)
 
+    def is_trying(self, host: str) -> bool:
+        """Whether one call tries `host`, which has rested, so that no other may be made."""
+        state = self._hosts.get(host)
+        return state is not None and state.is_tried
+
     @contextmanager
     def call(self, host: str) -> Iterator[None]:
         """Count the block as a call to `host`, and learn from how it ends.

@@ -9,10 +9,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from actors.storage.memory_audit import MemoryAudit
+from actors.storage.memory_batches import MemoryBatches
 from actors.storage.memory_events import MemoryEvents
 from actors.storage.memory_keys import MemoryKeys
+from actors.storage.memory_outbox import MemoryOutbox
 from actors.storage.memory_repeats import MemoryRepeats
 from actors.storage.memory_retention import MemoryRetention
+from actors.storage.memory_signing import MemorySigning
 from actors.storage.memory_usage import MemoryUsage
 from actors.storage.ports import (
     ENDED,
@@ -78,8 +81,16 @@ class MemoryCatalogue:
         self.audit = MemoryAudit()
         self.events = MemoryEvents()
         self.usage = MemoryUsage()
+        self.outbox = MemoryOutbox()
+        self.signing = MemorySigning()
         self.retention = MemoryRetention(
             lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
+        )
+        self.batches = MemoryBatches(
+            lambda: self._entries,
+            self.cancel,
+            self.delete,
+            lambda: self.outbox,
         )
         self._numbers = 0
         self._reached = dict.fromkeys(PRIORITIES, 0)
@@ -92,14 +103,16 @@ class MemoryCatalogue:
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
         before = copy.copy(self._entries), copy.copy(self._images)
         registers = self.keys.copy(), self.events.copy(), self.usage.copy()
-        others = self.repeats.copy(), self.audit.copy()
+        others = self.repeats.copy(), self.audit.copy(), self.batches.copy()
+        outgoing = self.outbox.copy(), self.signing.copy()
         reached, paused = copy.copy(self._reached), self._paused
         try:
             return call(self)
         except StorageError as error:
             self._entries, self._images = before
             self.keys, self.events, self.usage = registers
-            self.repeats, self.audit = others
+            self.repeats, self.audit, self.batches = others
+            self.outbox, self.signing = outgoing
             self._reached, self._paused = reached, paused
             return error
 
@@ -136,11 +149,19 @@ class MemoryCatalogue:
             image_url=taken.url if isinstance(taken, Elsewhere) else None,
             retain=new.retain,
             twin=twin_of(tenant, there.sha256, new.recipe, new.made_with) if there else None,
+            callback_url=new.callback_url,
+            metadata=new.metadata,
+            batch_id=new.batch_id,
             trace=new.trace,
         )
         self._numbers += 1
         due = job.run_at is None
         return self._put(_Entry(self._numbers, self._place(job) if due else 0, due, job))
+
+    def add_all(self, new: Sequence[NewJob], now: datetime) -> None:
+        """See `Catalogue.add_all`."""
+        for each in new:
+            self.add(each, now)
 
     def find(self, job_id: str) -> Job:
         """See `Catalogue.find`."""
@@ -351,6 +372,8 @@ class MemoryCatalogue:
         self.repeats.forget(job_id)
         self.events.note_deletion(job, now)
         self.usage.leave(job_id)
+        self.batches.changed(job.batch_id)
+        self.outbox.forget(job_id)
         inputs = [job.input_key] if job.input_key and not job.image_id else []
         for image_id in job.images:
             inputs += self._unneeded(image_id)
@@ -369,6 +392,7 @@ class MemoryCatalogue:
             and (query.status is None or entry.job.status == query.status)
             and (query.operation is None or entry.job.operation == query.operation)
             and (query.preset is None or entry.job.preset == query.preset)
+            and (query.batch_id is None or entry.job.batch_id == query.batch_id)
             and (query.created_after is None or entry.job.created_at > query.created_after)
             and (query.cursor is None or entry.number < query.cursor)
         ]
@@ -390,7 +414,10 @@ class MemoryCatalogue:
             waiting[entry.job.priority] += 1
         due = (e.job.due_since for e in self._entries.values() if _is_due(e))
         since = min(due, default=None)
-        return Tally(counts, waiting, since, self._paused, self.retention.stored())
+        return Tally(
+            *(counts, waiting, since, self._paused),
+            *(self.retention.stored(), self.outbox.counts()),
+        )
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""
@@ -481,8 +508,10 @@ class MemoryCatalogue:
         before = self._entries.get(entry.job.id)
         self._entries[entry.job.id] = entry
         self.events.note(before.job if before else None, entry.job)
+        self.batches.changed(entry.job.batch_id)
         if entry.job.status in ENDED:
             self.usage.leave(entry.job.id)
+            self.outbox.announce(entry.job)
         self._hold_back(entry)
         return entry.job
 

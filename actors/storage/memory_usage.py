@@ -31,12 +31,13 @@ class MemoryUsage:
         twin._places, twin._pixels = dict(self._places), dict(self._pixels)
         return twin
 
-    def admit(self, job_id: str, bill: Bill, pixels: int, now: datetime) -> None:
+    def admit(self, job_ids: tuple[str, ...], bill: Bill, pixels: int, now: datetime) -> None:
         """See `UsageRegister.admit`."""
         held = [place.since for place in self._places.values() if place.account == bill.account]
-        check_jobs(bill.jobs, len(held), min(held, default=None), now)
+        check_jobs(bill.jobs, len(held), len(job_ids), min(held, default=None), now)
         self._count(bill.account, bill.pixels, pixels, now)
-        self._places[job_id] = _Place(bill.account, bill.pixels, now)
+        for job_id in job_ids:
+            self._places[job_id] = _Place(bill.account, bill.pixels, now)
 
     def charge(self, job_id: str, pixels: int, now: datetime) -> None:
         """See `UsageRegister.charge`."""

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from actors.storage.audit import AuditRegister
+    from actors.storage.batches import BatchRegister
     from actors.storage.credentials import KeyRegister
     from actors.storage.events import EventRegister
+    from actors.storage.outbox import Fate, OutboxRegister
     from actors.storage.repeats import RepeatRegister
     from actors.storage.retention import RetentionRegister
+    from actors.storage.signing import SigningRegister
     from actors.storage.usage import UsageRegister
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
@@ -128,6 +131,9 @@ class NewJob:
     `tenant` is whose it is, and whose its images must be; nothing for whoever has no key.
     `retain` is for how many seconds its client wants its files kept when it has ended.
     `made_with` says what it would be made with (opaque): without it, it is a twin of nobody.
+    `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
+    client's own, and opaque here.
+    `batch_id` is the batch that it was accepted with, if any.
     `trace` is the place in a trace where it was submitted; JSON, and opaque here.
     """
 
@@ -144,6 +150,15 @@ class NewJob:
     retain: int | None = None
     made_with: str | None = None
     trace: str | None = None
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
+    batch_id: str | None = None
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The ids of all images that it needs, each once."""
+        own = (self.input,) if isinstance(self.input, str) else ()
+        return tuple(dict.fromkeys((*own, *self.other_images)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +197,10 @@ class Job:
     `error` and `error_code` say why it has failed, or why its last attempt came to nothing.
 
     `retain` is for how many seconds its client wants its files kept when it has ended; they went
-    at `gone_at`. `trace` is as in `NewJob`.
+    at `gone_at`.
+    `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
+    client's own, and opaque here.
+    `batch_id` is the batch that it was accepted with, if any. `trace` is as in `NewJob`.
 
     `twin` is the same for all jobs of which the same would be made (`twins`); None for those that
     have none, and until the input is there.
@@ -217,6 +235,14 @@ class Job:
     gone_at: datetime | None = None
     twin: str | None = None
     trace: str | None = None
+    callback_url: str | None = field(default=None, repr=False)
+    metadata: str | None = None
+    batch_id: str | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return self.status in ENDED
 
     @property
     def attempts_made(self) -> int:
@@ -256,6 +282,7 @@ class Query:
     status: Status | None = None
     operation: str | None = None
     preset: str | None = None
+    batch_id: str | None = None
     created_after: datetime | None = None
     cursor: int | None = None
 
@@ -274,7 +301,7 @@ class Tally:
 
     `waiting` counts, by priority, those of the pending ones that are not due yet. `oldest_pending`
     is since when the oldest one that is due may be begun. `paused`: nothing is begun at all.
-    `stored_bytes` are those of all files that are kept.
+    `stored_bytes` are those of all files that are kept. `deliveries` are those of the outbox.
     """
 
     counts: Mapping[tuple[Status, Priority], int]
@@ -282,6 +309,7 @@ class Tally:
     oldest_pending: datetime | None
     paused: bool
     stored_bytes: int = 0
+    deliveries: Mapping[Fate, int] = field(default_factory=dict)
 
     def count(self, status: Status) -> int:
         """Return the number of jobs of `status` in all priorities."""
@@ -349,6 +377,18 @@ class Catalogue(Protocol):
         """The register of usage."""
 
     @property
+    def batches(self) -> BatchRegister:
+        """The register of batches."""
+
+    @property
+    def outbox(self) -> OutboxRegister:
+        """The register of what is to be sent."""
+
+    @property
+    def signing(self) -> SigningRegister:
+        """The register of the secrets that it is signed with."""
+
+    @property
     def retention(self) -> RetentionRegister:
         """The register of what may go."""
 
@@ -364,6 +404,9 @@ class Catalogue(Protocol):
 
     def add(self, new: NewJob, now: datetime) -> Job:
         """Accept a job as pending, last of its tenant in its priority. Raises: ImageNotFound."""
+
+    def add_all(self, new: Sequence[NewJob], now: datetime) -> None:
+        """Accept jobs in their order, each as `add` does, or none. Raises: ImageNotFound."""
 
     def find(self, job_id: str) -> Job:
         """Return a job, whoever asks. Raises: JobNotFound."""

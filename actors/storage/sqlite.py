@@ -6,6 +6,7 @@ Write-ahead log and `synchronous=FULL`: a commit is one fsync, and survives a po
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -46,11 +47,14 @@ from actors.storage.ports import (
 )
 from actors.storage.rows import Row, Value, json_text, rows, time_or_null, time_text
 from actors.storage.sqlite_audit import SqliteAudit
+from actors.storage.sqlite_batches import SqliteBatches
 from actors.storage.sqlite_events import SqliteEvents
 from actors.storage.sqlite_keys import SqliteKeys
+from actors.storage.sqlite_outbox import SqliteOutbox
 from actors.storage.sqlite_queue import PLACE, SqliteQueue
 from actors.storage.sqlite_repeats import SqliteRepeats
 from actors.storage.sqlite_retention import SqliteRetention
+from actors.storage.sqlite_signing import SqliteSigning
 from actors.storage.sqlite_usage import SqliteUsage
 from actors.storage.twins import twin_of
 
@@ -65,6 +69,16 @@ Role = Literal["owner", "guest", "viewer"]
 MODES: Mapping[Role, str] = MappingProxyType({"owner": "rwc", "guest": "rw", "viewer": "ro"})
 PATIENCE = 5.0  # seconds for another process to end its transaction
 
+INSERT = f"""
+    insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
+        input_size, input_sha256, image_id, image_url, others, attempts,
+        attempts_allowed, max_attempts, created_at, updated_at, tenant, retain, run_at, due,
+        callback_url, metadata, batch_id, trace, twin)
+    values (:id, 'pending', :priority, iif(:due, {PLACE}, 0), :operation, :preset, :recipe,
+        :input_key, :input_size, :input_sha256, :image_id, :image_url, :others, 0,
+        :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due,
+        :callback_url, :metadata, :batch_id, :trace, :twin)
+"""
 OUTPUTS = msgspec.json.Decoder(tuple[Output, ...])
 
 
@@ -91,6 +105,9 @@ class SqliteCatalogue:
             self.events = SqliteEvents(self._db)
             self._queue = SqliteQueue(self._db)
             self.usage = SqliteUsage(self._db)
+            self.batches = SqliteBatches(self._db, self.cancel, self.delete)
+            self.outbox = SqliteOutbox(self._db)
+            self.signing = SqliteSigning(self._db)
             self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
             try:
                 self._prepare(role)
@@ -144,52 +161,56 @@ class SqliteCatalogue:
 
     def add(self, new: NewJob, now: datetime) -> Job:
         """See `Catalogue.add`."""
-        tenant, sent = new.tenant, new.input
-        taken = self.find_image(sent, tenant) if isinstance(sent, str) else sent
-        there = None if isinstance(taken, Elsewhere) else taken
-        others = {each: self.find_image(each, tenant).key for each in new.other_images}
-        run_at = new.run_at if new.run_at and new.run_at > now else None
-        twin = twin_of(tenant, there.sha256, new.recipe, new.made_with) if there else None
-        job = self._one(
-            f"""
-            insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
-                input_size, input_sha256, image_id, image_url, others, attempts,
-                attempts_allowed, max_attempts, created_at, updated_at, tenant, retain, run_at, due,
-                trace, twin)
-            values (:id, 'pending', :priority, iif(:due, {PLACE}, 0), :operation, :preset, :recipe,
-                :input_key, :input_size, :input_sha256, :image_id, :image_url, :others, 0,
-                :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due,
-                :trace, :twin)
-            returning *
-            """,
-            {
-                "id": new.id,
-                "tenant": tenant,
-                "priority": new.priority,
-                "operation": new.operation,
-                "preset": new.preset,
-                "recipe": new.recipe,
-                "input_key": there.key if there else None,
-                "input_size": there.size_bytes if there else None,
-                "input_sha256": there.sha256 if there else None,
-                "image_id": taken.id if isinstance(taken, ImageRecord) else None,
-                "image_url": taken.url if isinstance(taken, Elsewhere) else None,
-                "others": json_text(others),
-                "max_attempts": new.max_attempts,
-                "retain": new.retain,
-                "trace": new.trace,
-                "now": time_text(now),
-                "run_at": time_or_null(run_at),
-                "due": int(run_at is None),
-                "twin": twin,
-            },
-        )
-        for image_id in job.images:
-            self._db.execute(
-                "insert into uses (job, image) select number, :image from jobs where id = :id",
-                {"id": job.id, "image": image_id},
-            )
+        job = self._one(f"{INSERT} returning *", self._row(new, now, self.find_image))
+        self._use([job])
         return job
+
+    def add_all(self, new: Sequence[NewJob], now: datetime) -> None:
+        """See `Catalogue.add_all`."""
+        # Many of them may be of the same image.
+        find_image = functools.cache(self.find_image)
+        self._db.conn.executemany(INSERT, [self._row(each, now, find_image) for each in new])
+        self._use(new)
+
+    def _row(
+        self, new: NewJob, now: datetime, find_image: Callable[[str, str], ImageRecord]
+    ) -> dict[str, Value]:
+        tenant, sent = new.tenant, new.input
+        taken = find_image(sent, tenant) if isinstance(sent, str) else sent
+        there = None if isinstance(taken, Elsewhere) else taken
+        others = {each: find_image(each, tenant).key for each in new.other_images}
+        run_at = new.run_at if new.run_at and new.run_at > now else None
+        return {
+            "id": new.id,
+            "tenant": tenant,
+            "priority": new.priority,
+            "operation": new.operation,
+            "preset": new.preset,
+            "recipe": new.recipe,
+            "input_key": there.key if there else None,
+            "input_size": there.size_bytes if there else None,
+            "input_sha256": there.sha256 if there else None,
+            "image_id": taken.id if isinstance(taken, ImageRecord) else None,
+            "image_url": taken.url if isinstance(taken, Elsewhere) else None,
+            "others": json_text(others),
+            "max_attempts": new.max_attempts,
+            "retain": new.retain,
+            "callback_url": new.callback_url,
+            "metadata": new.metadata,
+            "batch_id": new.batch_id,
+            "trace": new.trace,
+            "now": time_text(now),
+            "run_at": time_or_null(run_at),
+            "due": int(run_at is None),
+            "twin": twin_of(tenant, there.sha256, new.recipe, new.made_with) if there else None,
+        }
+
+    def _use(self, jobs: Iterable[Job | NewJob]) -> None:
+        """Note which images these jobs need."""
+        self._db.conn.executemany(
+            "insert into uses (job, image) select number, :image from jobs where id = :id",
+            [{"id": job.id, "image": image_id} for job in jobs for image_id in job.images],
+        )
 
     def find(self, job_id: str) -> Job:
         """See `Catalogue.find`."""
@@ -418,11 +439,14 @@ class SqliteCatalogue:
     def page(self, query: Query) -> Page:
         """See `Catalogue.page`."""
         after = None if query.created_after is None else time_text(query.created_after)
+        # With its plus, no index over the tenant's jobs is taken for that of the few of a batch.
+        whose = "tenant = :tenant" if query.batch_id is None else "+tenant = :tenant"
         filters = (
-            ("tenant = :tenant", query.tenant),
+            (whose, query.tenant),
             ("status = :status", query.status),
             ("operation = :operation", query.operation),
             ("preset = :preset", query.preset),
+            ("batch_id = :batch_id", query.batch_id),
             ("number < :cursor", query.cursor),
             ("created_at > :after", after),
             # By number as well, so that a page ends where the answer ends and not where the
@@ -438,6 +462,7 @@ class SqliteCatalogue:
                 "status": query.status,
                 "operation": query.operation,
                 "preset": query.preset,
+                "batch_id": query.batch_id,
                 "cursor": query.cursor,
                 "after": after,
                 "limit": query.limit + 1,
@@ -462,8 +487,11 @@ class SqliteCatalogue:
         counts: dict[tuple[Status, Priority], int] = {
             (status, priority): jobs for status, priority, jobs in tallies
         }
-        queue, stored = self._queue, self.retention.stored()
-        return Tally(counts, queue.waiting(), queue.oldest(), queue.paused, stored)
+        queue = self._queue
+        return Tally(
+            *(counts, queue.waiting(), queue.oldest(), queue.paused),
+            *(self.retention.stored(), self.outbox.counts()),
+        )
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""

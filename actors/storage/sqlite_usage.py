@@ -27,19 +27,21 @@ class SqliteUsage:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def admit(self, job_id: str, bill: Bill, pixels: int, now: datetime) -> None:
+    def admit(self, job_ids: tuple[str, ...], bill: Bill, pixels: int, now: datetime) -> None:
         """See `UsageRegister.admit`."""
         account = disguised(bill.account, self._secret())
         present, since = self._db.execute(
             "select count(*), min(since) from places where account = :account",
             {"account": account},
         ).fetchone()
-        check_jobs(bill.jobs, present, since and datetime.fromisoformat(since), now)
+        oldest = since and datetime.fromisoformat(since)
+        check_jobs(bill.jobs, present, len(job_ids), oldest, now)
         self._count(account, bill.pixels, pixels, now)
-        self._db.execute(
+        place = {"account": account, "pixels": bill.pixels, "since": time_text(now)}
+        self._db.conn.executemany(
             "insert or replace into places (job, account, pixels, since) "
             "values (:job, :account, :pixels, :since)",
-            {"job": job_id, "account": account, "pixels": bill.pixels, "since": time_text(now)},
+            [{"job": job_id, **place} for job_id in job_ids],
         )
 
     def charge(self, job_id: str, pixels: int, now: datetime) -> None:

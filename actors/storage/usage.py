@@ -56,10 +56,10 @@ class UsageRegister(Protocol):
     A job holds its place until it ends or is deleted; pixels stay counted whatever becomes of it.
     """
 
-    def admit(self, job_id: str, bill: Bill, pixels: int, now: datetime) -> None:
-        """Give a job that was just made pending a place in flight, and count its pixels.
+    def admit(self, job_ids: tuple[str, ...], bill: Bill, pixels: int, now: datetime) -> None:
+        """Give jobs that were just made pending their places in flight, and count their pixels.
 
-        Raises: QuotaExceeded.
+        Raises: QuotaExceeded, if there is not room for all.
         """
 
     def charge(self, job_id: str, pixels: int, now: datetime) -> None:
@@ -79,15 +79,18 @@ def day_of(moment: datetime) -> str:
     return moment.astimezone(UTC).date().isoformat()
 
 
-def check_jobs(bound: int | None, present: int, oldest: datetime | None, now: datetime) -> None:
-    """Check that there may be one more job in flight beside those that are `present`.
+def check_jobs(
+    bound: int | None, present: int, more: int, oldest: datetime | None, now: datetime
+) -> None:
+    """Check that there may be `more` jobs in flight beside those that are `present`.
 
     Raises: QuotaExceeded. Jobs that have not ended for so long will take as long again, for all
       that anybody knows, so whoever waits as it says asks less and less often.
     """
-    if bound is not None and present >= bound:
+    if bound is not None and present + more > bound:
         age = (now - oldest).total_seconds() if oldest else 0.0
-        raise QuotaExceeded("jobs", bound, 0, min(max(age, SHORTEST_WAIT), LONGEST_WAIT))
+        wait = None if more > max(bound, 1) else min(max(age, SHORTEST_WAIT), LONGEST_WAIT)
+        raise QuotaExceeded("jobs", bound, max(0, bound - present), wait)
 
 
 def check_pixels(bound: int, used: int, more: int, now: datetime) -> None:

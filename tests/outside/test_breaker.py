@@ -99,6 +99,18 @@ def test_after_its_rest_one_call_tries_it(breakers, clock):
     assert len(breakers) == 0
 
 
+def test_it_is_known_whether_a_host_is_being_tried(breakers, clock):
+    fail(breakers, "a", 3)
+    assert not breakers.is_trying("a")
+    clock.now = 10
+
+    with breakers.call("a"):
+        assert breakers.is_trying("a")
+        assert not breakers.is_trying("b")
+
+    assert not breakers.is_trying("a")
+
+
 def test_if_that_fails_it_rests_for_twice_as_long_up_to_a_bound(breakers, clock):
     fail(breakers, "a", 3)
 

@@ -174,12 +174,18 @@ LET_IN: dict[str, tuple[int, ...]] = {
     "GET /jobs": (200,),
     "GET /jobs/<job_id>": (404,),
     "GET /jobs/<job_id>/events": (404,),
+    "GET /jobs/<job_id>/deliveries": (404,),
+    "POST /jobs/<job_id>/redeliver": (404,),
     "GET /events": (422,),
     "GET /jobs/<job_id>/download": (404,),
     "POST /jobs/<job_id>/cancel": (404,),
     "POST /jobs/<job_id>/retry": (404,),
     "DELETE /jobs/<job_id>": (404,),
     "POST /jobs/<job_id>/links": (400,),
+    "POST /batches": (415,),
+    "GET /batches/<batch_id>": (404,),
+    "POST /batches/<batch_id>/cancel": (404,),
+    "DELETE /batches/<batch_id>": (404,),
     "POST /images": (415,),
     "GET /images/<image_id>": (404,),
     "GET /images/<image_id>/content": (404,),
@@ -205,6 +211,7 @@ LET_IN: dict[str, tuple[int, ...]] = {
 def request_of(route: str) -> tuple[str, str]:
     method, path = route.split()
     path = path.replace("<job_id>", NOWHERE).replace("<image_id>", NOWHERE)
+    path = path.replace("<batch_id>", NOWHERE)
     if path == "/events":
         path += "?status=none"  # It would never end.
     return method, path.replace("<code>", "gone")
@@ -255,8 +262,10 @@ def told(response: httpx2.Response) -> tuple[int, Any, str]:
     return response.status_code, response.headers["Content-Type"], response.text
 
 
-def requests_about(job_id: str, image_id: str, photo: bytes) -> list[tuple[str, str, Any]]:
-    """Return every way to ask for a job or an image, or to use one."""
+def requests_about(
+    job_id: str, image_id: str, batch_id: str, photo: bytes
+) -> list[tuple[str, str, Any]]:
+    """Return every way to ask for a job, an image or a batch, or to use an image."""
     small = {"image_id": image_id, "operation": "thumbnail", "width": 9, "height": 9}
     mark = f"operation=watermark&image={image_id}"
     bare = {"content": photo, "headers": {"Content-Type": "image/jpeg"}}
@@ -267,6 +276,8 @@ def requests_about(job_id: str, image_id: str, photo: bytes) -> list[tuple[str, 
         ("GET", f"/jobs/{job_id}/events?last_event_id=0", {}),
         ("GET", f"/jobs/{job_id}/download", {}),
         ("HEAD", f"/jobs/{job_id}/download", {}),
+        ("GET", f"/jobs/{job_id}/deliveries", {}),
+        ("POST", f"/jobs/{job_id}/redeliver", {}),
         ("POST", f"/jobs/{job_id}/cancel", {}),
         ("POST", f"/jobs/{job_id}/retry", {}),
         ("POST", f"/jobs/{job_id}/links", {"json": {"expires_in": 60}}),
@@ -274,6 +285,11 @@ def requests_about(job_id: str, image_id: str, photo: bytes) -> list[tuple[str, 
         ("GET", f"/images/{image_id}", {}),
         ("GET", f"/images/{image_id}/content", {}),
         ("DELETE", f"/images/{image_id}", {}),
+        ("GET", f"/batches/{batch_id}", {}),
+        ("GET", f"/batches/{batch_id}?wait=30", {}),
+        ("POST", f"/batches/{batch_id}/cancel", {}),
+        ("DELETE", f"/batches/{batch_id}", {}),
+        ("POST", "/batches", {"json": {"jobs": [small]}}),
         ("POST", "/jobs", {"json": small}),
         ("POST", "/plan", {"json": small}),
         ("POST", f"/jobs?{mark}", bare),
@@ -285,10 +301,13 @@ async def test_to_another_tenant_a_job_and_an_image_are_as_if_they_were_not_ther
     async with open_as("acme") as acme, open_as("zenith") as zenith:
         job_id, image_id = await acme.submit(rocket), await acme.upload(rocket)
         assert (await acme.ended(job_id))["status"] == "completed"
+        jobs = [{"image_id": image_id, "operation": "thumbnail", "width": 9, "height": 9}]
+        batch = (await acme.http.post("/batches", json={"jobs": jobs})).json()
+        assert (await acme.ended(batch["job_ids"][0]))["status"] == "completed"
 
         for there, not_there in zip(
-            requests_about(job_id, image_id, rocket),
-            requests_about(NOWHERE, NOWHERE, rocket),
+            requests_about(job_id, image_id, batch["batch_id"], rocket),
+            requests_about(NOWHERE, NOWHERE, NOWHERE, rocket),
             strict=True,
         ):
             (method, path, how), (_, nowhere, how_else) = there, not_there
@@ -298,6 +317,8 @@ async def test_to_another_tenant_a_job_and_an_image_are_as_if_they_were_not_ther
             assert told(foreign) == told(unknown), (method, path)
 
         assert await zenith.jobs() == []
+        batch_now = await acme.http.get(f"/batches/{batch['batch_id']}")
+        assert batch_now.json()["counts"]["completed"] == 1
         assert (await acme.job(job_id))["status"] == "completed"
         assert (await acme.download(job_id)).status_code == 200
         assert (await acme.http.get(f"/images/{image_id}")).status_code == 200
@@ -309,13 +330,16 @@ async def test_to_another_tenant_a_job_and_an_image_are_as_if_they_were_not_ther
 def test_every_route_with_an_id_is_among_those(rocket):
     """So that a new one is tried as well."""
     asked = {
-        (method, path.partition("?")[0]) for method, path, _ in requests_about("J", "I", rocket)
+        (method, path.partition("?")[0])
+        for method, path, _ in requests_about("J", "I", "B", rocket)
     }
 
     for route in NEEDED:
         method, path = route.split()
         if "_id>" in path:
-            assert (method, path.replace("<job_id>", "J").replace("<image_id>", "I")) in asked
+            for name, short in (("<job_id>", "J"), ("<image_id>", "I"), ("<batch_id>", "B")):
+                path = path.replace(name, short)
+            assert (method, path) in asked
 
 
 async def test_each_tenant_lists_its_own_jobs(open_as, rocket):

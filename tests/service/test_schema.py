@@ -26,10 +26,17 @@ async def test_schemathesis_finds_nothing(start_server, rocket):
             jobs = [await api.submit(rocket) for _ in range(2)]
             assert {job["status"] for job in await api.all_ended(jobs)} == {"completed"}
             images = [await api.upload(rocket) for _ in range(2)]
+            small = {"operation": "thumbnail", "width": 9, "height": 9}
+            batches = []
+            for _ in range(2):
+                said = {"jobs": [{"image_id": images[0], **small}]}
+                batches.append((await api.http.post("/batches", json=said)).json()["batch_id"])
         told = {
             "CALOTYPE_KEY": key,
             "CALOTYPE_JOB": jobs[0],
             "CALOTYPE_SPARE_JOB": jobs[1],
+            "CALOTYPE_BATCH": batches[0],
+            "CALOTYPE_SPARE_BATCH": batches[1],
             "CALOTYPE_IMAGE": images[0],
             "CALOTYPE_SPARE_IMAGE": images[1],
         }

@@ -34,7 +34,7 @@ class Counted:
     def submit(self, name, bill=JOBS, pixels=0, now=NOON):
         def submit(it):
             job = it.add(new_job(name), now)
-            it.usage.admit(job.id, bill, pixels, now)
+            it.usage.admit((job.id,), bill, pixels, now)
             return job
 
         return self.do(submit)
@@ -42,7 +42,7 @@ class Counted:
     def retry(self, name, bill=JOBS, now=NOON):
         def retry(it):
             it.retry(name, 3, now)
-            it.usage.admit(name, bill, 0, now)
+            it.usage.admit((name,), bill, 0, now)
 
         self.do(retry)
 
@@ -121,6 +121,28 @@ def test_a_job_that_has_ended_or_is_gone_gives_its_place_up(counted, end):
     counted.do(lambda it: end(it, job))
 
     assert counted.has_room()
+
+
+def test_jobs_that_come_together_have_their_places_together_or_none_has(counted):
+    def submit(*jobs):
+        def submit(it):
+            for name in jobs:
+                it.add(new_job(name), NOON)
+            it.usage.admit(jobs, Bill("key 1", jobs=3), 0, NOON)
+
+        counted.do(submit)
+
+    submit("a", "b")
+
+    with pytest.raises(QuotaExceeded) as refused:
+        submit("c", "d")
+    with pytest.raises(QuotaExceeded) as hopeless:
+        submit("c", "d", "e", "f")
+
+    assert (refused.value.left, refused.value.wait) == (1, SHORTEST_WAIT)
+    assert hopeless.value.wait is None
+    assert counted.do(lambda it: it.pending()) == 2
+    submit("c")
 
 
 def test_a_job_that_is_given_back_keeps_its_place_until_it_has_crashed_for_good(counted):

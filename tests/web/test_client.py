@@ -15,6 +15,7 @@ from tests.web.running import free_port, start_server
 from web.calls import Calls
 from web.client import AsyncClient, Client
 from web.failures import (
+    BatchNotEnded,
     Conflict,
     Forbidden,
     Invalid,
@@ -241,6 +242,57 @@ async def test_a_job_is_cancelled_retried_and_deleted(client, photo):
 
     assert again.status == "pending"
     assert (ended.status, ended.error_code) == ("failed", "not_an_image")
+
+
+async def test_a_batch_is_submitted_waited_for_and_its_jobs_listed(client, photo):
+    image = await client.upload(photo)
+
+    accepted = await client.submit_batch(
+        [(image, {}), (ImageId(image.id), {"width": 16}), (image, {"output_format": "png"})],
+        defaults=THUMBNAIL,
+        metadata={"album": 7},
+    )
+    ended = await client.wait_for_batch(accepted.id, timeout=60)
+
+    assert accepted.status == "running"
+    assert (ended.id, ended.ended, ended.jobs) == (accepted.id, True, 3)
+    assert ended.counts["completed"] == 3
+    assert ended.metadata == {"album": 7}
+    assert ended == await client.batch(accepted.id)
+    pictures = [await client.download(job_id) for job_id in accepted.job_ids]
+    assert is_picture(pictures[0].data, (32, 24))
+    assert is_picture(pictures[1].data, (16, 12))
+    assert pictures[2].content_type == "image/png"
+    page = await client.page(batch=accepted.id)
+    assert [job.id for job in page.jobs] == list(accepted.job_ids)[::-1]
+    assert {job.batch_id for job in page.jobs} == {accepted.id}
+
+
+async def test_a_batch_is_cancelled_and_deleted_and_its_wait_has_an_end(client, photo):
+    image = await client.upload(photo)
+    delayed = [(image, {**THUMBNAIL, "delay": 3600})] * 3
+    accepted = await client.submit_batch(delayed)
+
+    with pytest.raises(BatchNotEnded, match="3 pending") as late:
+        await client.wait_for_batch(accepted.id, timeout=0)
+    cancelled = await client.cancel_batch(accepted.id)
+    again = await client.cancel_batch(accepted.id)
+    await client.delete_batch(accepted.id)
+
+    assert late.value.batch.counts["pending"] == 3
+    assert cancelled == again
+    assert cancelled.counts["cancelled"] == 3
+    with pytest.raises(NotFound):
+        await client.batch(accepted.id)
+    with pytest.raises(NotFound):
+        await client.job(accepted.job_ids[0])
+
+
+async def test_what_is_wrong_with_one_job_of_a_batch_is_pointed_at(client):
+    with pytest.raises(Invalid) as refused:
+        await client.submit_batch([(ImageId("a"), THUMBNAIL), (ImageId("b"), {"operation": "?"})])
+
+    assert [fault.pointer for fault in refused.value.faults] == ["/jobs/1/operation"]
 
 
 async def test_an_image_is_uploaded_known_and_deleted(client, photo):

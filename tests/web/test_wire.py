@@ -868,3 +868,75 @@ def test_the_same_can_be_said_in_a_query():
     job = order(Body("image/png", IMAGE, query), LIMITS, Offer()).job
 
     assert (job.start, job.max_attempts) == (timedelta(seconds=2.5), 2)
+
+
+# --- Webhooks -------------------------------------------------------------------------------------
+
+
+def json_of(**members):
+    return sent({"image_data": "AAAA", "operation": "grayscale", **members})
+
+
+def sent(members):
+    limits = replace(LIMITS, json=10_000)
+    return order(Body("application/json", json.dumps(members).encode()), limits, Offer()).job
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("https://example.org/hook?t=1", "https://example.org/hook?t=1"),
+        ("HTTPS://Example.ORG", "https://example.org/"),
+    ],
+)
+def test_a_callback_url_is_kept_as_it_will_be_asked(said, asked):
+    job = json_of(callback_url=said)
+
+    assert job.callback_url == asked
+    assert "example.org/hook" not in repr(job)
+
+
+def test_a_callback_url_can_be_said_in_a_query():
+    words = [("operation", "grayscale"), ("callback_url", "https://example.org/")]
+
+    job = order(Body("image/png", b"picture", words), LIMITS, Offer()).job
+
+    assert job.callback_url == "https://example.org/"
+
+
+METADATA = {"a": 1, "b": "größer 🖼", "c": None, "d": True, "e": 1.5, "f": 10**30, "": ""}
+
+
+def test_metadata_is_kept_as_it_was():
+    assert json.loads(json_of(metadata=METADATA).metadata) == METADATA
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"a": {}},
+        {"a": [1]},
+        {str(n): n for n in range(33)},
+        {"a": "x" * 8200},
+    ],
+)
+def test_what_is_no_flat_object_or_too_large_is_no_metadata(metadata):
+    with pytest.raises(Problem) as refused:
+        json_of(metadata=metadata)
+
+    assert [fault.pointer for fault in refused.value.faults] == ["/metadata"]
+
+
+@pytest.mark.parametrize("metadata", ["text", 7, []])
+def test_what_is_no_object_is_no_metadata_of_the_clients(metadata):
+    with pytest.raises(Problem) as refused:
+        json_of(metadata=metadata)
+
+    assert [fault.pointer for fault in refused.value.faults] == ["/metadata"]
+
+
+def test_as_a_text_it_says_what_an_output_keeps_of_its_own():
+    job = json_of(metadata="copyright")
+
+    assert job.metadata is None
+    assert job.recipe.outputs[0].metadata == "copyright"

@@ -6,16 +6,22 @@ from collections.abc import Mapping
 from functools import cache
 from typing import cast
 
+import msgspec
+
+from web.batch_order import BatchWords
 from web.openapi import examples as shown
 from web.openapi.flat import flat_members
 from web.openapi.shapes import components_of, members_of
 from web.openapi.words import JSON, Body, Content, Json
 from web.schema import COMPONENTS, Schema, schema
-from web.wire import MAX_PARTS, ImageWords, JobWords
+from web.wire import MAX_PARTS, ImageWords, JobWords, NoteWords
 
 # What a submission says besides its recipe.
 WORDS = (ImageWords, JobWords)
+# And what it can say in JSON alone.
+WORDS_OF_JSON = (*WORDS, NoteWords)
 SUBMISSION = "Submission"
+BATCH, BATCH_JOB = "BatchSubmission", "BatchJob"
 FORM = "multipart/form-data"
 BYTES: Json = {"type": "string", "contentMediaType": "application/octet-stream"}
 IMAGE_DATA: Json = {
@@ -46,8 +52,25 @@ def components() -> Mapping[str, Json]:
             "anyOf": _forms(described),
             "oneOf": sources,
         },
+        BATCH: {
+            "description": "Jobs, and what those have that do not say it themselves.",
+            "type": "object",
+            "properties": {
+                "jobs": {"type": "array", "items": _reference(BATCH_JOB), "minItems": 1},
+                "defaults": _reference(BATCH_JOB),
+                **_words(BatchWords, NoteWords),
+            },
+            "required": ["jobs"],
+            "additionalProperties": False,
+        },
+        BATCH_JOB: {
+            "description": "What a `Submission` says, but for `image_data`: a job has all of it "
+            "together with the defaults.",
+            "type": "object",
+            "properties": _words(*WORDS_OF_JSON),
+        },
         "ImageData": IMAGE_DATA,
-        **components_of(WORDS),
+        **components_of((*WORDS_OF_JSON, BatchWords)),
         **described.components,
         **{form: _whole(described.components[form]) for form in forms},
     }
@@ -59,14 +82,23 @@ def _forms(described: Schema) -> list[Json]:
 
 def _whole(form: Json) -> Json:
     """Return a way to say a recipe with all that a submission may say besides, and nothing more."""
-    words = {
-        name: {"$ref": f"{COMPONENTS}{kind.__name__}/properties/{name}"}
-        for kind in WORDS
+    image: Json = {"image_data": _reference("ImageData")}
+    own, words = cast("Mapping[str, Json]", form["properties"]), _words(*WORDS_OF_JSON)
+    twice = {name: {"anyOf": [own[name], words[name]]} for name in own.keys() & words.keys()}
+    properties = {**own, **image, **words, **twice}
+    return {**form, "properties": properties, "additionalProperties": False}
+
+
+def _words(*kinds: type[msgspec.Struct]) -> Json:
+    return {
+        name: _reference(f"{kind.__name__}/properties/{name}")
+        for kind in kinds
         for name in members_of(kind)
     }
-    image: Json = {"image_data": {"$ref": f"{COMPONENTS}ImageData"}}
-    properties = {**cast("Json", form["properties"]), **image, **words}
-    return {**form, "properties": properties, "additionalProperties": False}
+
+
+def _reference(path: str) -> Json:
+    return {"$ref": COMPONENTS + path}
 
 
 def submission(examples: Mapping[str, Json]) -> Body:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from web.openapi.words import Json
 
 JOB_ID = "8c62eb38-78f3-4ae9-b9f4-1d6072429ca6"
+BATCH_ID = "0b6e2f0c-6a52-4f0e-9f53-5f0d8c1f4a57"
 IMAGE_ID = "f18b7e13-f308-4647-b4b4-d06bb21fde50"
 _INPUT = "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c"
 _OUTPUT = "a58f9863e35be69883b8ab2497162e4ccddbbffc4eec2cd046bd095859b80a39"
@@ -40,6 +41,24 @@ PLANS: Mapping[str, Json] = {
 JOBS: Mapping[str, Json] = {
     **PLANS,
     "by_address": {"image_url": "https://example.org/photo.jpg", **THUMBNAIL, "priority": "low"},
+    "with_webhook": {
+        **_SENT,
+        **THUMBNAIL,
+        "callback_url": "https://example.org/hooks/calotype",
+        "metadata": {"order": 4711, "customer": "c-2077", "express": True},
+    },
+}
+BATCHES: Mapping[str, Json] = {
+    "one_recipe": {
+        "defaults": {**THUMBNAIL, "priority": "low"},
+        "jobs": [
+            {"image_url": "https://example.org/1.jpg"},
+            {"image_url": "https://example.org/2.jpg", "width": 600, "height": 600},
+        ],
+        "callback_url": "https://example.org/hooks/batches",
+        "metadata": {"album": 7},
+    },
+    "one_image": {"defaults": _KEPT, "jobs": [THUMBNAIL, MANY]},
 }
 FORMS: Mapping[str, Json] = {
     "fields": {"image": "(the file)", "operation": "thumbnail", "width": 300, "height": 300},
@@ -52,6 +71,19 @@ ACCEPTED: Json = {
     "job_id": JOB_ID,
     "status": "pending",
     "message": "Image processing job submitted",
+}
+BATCH_ACCEPTED: Json = {"batch_id": BATCH_ID, "status": "running", "job_ids": [JOB_ID]}
+BATCH_RUNNING: Json = {
+    "id": BATCH_ID,
+    "status": "running",
+    "jobs": 1000,
+    "counts": {"pending": 396, "processing": 4, "completed": 597, "failed": 3, "cancelled": 0},
+    "created_at": "2026-03-01T12:00:00.999858Z",
+}
+BATCH_ENDED: Json = {
+    **BATCH_RUNNING,
+    "status": "ended",
+    "counts": {"pending": 0, "processing": 0, "completed": 997, "failed": 3, "cancelled": 0},
 }
 PENDING: Json = {
     "id": JOB_ID,
@@ -116,6 +148,21 @@ FAILED: Json = {
 }
 CANCELLED: Json = {**PENDING, "status": "cancelled"}
 PAGE: Json = {"jobs": [COMPLETED], "next": "41"}
+DELIVERED: Json = {
+    "id": "msg_2f1c6a9be0d34e7a9c55d2f0f6a1b3c4",
+    "type": "job.completed",
+    "status": "delivered",
+    "attempts": 2,
+    "created_at": "2026-03-01T12:00:01.031995Z",
+    "last_attempt_at": "2026-03-01T12:00:19.207113Z",
+    "last_status": 204,
+}
+DELIVERIES: Json = {"deliveries": [DELIVERED]}
+REDELIVERED: Json = {
+    **DELIVERED,
+    "status": "pending",
+    "next_attempt_at": "2026-03-01T13:00:00.000000Z",
+}
 LINK: Json = {
     "url": f"/jobs/{JOB_ID}/download?expires=1772370000&signature={_OUTPUT}",
     "expires_at": "2026-03-01T13:00:00.000000Z",

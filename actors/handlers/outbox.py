@@ -1,0 +1,95 @@
+"""What the Courier says of deliveries, and what clients ask of those of their jobs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from actors.messages import (
+    Delivered,
+    ListDeliveries,
+    PutBack,
+    Recall,
+    Redeliver,
+    Undelivered,
+)
+from actors.storage.outbox import Delivery
+
+if TYPE_CHECKING:
+    from actors.handlers.stock import Handlers, Stock
+    from actors.storage.ports import Catalogue
+
+log = structlog.get_logger("calotype.store")
+
+MOST_LISTED = 100  # deliveries of one job, the newest
+
+
+class OutboxHandlers:
+    """End, put back, list, send again. The collect stands in `StandingCollect`."""
+
+    def __init__(self, stock: Stock) -> None:
+        self._stock = stock
+        self.by_message: Handlers = {
+            Recall: self._recall,
+            Delivered: self._delivered,
+            Undelivered: self._undelivered,
+            PutBack: self._put_back,
+            ListDeliveries: self._list,
+            Redeliver: self._redeliver,
+        }
+
+    async def _recall(self, message: Recall) -> None:
+        now = self._stock.now()
+        recalled = await self._stock.commit(
+            lambda records: records.outbox.recall(message.held, now)
+        )
+        if recalled:
+            log.warning("deliveries_recalled", count=recalled)
+
+    async def _delivered(self, message: Delivered) -> None:
+        now = self._stock.now()
+        await self._stock.commit(
+            lambda records: records.outbox.deliver(
+                message.delivery_id, message.attempt, message.status, now
+            )
+        )
+
+    async def _undelivered(self, message: Undelivered) -> None:
+        now, delay = self._stock.now(), message.delay
+        due_at = None if delay is None else now + timedelta(seconds=delay)
+        await self._stock.commit(
+            lambda records: records.outbox.fail(
+                *(message.delivery_id, message.attempt, message.status, message.error),
+                *(due_at, now),
+            )
+        )
+
+    async def _put_back(self, message: PutBack) -> None:
+        now, host = self._stock.now(), message.host
+
+        def put_back(catalogue: Catalogue) -> None:
+            catalogue.outbox.put_back(message.delivery_id, message.attempt, now)
+            if message.rest:
+                catalogue.outbox.spare(host, now + timedelta(seconds=message.rest))
+
+        await self._stock.commit(put_back)
+
+    async def _list(self, message: ListDeliveries) -> tuple[Delivery, ...]:
+        def list_them(catalogue: Catalogue) -> tuple[Delivery, ...]:
+            catalogue.find_own(message.job_id, message.tenant)
+            return tuple(catalogue.outbox.of(message.job_id, MOST_LISTED))
+
+        return await self._stock.commit(list_them)
+
+    async def _redeliver(self, message: Redeliver) -> Delivery:
+        now = self._stock.now()
+
+        def redeliver(catalogue: Catalogue) -> Delivery:
+            catalogue.find_own(message.job_id, message.tenant)
+            return catalogue.outbox.redeliver(message.job_id, now)
+
+        delivery = await self._stock.commit_once(message, Delivery, redeliver)
+        log.info("redelivery_asked_for", delivery_id=delivery.id, job_id=message.job_id)
+        return delivery

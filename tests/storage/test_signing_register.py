@@ -1,0 +1,63 @@
+"""What every register of signing secrets must do, whatever its catalogue is made of."""
+
+import pytest
+
+from tests.storage.test_contract import CATALOGUES, minute
+
+
+class Signing:
+    """The register, each call in a transaction of its own."""
+
+    def __init__(self, catalogue) -> None:
+        self.catalogue = catalogue
+
+    def __getattr__(self, name):
+        def call(*arguments):
+            (result,) = self.catalogue.batch([lambda it: getattr(it.signing, name)(*arguments)])
+            return result
+
+        return call
+
+
+@pytest.fixture(params=CATALOGUES)
+def signing(request, tmp_path):
+    catalogue = CATALOGUES[request.param](tmp_path)
+    yield Signing(catalogue)
+    catalogue.close()
+
+
+def test_a_secret_is_made_on_first_need_and_stays(signing):
+    assert signing.secrets("acme", "first", minute(0)) == ["first"]
+    assert signing.secrets("acme", "second", minute(1)) == ["first"]
+
+
+def test_each_tenant_has_its_own(signing):
+    signing.secrets("acme", "first", minute(0))
+
+    assert signing.secrets("", "second", minute(0)) == ["second"]
+    assert signing.secrets("acme", "third", minute(0)) == ["first"]
+
+
+def test_old_and_new_sign_until_the_old_one_retires(signing):
+    signing.secrets("acme", "old", minute(0))
+
+    signing.rotate("acme", "new", minute(10), minute(1))
+
+    assert signing.secrets("acme", "-", minute(9)) == ["new", "old"]
+    assert signing.secrets("acme", "-", minute(10)) == ["new"]
+
+
+def test_a_second_rotation_makes_no_secret_last_longer(signing):
+    signing.secrets("acme", "a", minute(0))
+    signing.rotate("acme", "b", minute(10), minute(1))
+    signing.rotate("acme", "c", minute(20), minute(11))
+    signing.rotate("acme", "d", minute(15), minute(12))
+
+    assert signing.secrets("acme", "-", minute(14)) == ["d", "c", "b"]
+    assert signing.secrets("acme", "-", minute(15)) == ["d"]
+
+
+def test_one_can_be_rotated_in_before_there_is_any(signing):
+    signing.rotate("acme", "new", minute(10), minute(1))
+
+    assert signing.secrets("acme", "-", minute(1)) == ["new"]
