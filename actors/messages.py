@@ -488,6 +488,17 @@ class KeepInput(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class Reuse(Request[bool]):
+    """End the job with the results of a twin, if there is one, as if it had been rendered.
+
+    The answer is whether that was done. Errors: `StaleClaim`, `JobNotFound`, `StorageFull`.
+    """
+
+    job_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Complete(Request[None]):
     """Keep the results of this attempt and end the job. Errors: `StaleClaim`, `StorageFull`.
 

@@ -8,6 +8,7 @@ BYTES = (1e3, 1e4, 1e5, 5e5, 1e6, 2e6, 5e6, 1e7, 2e7, 5e7)
 JOBS = Counter("calotype_jobs", "Jobs that ended, by how they ended.", ["status"])
 REFUSALS = Counter("calotype_refusals", "Refusals by a limit or a quota, by which.", ["policy"])
 EXPIRED = Counter("calotype_jobs_expired", "Jobs whose files were given up by retention.")
+REUSED = Counter("calotype_jobs_reused", "Jobs that ended with the results of a twin.")
 CRASHES = Counter("calotype_actor_crashes", "Actors replaced after a crash.", ["actor"])
 RETRIES = Counter(
     "calotype_retries", "Attempts that came to nothing and will be made again.", ["error_code"]

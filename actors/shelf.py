@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 import trio
@@ -13,10 +14,12 @@ from actors.storage.keys import owner_of
 from actors.storage.ports import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from actors.group_commit import GroupCommit
     from actors.storage.ports import Blobs
+
+T = TypeVar("T")
 
 log = structlog.get_logger("calotype.store")
 
@@ -49,12 +52,29 @@ class Shelf:
         Raises:
           StorageFull, StorageUnavailable: before the block, if `data` cannot be kept.
         """
+        async with self._arrival(key, partial(self._blobs.put, key, data), len(data)) as sha256:
+            yield sha256
+
+    @asynccontextmanager
+    async def copied(self, key: str, to: str) -> AsyncIterator[int]:
+        """Keep what is under `key` under `to` as well, on the same terms as `kept`.
+
+        Yields its size in bytes.
+
+        Raises:
+          BlobNotFound, StorageFull, StorageUnavailable: before the block, if there is no copy.
+        """
+        async with self._arrival(to, partial(self._blobs.copy, key, to), 0) as size:
+            yield size
+
+    @asynccontextmanager
+    async def _arrival(self, key: str, bring: Callable[[], T], size: int) -> AsyncIterator[T]:
         self._arriving.add(key)
         failure: StorageError | None = None
         try:
-            sha256 = await self._put(key, data)
+            brought = await self._bring(bring, size)
             try:
-                yield sha256
+                yield brought
             except StorageError as error:
                 failure = error
             # Not in the `except`, where a cancellation would take the place of the failure.
@@ -66,13 +86,11 @@ class Shelf:
             # It holds this frame, which would hold it, and with it the data.
             del failure
 
-    async def _put(self, key: str, data: bytes) -> str:
+    async def _bring(self, bring: Callable[[], T], size: int) -> T:
         try:
             with tracing.span("blob put") as span:
-                span.note("calotype.bytes", len(data))
-                return await trio.to_thread.run_sync(
-                    self._blobs.put, key, data, limiter=self._threads
-                )
+                span.note("calotype.bytes", size)
+                return await trio.to_thread.run_sync(bring, limiter=self._threads)
         except StorageError as error:
             # Trio's frames hold the error that holds them, and with them the data.
             raise error.with_traceback(None) from error.__cause__

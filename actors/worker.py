@@ -16,7 +16,7 @@ from actors.imaging.inspect import count_pixels
 from actors.imaging.plan import foresee
 from actors.imaging.recipe import decode_recipe
 from actors.imaging.render import render
-from actors.messages import Complete, Download, Fail, KeepInput, Load, Run, TryLater
+from actors.messages import Complete, Download, Fail, KeepInput, Load, Reuse, Run, TryLater
 from actors.outside.breaker import HostResting
 from actors.outside.errors import (
     OutsideError,
@@ -110,6 +110,8 @@ class Worker:
 
     async def _end(self, job: Job, envelope: Envelope) -> None:
         """Complete the job or fail it."""
+        if job.twin is not None and await self._reused(job):
+            return
         try:
             original = await self._original(job, envelope)
             others = {name: await self._store.ask(Load(key)) for name, key in job.others.items()}
@@ -122,6 +124,9 @@ class Worker:
         if isinstance(original, _Absence):
             tracing.failed(original.code)
             await self._store.ask(TryLater(job.id, job.attempts, *original))
+            return
+        # Only now it is known of what bytes such a job is made.
+        if job.input_key is None and await self._reused(job):
             return
 
         def abandoned() -> bool:
@@ -143,6 +148,13 @@ class Worker:
     async def _fail(self, job: Job, failure: _Failure) -> None:
         tracing.failed(failure.code)
         await self._store.ask(Fail(job.id, job.attempts, failure.code, failure.error))
+
+    async def _reused(self, job: Job) -> bool:
+        """Whether there was a twin, and the job has ended with its results."""
+        try:
+            return await self._store.ask(Reuse(job.id, job.attempts))
+        except StorageFull:
+            return False  # There will be none for a result either, and that is dealt with there.
 
     async def _original(self, job: Job, envelope: Envelope) -> bytes | _Failure | _Absence:
         """Return the image that the job is made of; of one that is elsewhere, fetch and keep it."""

@@ -1,6 +1,7 @@
 """The Store: nothing accepted is lost, nothing is done twice, and everybody hears."""
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable
@@ -91,6 +92,7 @@ from tests.conftest import (
 )
 
 LIMITS = StoreLimits(backlog=100, asks=16, attempts=3)
+PHOTOS = [b"photo %d" % number for number in range(20)]  # None is a twin of another.
 SUBMIT = Submit(b"photo", "thumbnail", THUMBNAIL, "normal")
 PICTURE = Made(name="output", data=b"a small picture", format="png", width=4, height=3)
 NOWHERE = "00000000-0000-4000-8000-000000000000"
@@ -368,7 +370,7 @@ async def test_what_was_pending_before_the_start_counts_from_the_first_submit_on
 
 
 async def test_a_claim_is_answered_at_once_if_there_are_jobs_and_with_no_more_than_asked(store):
-    jobs = [await store.submit() for _ in range(3)]
+    jobs = [await store.submit(photo) for photo in PHOTOS[:3]]
 
     claimed = await store.claim(2)
 
@@ -516,8 +518,8 @@ async def test_a_claim_that_nobody_hears_in_the_last_moment_is_undone_before_the
 
 async def test_no_priority_is_starved(store):
     for priority in ("low", "normal", "high"):
-        for _ in range(20):
-            await store.submit(b"photo", priority)
+        for photo in PHOTOS:
+            await store.submit(photo + priority.encode(), priority)
 
     first_ten = [(await store.claim())[0].priority for _ in range(10)]
     next_ten = [job.priority for job in await store.claim(10)]
@@ -527,7 +529,7 @@ async def test_no_priority_is_starved(store):
 
 
 async def test_within_a_priority_jobs_are_handed_out_in_the_order_they_came(store):
-    jobs = [await store.submit() for _ in range(5)]
+    jobs = [await store.submit(photo) for photo in PHOTOS[:5]]
 
     claimed = [(await store.claim())[0].id for _ in range(5)]
 
@@ -842,7 +844,7 @@ async def test_a_retried_job_may_be_begun_as_often_as_a_new_one(nursery, storage
 
 
 async def test_reclaiming_gives_back_what_nobody_holds(store):
-    held, lost = await store.submit(), await store.submit()
+    held, lost = await store.submit(), await store.submit(b"other")
     await store.claim(2)
 
     await store.ask(Reclaim(frozenset({held.id})))
@@ -1548,6 +1550,11 @@ class Life:
         self.bytes: dict[str, bytes] = {}
         self.waiting: list[Asker] = []
         self.store: Running
+        self._photos = itertools.count()
+
+    def another_photo(self):
+        """Bytes of which no other job is made: a twin would wait for it."""
+        return b"photo %d" % next(self._photos)
 
     async def start(self):
         self.store = Running(self.disk, StoreLimits(backlog=1_000, asks=4, attempts=2))
@@ -1611,7 +1618,7 @@ class Life:
                 await self.delete_image(self.some_image(number))
 
     async def submit(self, priority):
-        job = await self.store.submit(b"photo", priority)
+        job = await self.store.submit(self.another_photo(), priority)
         self.statuses[job.id] = "pending"
 
     async def keep_image(self, data):
@@ -1622,7 +1629,10 @@ class Life:
     async def use_images(self, image_id, mark_id):
         are_there = {image_id, mark_id} <= {*self.images}
         try:
-            job = await self.store.submit(image_id, recipe=marked_with(mark_id))
+            # A mark of another opacity each time, so that no job is the twin of another.
+            marks = Watermark(image=mark_id, opacity=1 / (1 + next(self._photos)))
+            recipe = Recipe((Output(operations=(marks,)),))
+            job = await self.store.submit(image_id, recipe=recipe)
         except ImageNotFound:
             assert not are_there
         else:
@@ -1726,7 +1736,8 @@ class Life:
         pictures = self.pictures_of(job_id, attempt)
         current = self.is_current(job_id, attempt)
         image_id = self.some_image(ticks)
-        submitting = Asker(self.nursery, self.store, SUBMIT)
+        submission = replace(SUBMIT, image=self.another_photo())
+        submitting = Asker(self.nursery, self.store, submission)
         completing = Asker(self.nursery, self.store, Complete(job_id, attempt, pictures))
         deleting = Asker(self.nursery, self.store, DeleteImage(image_id))
         for _ in range(ticks):
@@ -1770,8 +1781,9 @@ class Life:
             assert (job.receipt is not None) == (job.status == "completed") == bool(pictures)
             for made in pictures:
                 assert (await self.store.ask(Fetch(job.id, 99, made.name))).data == made.data
-            sent = self.bytes[job.image_id] if job.image_id else b"photo"
-            assert await self.store.ask(Load(job.input_key)) == sent
+            sent = self.bytes.get(job.image_id or "")
+            data = await self.store.ask(Load(job.input_key))
+            assert data == sent or (sent is None and data.startswith(b"photo "))
             for image_id, key in job.others.items():
                 assert await self.store.ask(Load(key)) == self.bytes[image_id]
         for image_id in self.images:
@@ -1870,7 +1882,7 @@ async def test_what_was_put_off_before_a_crash_is_handed_out_after_it(nursery, t
 
 async def test_many_that_become_due_at_once_are_all_handed_out(timely, monkeypatch):
     monkeypatch.setattr("actors.store.WOKEN_AT_ONCE", 3)
-    jobs = [await timely.ask(delayed(0.05)) for _ in range(10)]
+    jobs = [await timely.ask(replace(delayed(0.05), image=photo)) for photo in PHOTOS[:10]]
     claimed: list[Job] = []
 
     while len(claimed) < len(jobs):

@@ -421,8 +421,9 @@ async def test_a_dispatcher_that_crashes_leaves_the_surveyor_alone(opening, phot
 async def test_a_dispatcher_that_crashes_loses_no_job(opening, photo, monkeypatch, held_renders):
     async with opening(workers=2) as system:
         client = Client(system)
-        jobs = [await client.submit(photo) for _ in range(4)]
-        await client.wait_until(jobs[1], "processing")
+        jobs = [await client.submit(photo, priority) for priority in ("high", "normal")]
+        jobs += [await client.submit(photo + b"other", priority) for priority in ("high", "normal")]
+        await client.wait_until(jobs[2], "processing")
         crash_once(monkeypatch, Dispatcher, "_pool")
 
         with pytest.raises(HandlerCrashed, match="LookAtPool"):

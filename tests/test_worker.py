@@ -17,7 +17,7 @@ from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Output, Recipe, encode_recipe
 from actors.mailbox import open_mailbox
-from actors.messages import Complete, Count, Download, Fail, KeepInput, Load, Run, TryLater
+from actors.messages import Complete, Count, Download, Fail, KeepInput, Load, Reuse, Run, TryLater
 from actors.outside.breaker import HostResting
 from actors.outside.errors import SourceForbidden, SourceTooLarge, SourceUnreachable
 from actors.storage.ports import (
@@ -42,6 +42,7 @@ class Working:
 
     def __init__(self, image, limits):
         answers = {Load: [image], KeepInput: [None], Complete: [None], Fail: [None]}
+        answers |= {Reuse: [False]}
         self.store = FakeStore({**answers, TryLater: [None]})
         self.fetcher = FakeStore({Download: [image]})
         self.address, self.mailbox = open_mailbox("worker", 0)
@@ -134,7 +135,8 @@ async def test_an_image_that_is_elsewhere_is_fetched_and_kept_before_it_is_rende
 
     await working.work(job)
 
-    keep, complete = working.store.asked
+    keep, reuse, complete = working.store.asked
+    assert reuse == Reuse(job.id, 2)
     assert working.fetcher.asked == [Download(URL, job.id)]
     assert keep == KeepInput(job.id, 2, photo, pixels=64 * 48)
     assert (complete.job_id, complete.attempt) == (job.id, 2)
@@ -196,8 +198,8 @@ async def test_what_was_fetched_and_is_no_image_is_kept_and_its_job_fails(start)
 
     await working.work(make_distant_job())
 
-    assert [type(each) for each in working.store.asked] == [KeepInput, Fail]
-    assert working.store.asked[1].code == "not_an_image"
+    assert [type(each) for each in working.store.asked] == [KeepInput, Reuse, Fail]
+    assert working.store.asked[-1].code == "not_an_image"
 
 
 async def test_a_job_fails_if_there_is_no_room_for_what_was_fetched(start):

@@ -12,6 +12,7 @@ import structlog
 from actors import metrics, tracing
 from actors.errors import OutputNotFound
 from actors.handlers.stock import suffix_of
+from actors.imaging.receipt import made_with
 from actors.imaging.recipe import encode_recipe
 from actors.messages import (
     Cancel,
@@ -197,6 +198,7 @@ def new_job(
         retain=message.retain,
         callback_url=message.callback_url,
         metadata=message.metadata,
+        made_with=made_with(),
         trace=tracing.carried(),
     )
 

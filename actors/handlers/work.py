@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import random
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import structlog
 
 from actors import metrics
 from actors.handlers.stock import suffix_of
-from actors.imaging.receipt import details, media_type, receipt, suffix
-from actors.messages import Complete, Fail, KeepInput, Load, Reclaim, TryLater
+from actors.imaging.receipt import details, is_current, made_with, media_type, receipt, suffix
+from actors.messages import Complete, Fail, KeepInput, Load, Reclaim, Reuse, TryLater
 from actors.outside.backoff import full_jitter
 from actors.storage.keys import key_of
-from actors.storage.ports import NewInput, Output
+from actors.storage.ports import BlobNotFound, NewInput, Output
 
 if TYPE_CHECKING:
     from actors.handlers.stock import Handlers, Stock
@@ -50,6 +52,7 @@ class WorkHandlers:
             Reclaim: self._reclaim,
             Load: self._load,
             KeepInput: self._keep_input,
+            Reuse: self._reuse,
             Complete: self._complete,
             Fail: self._fail,
             TryLater: self._try_later,
@@ -87,20 +90,44 @@ class WorkHandlers:
             file, now = NewInput(key=key, size_bytes=size, sha256=sha256), self._stock.now()
 
             def supply(catalogue: Catalogue) -> None:
-                catalogue.supply(job_id, attempt, file, now)
+                catalogue.supply(job_id, attempt, file, now, made_with=made_with())
                 catalogue.usage.charge(job_id, pixels, now)
 
             await self._stock.commit(supply)
         metrics.INPUT_SIZE.observe(size)
 
+    async def _reuse(self, message: Reuse) -> bool:
+        job_id = message.job_id
+        twin = await self._stock.commit(lambda catalogue: catalogue.finished_twin(job_id))
+        # One that was accepted before an upgrade may have a twin that was rendered before it, too.
+        if twin is None or twin.receipt is None or not is_current(twin.receipt):
+            return False
+        try:
+            async with AsyncExitStack() as kept:
+                outputs = [await self._copied(kept, message, each) for each in twin.outputs]
+                await self._end_well(message, outputs, twin.receipt)
+        except BlobNotFound:
+            return False  # Its files have gone since, or were damaged.
+        metrics.REUSED.inc()
+        return True
+
+    async def _copied(self, kept: AsyncExitStack, message: Reuse, output: Output) -> Output:
+        key = key_of(message.job_id, PurePath(output.key).suffix, message.attempt)
+        size = await kept.enter_async_context(self._stock.outputs.copied(output.key, key))
+        if size != output.size_bytes:
+            raise BlobNotFound(output.key)
+        return replace(output, key=key)
+
     async def _complete(self, message: Complete) -> None:
-        job_id, attempt = message.job_id, message.attempt
         async with AsyncExitStack() as kept:
             outputs = [await self._kept(kept, message, made) for made in message.made]
-            now, made_with = self._stock.now(), receipt(message.others)
-            job = await self._stock.commit(
-                lambda records: records.complete(job_id, attempt, outputs, made_with, now)
-            )
+            await self._end_well(message, outputs, receipt(message.others))
+
+    async def _end_well(self, message: Complete | Reuse, outputs: list[Output], told: str) -> None:
+        job_id, attempt, now = message.job_id, message.attempt, self._stock.now()
+        job = await self._stock.commit(
+            lambda records: records.complete(job_id, attempt, outputs, told, now)
+        )
         for output in outputs:
             metrics.OUTPUT_SIZE.observe(output.size_bytes)
         self._stock.ended(job)

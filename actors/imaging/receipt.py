@@ -30,6 +30,17 @@ def receipt(others: Mapping[str, str]) -> str:
 
 
 @functools.cache
+def made_with() -> str:
+    """Return in one word what outputs are made with: `versions`, as JSON."""
+    return json.encode(dict(versions())).decode()
+
+
+def is_current(told: str) -> bool:
+    """Whether what has this receipt would be made with the same today."""
+    return bool(json.decode(told)["versions"] == dict(versions()))
+
+
+@functools.cache
 def versions() -> Mapping[str, str]:
     """Return the versions of Calotype, of Pillow and of its codecs."""
     found = {"calotype": metadata.version("calotype"), "pillow": PIL.__version__}

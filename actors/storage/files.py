@@ -21,6 +21,8 @@ from actors.storage.ports import BlobNotFound, StorageFull, StorageUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# There can be no other link: on this file system, between these two, or to this file.
+UNLINKABLE = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 
 
@@ -61,6 +63,24 @@ class Files:
                 raise
             sync_directory(path.parent)
         return hashlib.sha256(data).hexdigest()
+
+    def copy(self, key: str, to: str) -> int:
+        """See `Blobs.copy`. It is a link, and takes no room, where there can be one."""
+        path = self._directory / to
+        with _named_errors():
+            try:
+                path.hardlink_to(self._directory / key)
+            except FileNotFoundError:
+                raise BlobNotFound(key) from None
+            except OSError as error:
+                if error.errno not in UNLINKABLE:
+                    raise
+            else:
+                sync_directory(path.parent)
+                return path.stat().st_size
+        data = self.get(key)
+        self.put(to, data)
+        return len(data)
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """See `Blobs.get`."""

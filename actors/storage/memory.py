@@ -41,6 +41,7 @@ from actors.storage.ports import (
     Woken,
     WrongStatus,
 )
+from actors.storage.twins import LET_GO, twin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -56,6 +57,11 @@ class _Entry:
     due: bool
     job: Job
     purged: bool = False
+    held: bool = False
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        return PRIORITIES.index(self.job.priority), self.position, self.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,7 @@ class MemoryCatalogue:
             tenant=tenant,
             image_url=taken.url if isinstance(taken, Elsewhere) else None,
             retain=new.retain,
+            twin=twin_of(tenant, there.sha256, new.recipe, new.made_with) if there else None,
             callback_url=new.callback_url,
             metadata=new.metadata,
             batch_id=new.batch_id,
@@ -198,7 +205,7 @@ class MemoryCatalogue:
         due = [entry for entry in waiting if entry.job.due_since <= now][:limit]
         for entry in due:
             place = entry.position or self._place(entry.job)
-            self._entries[entry.job.id] = replace(entry, position=place, due=True)
+            self._put(replace(entry, position=place, due=True))
         return Woken(len(due), min((e.job.due_since for e in self._waiting()), default=None))
 
     def pause(self, *, paused: bool) -> None:
@@ -261,7 +268,15 @@ class MemoryCatalogue:
             due=False,
         )
 
-    def supply(self, job_id: str, attempt: int, file: NewInput, now: datetime) -> Job:
+    def supply(
+        self,
+        job_id: str,
+        attempt: int,
+        file: NewInput,
+        now: datetime,
+        *,
+        made_with: str | None = None,
+    ) -> Job:
         """See `Catalogue.supply`."""
         job = self._claimed(job_id, attempt)
         if job.input_key is not None:
@@ -272,6 +287,7 @@ class MemoryCatalogue:
                 input_key=file.key,
                 input_size=file.size_bytes,
                 input_sha256=file.sha256,
+                twin=twin_of(job.tenant, file.sha256, job.recipe, made_with),
                 updated_at=now,
             )
         )
@@ -292,6 +308,10 @@ class MemoryCatalogue:
                 updated_at=now,
             )
         )
+
+    def finished_twin(self, job_id: str) -> Job | None:
+        """See `Catalogue.finished_twin`."""
+        return next(iter(self._finished(self.find(job_id).twin)), None)
 
     def fail(self, job_id: str, attempt: int, code: str, error: str, now: datetime) -> Job:
         """See `Catalogue.fail`."""
@@ -348,6 +368,7 @@ class MemoryCatalogue:
         """See `Catalogue.delete`."""
         job = self.find(job_id)
         del self._entries[job_id]
+        self._let_go(job.twin)
         self.repeats.forget(job_id)
         self.events.note_deletion(job, now)
         self.usage.leave(job_id)
@@ -458,6 +479,7 @@ class MemoryCatalogue:
                 entry
                 for entry in self._entries.values()
                 if _is_due(entry)
+                and not entry.held
                 and entry.job.priority == priority
                 and (may_fetch or entry.job.input_key is not None)
             ]
@@ -490,7 +512,50 @@ class MemoryCatalogue:
         if entry.job.status in ENDED:
             self.usage.leave(entry.job.id)
             self.outbox.announce(entry.job)
+        self._hold_back(entry)
         return entry.job
+
+    def _finished(self, twin: str | None) -> list[Job]:
+        """Return the completed jobs of these twins whose files are kept, the newest first."""
+        entries = sorted(self._entries.values(), key=lambda entry: -entry.number)
+        return [
+            entry.job
+            for entry in entries
+            if twin and entry.job.twin == twin
+            if entry.job.status == "completed" and entry.job.gone_at is None
+        ]
+
+    def _queued(self, twin: str | None, *, held: bool) -> list[_Entry]:
+        """Return the twins that are due, in the order of the queue."""
+        twins = (e for e in self._entries.values() if twin and e.job.twin == twin)
+        found = [entry for entry in twins if _is_due(entry) and entry.held == held]
+        return sorted(found, key=lambda entry: entry.order)
+
+    def _hold_back(self, entry: _Entry) -> None:
+        """Hold a job back that was changed, or its twins that are behind it."""
+        twin, begun = entry.job.twin, entry.job.status == "processing"
+        finished = bool(self._finished(twin))
+        if _is_due(entry):
+            self._entries[entry.job.id] = replace(entry, held=bool(twin) and not finished)
+        if not finished and (begun or _is_due(entry)):
+            for other in self._queued(twin, held=False):
+                if begun or other.order > entry.order:
+                    self._entries[other.job.id] = replace(other, held=True)
+        if not begun:
+            self._let_go(twin)
+
+    def _let_go(self, twin: str | None) -> None:
+        """Let the first of those go that are held back, as many as may be begun."""
+        held, free = self._queued(twin, held=True), self._queued(twin, held=False)
+        first_is_free = bool(held and free) and free[0].order < held[0].order
+        if self._finished(twin):
+            count = LET_GO
+        elif first_is_free or any(job.twin == twin for job in self.processing()):
+            count = 0
+        else:
+            count = 1
+        for entry in held[:count]:
+            self._entries[entry.job.id] = replace(entry, held=False)
 
 
 def _is_due(entry: _Entry) -> bool:
@@ -507,6 +572,11 @@ class MemoryBlobs:
         """See `Blobs.put`."""
         self._blobs[key] = data
         return hashlib.sha256(data).hexdigest()
+
+    def copy(self, key: str, to: str) -> int:
+        """See `Blobs.copy`."""
+        self._blobs[to] = data = self.get(key)
+        return len(data)
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """See `Blobs.get`."""

@@ -130,6 +130,7 @@ class NewJob:
     `run_at` is when it may be begun for the first time; a time that has passed is as none.
     `tenant` is whose it is, and whose its images must be; nothing for whoever has no key.
     `retain` is for how many seconds its client wants its files kept when it has ended.
+    `made_with` says what it would be made with (opaque): without it, it is a twin of nobody.
     `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
     client's own, and opaque here.
     `batch_id` is the batch that it was accepted with, if any.
@@ -147,6 +148,7 @@ class NewJob:
     run_at: datetime | None = None
     tenant: str = ""
     retain: int | None = None
+    made_with: str | None = None
     trace: str | None = None
     callback_url: str | None = field(default=None, repr=False)
     metadata: str | None = None
@@ -199,6 +201,9 @@ class Job:
     `callback_url`, which may be a secret, is who is told of its end; `metadata` is JSON of the
     client's own, and opaque here.
     `batch_id` is the batch that it was accepted with, if any. `trace` is as in `NewJob`.
+
+    `twin` is the same for all jobs of which the same would be made (`twins`); None for those that
+    have none, and until the input is there.
     """
 
     id: str
@@ -228,6 +233,7 @@ class Job:
     image_url: str | None = field(default=None, repr=False)
     retain: int | None = None
     gone_at: datetime | None = None
+    twin: str | None = None
     trace: str | None = None
     callback_url: str | None = field(default=None, repr=False)
     metadata: str | None = None
@@ -339,6 +345,7 @@ class Catalogue(Protocol):
     start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) with jobs of equal cost: a place
     is one behind the tenant's last one, or behind the one that was begun last if that is further.
     A job that is not due has no place yet, and `wake` gives it one.
+    A job that has a twin before it is held back in its place until that one has ended (`twins`).
 
     Each method that changes something is one atomic change; `batch` makes many durable at once.
     Times are the caller's, so that one clock rules.
@@ -465,8 +472,16 @@ class Catalogue(Protocol):
         Raises: JobNotFound, StaleClaim.
         """
 
-    def supply(self, job_id: str, attempt: int, file: NewInput, now: datetime) -> Job:
-        """Give a job the file that was fetched for it.
+    def supply(
+        self,
+        job_id: str,
+        attempt: int,
+        file: NewInput,
+        now: datetime,
+        *,
+        made_with: str | None = None,
+    ) -> Job:
+        """Give a job the file that was fetched for it. Of `made_with` see `NewJob`.
 
         Raises: JobNotFound, StaleClaim; the latter also if it has a file.
         """
@@ -475,6 +490,9 @@ class Catalogue(Protocol):
         self, job_id: str, attempt: int, outputs: Sequence[Output], receipt: str, now: datetime
     ) -> Job:
         """End a job well. Raises: JobNotFound, StaleClaim."""
+
+    def finished_twin(self, job_id: str) -> Job | None:
+        """Return the newest completed twin of a job whose files are kept. Raises: JobNotFound."""
 
     def fail(self, job_id: str, attempt: int, code: str, error: str, now: datetime) -> Job:
         """End a job badly. Raises: JobNotFound, StaleClaim."""
@@ -547,6 +565,14 @@ class Blobs(Protocol):
         Returns the SHA-256 of `data` in hexadecimal.
 
         Raises: StorageFull, StorageUnavailable.
+        """
+
+    def copy(self, key: str, to: str) -> int:
+        """Keep what is under `key` under `to` as well, as `put` would. Neither needs the other.
+
+        Returns the number of bytes.
+
+        Raises: BlobNotFound, StorageFull, StorageUnavailable.
         """
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:

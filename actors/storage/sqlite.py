@@ -56,6 +56,7 @@ from actors.storage.sqlite_repeats import SqliteRepeats
 from actors.storage.sqlite_retention import SqliteRetention
 from actors.storage.sqlite_signing import SqliteSigning
 from actors.storage.sqlite_usage import SqliteUsage
+from actors.storage.twins import twin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -72,11 +73,11 @@ INSERT = f"""
     insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
         input_size, input_sha256, image_id, image_url, others, attempts,
         attempts_allowed, max_attempts, created_at, updated_at, tenant, retain, run_at, due,
-        callback_url, metadata, batch_id, trace)
+        callback_url, metadata, batch_id, trace, twin)
     values (:id, 'pending', :priority, iif(:due, {PLACE}, 0), :operation, :preset, :recipe,
         :input_key, :input_size, :input_sha256, :image_id, :image_url, :others, 0,
         :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due,
-        :callback_url, :metadata, :batch_id, :trace)
+        :callback_url, :metadata, :batch_id, :trace, :twin)
 """
 OUTPUTS = msgspec.json.Decoder(tuple[Output, ...])
 
@@ -201,6 +202,7 @@ class SqliteCatalogue:
             "now": time_text(now),
             "run_at": time_or_null(run_at),
             "due": int(run_at is None),
+            "twin": twin_of(tenant, there.sha256, new.recipe, new.made_with) if there else None,
         }
 
     def _use(self, jobs: Iterable[Job | NewJob]) -> None:
@@ -299,18 +301,28 @@ class SqliteCatalogue:
             },
         )
 
-    def supply(self, job_id: str, attempt: int, file: NewInput, now: datetime) -> Job:
+    def supply(
+        self,
+        job_id: str,
+        attempt: int,
+        file: NewInput,
+        now: datetime,
+        *,
+        made_with: str | None = None,
+    ) -> Job:
         """See `Catalogue.supply`."""
-        if self._claimed(job_id, attempt).input_key is not None:
+        job = self._claimed(job_id, attempt)
+        if job.input_key is not None:
             raise StaleClaim(job_id)
         return self._one(
             "update jobs set input_key = :key, input_size = :size, input_sha256 = :sha256, "
-            "updated_at = :now where id = :id returning *",
+            "twin = :twin, updated_at = :now where id = :id returning *",
             {
                 "id": job_id,
                 "key": file.key,
                 "size": file.size_bytes,
                 "sha256": file.sha256,
+                "twin": twin_of(job.tenant, file.sha256, job.recipe, made_with),
                 "now": time_text(now),
             },
         )
@@ -330,6 +342,15 @@ class SqliteCatalogue:
                 "now": time_text(now),
             },
         )
+
+    def finished_twin(self, job_id: str) -> Job | None:
+        """See `Catalogue.finished_twin`."""
+        found = self._jobs(
+            "select * from jobs where twin = :twin and status = 'completed' and gone_at is null "
+            "order by number desc limit 1",
+            {"twin": self.find(job_id).twin},
+        )
+        return found[0] if found else None
 
     def fail(self, job_id: str, attempt: int, code: str, error: str, now: datetime) -> Job:
         """See `Catalogue.fail`."""

@@ -31,7 +31,7 @@ PLACE = """(
     ), 0)) from lanes where priority = :priority
 )"""
 _FIRST = (
-    "select position, number from jobs where status = 'pending' and due = 1 "
+    "select position, number from jobs where status = 'pending' and due = 1 and held = 0 "
     "and input_key is {} and priority = :priority order by position, number limit 1"
 )
 FIRST_HERE = _FIRST.format("not null")

@@ -3,6 +3,7 @@
 import base64
 import os
 import subprocess
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -240,7 +241,8 @@ class Gate:
 
 async def close_gate(api: Api) -> Gate:
     """Keep one Worker busy until the gate is opened."""
-    job_id = await api.submit(b"no picture")
+    # Nothing else will ever be a twin of it, and wait for it.
+    job_id = await api.submit(b"no picture, but " + uuid.uuid4().bytes)
     pipe = (await api.ended(job_id))["input_path"]
     _make_pipe(pipe)
     assert (await api.post(f"/jobs/{job_id}/retry")).status_code == 202

@@ -187,7 +187,7 @@ async def test_dead_jobs_are_listed_and_tried_again_by_an_operator_alone(start_s
         acme, admin = make_key(server), make_key(server, "ops", "admin")
         await trio.sleep(SOON)
         async with open_api(server, key=acme) as api:
-            broken = [await api.submit(b"no picture") for _ in range(3)]
+            broken = [await api.submit(b"no picture %d" % number) for number in range(3)]
             jobs = await api.all_ended(broken)
             # The file is whole now, as after a repair.
             for job in jobs[:2]:

@@ -1251,6 +1251,26 @@ def test_a_part_can_be_read_and_is_shorter_at_the_end(blobs, offset, length, exp
     assert blobs.get("3f/a", offset, length) == expected
 
 
+def test_a_copy_is_the_same_and_needs_the_original_no_more(blobs):
+    blobs.put("3f/a.jpg", b"data")
+
+    size = blobs.copy("3f/a.jpg", "00/b.jpg")
+    blobs.put("3f/a.jpg", b"another")
+    copied = blobs.get("00/b.jpg")
+    blobs.delete("3f/a.jpg")
+
+    assert (size, copied, blobs.get("00/b.jpg")) == (4, b"data", b"data")
+    blobs.delete("00/b.jpg")
+    assert not any(list(blobs.shards()))
+
+
+def test_what_is_not_there_cannot_be_copied(blobs):
+    with pytest.raises(BlobNotFound, match="3f/nowhere"):
+        blobs.copy("3f/nowhere", "00/b")
+
+    assert not any(list(blobs.shards()))
+
+
 def test_an_unknown_key_is_named(blobs):
     with pytest.raises(BlobNotFound, match="3f/nowhere"):
         blobs.get("3f/nowhere")

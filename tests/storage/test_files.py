@@ -56,6 +56,48 @@ def test_the_bytes_are_synced_before_the_name_and_the_name_before_the_return(tmp
     ]
 
 
+def test_a_copy_is_a_link_whose_name_is_synced_before_the_return(tmp_path, calls):
+    files = Files(tmp_path)
+    files.put("3f/a.jpg", b"data")
+    calls.clear()
+
+    files.copy("3f/a.jpg", "00/b.jpg")
+
+    assert (tmp_path / "00/b.jpg").samefile(tmp_path / "3f/a.jpg")
+    assert calls == [("fsync directory", str(tmp_path / "00"))]
+
+
+@pytest.mark.parametrize("code", ["EMLINK", "EPERM", "EXDEV", "EOPNOTSUPP"])
+def test_where_there_can_be_no_link_a_copy_is_written_as_any_other_file(
+    tmp_path, calls, monkeypatch, code
+):
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(getattr(errno, code), "no")
+
+    files = Files(tmp_path)
+    files.put("3f/a.jpg", b"data")
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    calls.clear()
+
+    size = files.copy("3f/a.jpg", "00/b.jpg")
+
+    assert (size, files.get("00/b.jpg")) == (4, b"data")
+    assert not (tmp_path / "00/b.jpg").samefile(tmp_path / "3f/a.jpg")
+    assert [kind for kind, _ in calls] == ["fsync file", "rename", "fsync directory"]
+
+
+def test_a_link_that_finds_no_room_says_so(tmp_path, monkeypatch):
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    files = Files(tmp_path)
+    files.put("3f/a.jpg", b"data")
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+
+    with pytest.raises(StorageFull):
+        files.copy("3f/a.jpg", "00/b.jpg")
+
+
 def test_the_directories_themselves_are_synced_at_the_opening(tmp_path, calls):
     Files(tmp_path / "blobs")
 
