@@ -15,11 +15,10 @@ import pytest
 from tests.web import running
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = sorted(
-    page
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
-    if "```" in page.read_text("utf-8")
+EVERY_PAGE = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
 )
+PAGES = [page for page in EVERY_PAGE if "```" in page.read_text("utf-8")]
 COMMANDS = {"sh": ["sh", "-eu"], "python": [sys.executable, "-"]}
 # What programs write, and drawings.
 SHOWN = {"console", "text", "json"}
@@ -124,7 +123,7 @@ def test_the_examples_of_a_page_run_from_top_to_bottom(page: Path, tmp_path: Pat
             assert ran.returncode == 0, f"{block}:\n{text}\n{ran.stdout}\n{ran.stderr}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path):
     text = FENCE.sub("", page.read_text("utf-8"))
     broken = []
