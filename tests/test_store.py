@@ -1548,6 +1548,8 @@ class Life:
         # The images that clients can see, and the bytes of all that there ever were.
         self.images: list[str] = []
         self.bytes: dict[str, bytes] = {}
+        # The photos of jobs that were told of before the next crash.
+        self.photos: dict[str, bytes] = {}
         self.waiting: list[Asker] = []
         self.store: Running
         self._photos = itertools.count()
@@ -1618,8 +1620,10 @@ class Life:
                 await self.delete_image(self.some_image(number))
 
     async def submit(self, priority):
-        job = await self.store.submit(self.another_photo(), priority)
+        photo = self.another_photo()
+        job = await self.store.submit(photo, priority)
         self.statuses[job.id] = "pending"
+        self.photos[job.id] = photo
 
     async def keep_image(self, data):
         image = await self.store.keep_image(data)
@@ -1781,9 +1785,10 @@ class Life:
             assert (job.receipt is not None) == (job.status == "completed") == bool(pictures)
             for made in pictures:
                 assert (await self.store.ask(Fetch(job.id, 99, made.name))).data == made.data
-            sent = self.bytes.get(job.image_id or "")
             data = await self.store.ask(Load(job.input_key))
-            assert data == sent or (sent is None and data.startswith(b"photo "))
+            sent = self.bytes[job.image_id] if job.image_id else self.photos.get(job.id, data)
+            assert data == sent
+            assert hashlib.sha256(data).hexdigest() == job.input_sha256
             for image_id, key in job.others.items():
                 assert await self.store.ask(Load(key)) == self.bytes[image_id]
         for image_id in self.images:
