@@ -407,7 +407,8 @@ class ListDead(Request[tuple[tuple[int, Job], ...]]):
 class Redrive(OfTenant[int]):
     """Make these failed jobs pending again, whosever they are, as far as there is room.
 
-    The answer is how many they were; as many as were asked for may mean that there are more.
+    The answer is how many they were: fewer than asked for if there are no more, or no room for
+    more.
     Errors: `BacklogFull`, if there is no room at all.
     """
 

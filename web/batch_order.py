@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from web.wire import Body, Offer, Order, WireLimits
 
 JOBS, DEFAULTS = "jobs", "defaults"
+# What is said once is checked, and kept, for each job: the defaults of all jobs together may be so
+# many times as large as a body.
+SPREAD = 4
+TOO_MUCH = (
+    "The defaults, said for each of the jobs, are more than {} bytes: "
+    "send fewer jobs at once, or name a preset."
+)
 
 
 class BatchWords(msgspec.Struct):
@@ -74,6 +81,9 @@ def batch_order(body: Body, limits: WireLimits, offer: Offer) -> BatchOrder:
     callback_url = checked_callback(words.callback_url, batch, limits)
     metadata = checked_metadata(notes.metadata, batch)
     batch.refuse_rest("is no parameter here")
+    most = SPREAD * limits.json
+    if defaults and len(msgspec.json.encode(defaults.values)) * len(items) > most:
+        raise Problem("too_large", TOO_MUCH.format(most))
     faults = batch.faults
     orders: list[Order] = []
     for item in items:

@@ -165,7 +165,7 @@ def retry(url: str, key: str | None, code: str | None, older_than: timedelta | N
     """Try failed jobs again: all of them, or those that fit."""
     service, begun = _Service(url, key), time.monotonic()
     total, retried = 0, AT_ONCE
-    while retried == AT_ONCE:
+    while retried:
         # One that fails again meanwhile is not tried once more.
         said = _said(code, older_than, time.monotonic() - begun)
         retried = service.post("/queue/retry", _Retried, {**said, "limit": AT_ONCE}).retried

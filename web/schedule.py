@@ -85,7 +85,7 @@ class DeadJobs(msgspec.Struct):
 
 
 class Retried(msgspec.Struct):
-    """How many jobs are tried again; as many as were asked for may mean that there are more."""
+    """How many jobs are tried again; until it is 0 there may be more."""
 
     retried: int
 

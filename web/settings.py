@@ -161,8 +161,8 @@ class Settings(BaseSettings):
     max_stored_bytes: Annotated[
         Count | None,
         Field(
-            description="Bytes of all files; beyond them, the results of jobs go that ended first. "
-            "By default as many as the disk takes."
+            description="Bytes of the files of jobs that have ended; beyond them, those go that "
+            "ended first. By default as many as the disk takes."
         ),
     ] = None
     sweep_period: Annotated[

@@ -84,7 +84,12 @@ class MemoryCatalogue:
         self.outbox = MemoryOutbox()
         self.signing = MemorySigning()
         self.retention = MemoryRetention(
-            lambda: self._entries, lambda: self._images, self._is_used, self._unneeded, self.delete
+            lambda: self._entries,
+            lambda: self._images,
+            self._is_used,
+            self._unneeded,
+            self.delete,
+            self._is_awaited,
         )
         self.batches = MemoryBatches(
             lambda: self._entries,
@@ -467,6 +472,15 @@ class MemoryCatalogue:
         if image is None or not image.deleted or self._is_used(image_id):
             return ()
         return (self._images.pop(image_id).image.key,)
+
+    def _is_awaited(self, job: Job) -> bool:
+        """Whether somebody is still to be told of it, or of the batch that it is counted in."""
+        in_batch = any(
+            entry.job.batch_id == job.batch_id and entry.job.status not in ENDED
+            for entry in self._entries.values()
+            if job.batch_id is not None
+        )
+        return in_batch or self.outbox.is_open(job.id)
 
     def _is_used(self, image_id: str) -> bool:
         return any(

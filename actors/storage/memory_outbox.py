@@ -69,6 +69,11 @@ class MemoryOutbox:
         )
         self.add(new, job.updated_at)
 
+    def is_open(self, subject: str) -> bool:
+        """Whether something is still to be delivered of it."""
+        found = self.of(subject, len(self._deliveries))
+        return any(each.fate in {"pending", "sending"} for each in found)
+
     def forget(self, subject: str) -> None:
         """Forget all deliveries about this."""
         kept = {each.id: each for each in self._deliveries.values() if each.subject != subject}

@@ -28,12 +28,14 @@ class MemoryRetention:
         is_used: Callable[[str], bool],
         unneeded_image: Callable[[str], tuple[str, ...]],
         delete_job: Callable[[str, datetime], Removed],
+        is_awaited: Callable[[Job], bool],
     ) -> None:
         self._entries = entries
         self._images = images
         self._is_used = is_used
         self._unneeded_image = unneeded_image
         self._delete_job = delete_job
+        self._is_awaited = is_awaited
 
     def expire(self, rules: Rules, now: datetime, limit: int) -> list[str]:
         """See `RetentionRegister.expire`."""
@@ -43,7 +45,7 @@ class MemoryRetention:
             if len(gone) < limit and kept is not None and job.updated_at + kept <= now:
                 gone.append(self._mark(job, now))
         for job in self._ended():
-            full = rules.max_bytes is not None and self.stored() > rules.max_bytes
+            full = rules.max_bytes is not None and self._ended_bytes() > rules.max_bytes
             if full and job.retain is None and len(gone) < limit:
                 gone.append(self._mark(job, now))
         return gone
@@ -94,11 +96,19 @@ class MemoryRetention:
 
     def forget_records(self, before: datetime, limit: int, now: datetime) -> list[Removed]:
         """See `RetentionRegister.forget_records`."""
-        return [self._delete_job(job.id, now) for job in self._gone(before, limit, purged=True)]
+        gone = self._gone(before, len(self._entries()), purged=True)
+        forgotten = [job for job in gone if not self._is_awaited(job)][:limit]
+        return [self._delete_job(job.id, now) for job in forgotten]
+
+    def _ended_bytes(self) -> int:
+        return _bytes_of([job for job in self._ended() if job.retain is None])
 
     def stored(self) -> int:
         """See `RetentionRegister.stored`."""
         jobs = [entry.job for entry in self._entries().values() if entry.job.gone_at is None]
-        sent = sum(job.input_size or 0 for job in jobs if job.image_id is None)
-        made = sum(output.size_bytes for job in jobs for output in job.outputs)
-        return sent + made + sum(kept.image.size_bytes for kept in self._images().values())
+        return _bytes_of(jobs) + sum(kept.image.size_bytes for kept in self._images().values())
+
+
+def _bytes_of(jobs: list[Job]) -> int:
+    sent = sum(job.input_size or 0 for job in jobs if job.image_id is None)
+    return sent + sum(output.size_bytes for job in jobs for output in job.outputs)

@@ -34,7 +34,8 @@ class MemoryUsage:
     def admit(self, job_ids: tuple[str, ...], bill: Bill, pixels: int, now: datetime) -> None:
         """See `UsageRegister.admit`."""
         held = [place.since for place in self._places.values() if place.account == bill.account]
-        check_jobs(bill.jobs, len(held), len(job_ids), min(held, default=None), now)
+        if bill.jobs is not None:
+            check_jobs(bill.jobs, len(held), len(job_ids), min(held, default=None), now)
         self._count(bill.account, bill.pixels, pixels, now)
         for job_id in job_ids:
             self._places[job_id] = _Place(bill.account, bill.pixels, now)

@@ -503,6 +503,11 @@ def keep_for_a_while(db: Database) -> None:
         "and retain is null"
     )
     db.execute("create index idx_jobs_gone on jobs(purged, gone_at) where gone_at is not null")
+    # What is gone cannot be tried again, and there may be much of it.
+    dead = "where status = 'failed' and gone_at is null"
+    for name, columns in {"dead": "number", "dead_of": "error_code, number"}.items():
+        db.execute(f"drop index idx_jobs_{name}")
+        db.execute(f"create index idx_jobs_{name} on jobs({columns}) {dead}")
     db.table("images").create_index(["created_at"])
 
     def files_of(job: str) -> str:
@@ -513,10 +518,24 @@ def keep_for_a_while(db: Database) -> None:
         )
         return f"case when {job}.gone_at is null then {sent} + {made} else 0 end"
 
-    db.table("stored").create({"bytes": int}, not_null={"bytes"}, strict=True)
+    def ended_of(job: str) -> str:
+        return f"iif({job}.{ended} and {job}.retain is null, {files_of(job)}, 0)"
+
+    stored = {"bytes": int, "ended": int}
+    db.table("stored").create(stored, not_null=stored.keys(), strict=True)
     db.execute(
         f"insert into stored select coalesce((select sum({files_of('jobs')}) from jobs), 0) "
-        "+ coalesce((select sum(size_bytes) from images), 0)"
+        "+ coalesce((select sum(size_bytes) from images), 0), "
+        f"coalesce((select sum({ended_of('jobs')}) from jobs), 0)"
+    )
+    db.execute(
+        "create trigger jobs_ended after update of status, outputs, gone_at on jobs "
+        f"when old.{ended} or new.{ended} begin update stored "
+        f"set ended = ended + ({ended_of('new')}) - ({ended_of('old')}); end"
+    )
+    db.execute(
+        f"create trigger jobs_unended after delete on jobs when old.{ended} begin "
+        f"update stored set ended = ended - ({ended_of('old')}); end"
     )
     counted = {
         "jobs_stored after insert on jobs": files_of("new"),

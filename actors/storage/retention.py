@@ -22,8 +22,8 @@ class Rules:
     `results`: the files of a job, from its end; a job may say otherwise with `retain`.
     `records`: what is known of a job, from when its files went.
     `images`: an image, from when it came, for as long as no job needs it.
-    `max_bytes`: all files together; beyond it, the files of jobs that ended first go first, but
-    none that a client has asked to keep with `retain`.
+    `max_bytes`: the files of jobs that have ended, together; beyond it, those go that ended first.
+    Files that a client has asked to keep with `retain` neither go nor count.
     """
 
     results: timedelta | None = None
@@ -61,7 +61,10 @@ class RetentionRegister(Protocol):
         """Forget images that came before that and that no job needs."""
 
     def forget_records(self, before: datetime, limit: int, now: datetime) -> list[Removed]:
-        """Forget jobs that were gone before that and have no files any more."""
+        """Forget jobs that were gone before that and have no files any more.
+
+        But none of whose end somebody is still to be told, nor one of a batch that is running.
+        """
 
     def stored(self) -> int:
         """Return the bytes of all files that are kept; it costs the same however many there are."""

@@ -39,7 +39,7 @@ class SqliteRetention:
             before = now - rules.results
             own = f"{ENDED} and retain is null and updated_at <= :before"
             gone += self._mark(own, before, now, limit - len(gone))
-        while rules.max_bytes is not None and len(gone) < limit and self.stored() > rules.max_bytes:
+        while rules.max_bytes is not None and len(gone) < limit and self._ended() > rules.max_bytes:
             oldest = self._mark(f"{ENDED} and retain is null order by updated_at", now, now, 1)
             if not oldest:
                 break
@@ -60,7 +60,7 @@ class SqliteRetention:
         purged = rows(
             self._db,
             "update jobs set purged = 1 where number in (select number from jobs "
-            "where gone_at <= :before and not purged limit :limit) "
+            "where gone_at <= :before and purged = 0 limit :limit) "
             "returning number, image_id, input_key, outputs",
             {"before": time_text(before), "limit": limit},
         )
@@ -97,7 +97,11 @@ class SqliteRetention:
         """See `RetentionRegister.forget_records`."""
         old = rows(
             self._db,
-            "select id from jobs where gone_at <= :before and purged limit :limit",
+            "select id from jobs where gone_at <= :before and purged = 1 "
+            "and not exists (select 1 from outbox where subject = jobs.id "
+            "and fate in ('pending', 'sending')) "
+            "and not exists (select 1 from jobs as others where others.batch_id = jobs.batch_id "
+            "and others.status in ('pending', 'processing')) limit :limit",
             {"before": time_text(before), "limit": limit},
         )
         return [self._delete_job(str(row["id"]), now) for row in old]
@@ -106,3 +110,8 @@ class SqliteRetention:
         """See `RetentionRegister.stored`."""
         (stored,) = self._db.execute("select bytes from stored").fetchone()
         return int(stored)
+
+    def _ended(self) -> int:
+        """Return the bytes of the files that there is a rule for."""
+        (ended,) = self._db.execute("select ended from stored").fetchone()
+        return int(ended)

@@ -79,15 +79,13 @@ def day_of(moment: datetime) -> str:
     return moment.astimezone(UTC).date().isoformat()
 
 
-def check_jobs(
-    bound: int | None, present: int, more: int, oldest: datetime | None, now: datetime
-) -> None:
+def check_jobs(bound: int, present: int, more: int, oldest: datetime | None, now: datetime) -> None:
     """Check that there may be `more` jobs in flight beside those that are `present`.
 
     Raises: QuotaExceeded. Jobs that have not ended for so long will take as long again, for all
       that anybody knows, so whoever waits as it says asks less and less often.
     """
-    if bound is not None and present + more > bound:
+    if present + more > bound:
         age = (now - oldest).total_seconds() if oldest else 0.0
         wait = None if more > max(bound, 1) else min(max(age, SHORTEST_WAIT), LONGEST_WAIT)
         raise QuotaExceeded("jobs", bound, max(0, bound - present), wait)

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.handlers.batches import announce_ended
 from actors.storage.batches import BatchNotFound, Deleted, NewBatch
-from actors.storage.ports import ENDED, STATUSES, JobNotFound, Query, StorageError
+from actors.storage.ports import ENDED, STATUSES, BlobNotFound, JobNotFound, Query, StorageError
 from actors.storage.retention import Rules
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
@@ -502,9 +502,12 @@ class Counting(RuleBasedStateMachine):
             case "cancel":
                 self.do(lambda it: it.cancel(name, NOON))
                 self.becomes(name, "cancelled")
-            case "retry":
+            case "retry" if self.do(lambda it: it.find(name)).gone_at is None:
                 self.do(lambda it: it.retry(name, 3, NOON))
                 self.becomes(name, "pending")
+            case "retry":
+                with pytest.raises(BlobNotFound):
+                    self.do(lambda it: it.retry(name, 3, NOON))
             case _:
                 self.do(lambda it: it.delete(name, NOON))
                 self.becomes(name, None)

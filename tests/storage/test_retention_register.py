@@ -1,8 +1,11 @@
 """What every register of retention must do, whatever its catalogue is made of."""
 
 import itertools
+import json
 import shutil
+import sqlite3
 import tempfile
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -12,8 +15,10 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from sqlite_utils import Database
 
 from actors.storage.memory import MemoryCatalogue
+from actors.storage.migrations import migrations
 from actors.storage.ports import (
     BlobNotFound,
     Elsewhere,
@@ -304,37 +309,29 @@ def test_the_bytes_of_all_files_are_counted(each, keep, finish):
     assert keep.stored() == 0
 
 
-def test_the_bytes_that_were_there_before_are_counted(tmp_path, migrated):
-    assert migrated(tmp_path, "0013_retention").retention.stored() == 456 + INPUT + MADE
+def test_the_bytes_that_were_there_before_are_counted(tmp_path):
+    path = tmp_path / "calotype.db"
+    database = Database(sqlite3.connect(path))
+    migrations.apply(database, stop_before="0013_retention")
+    job = (
+        "insert into jobs (id, status, priority, position, operation, recipe, attempts, "
+        "attempts_allowed, created_at, updated_at, input_key, input_size, image_id, outputs) "
+        "values (?, ?, 'normal', 1, 'resize', '{}', 1, 3, '', '', ?, ?, ?, ?)"
+    )
+    outputs = json.dumps([{"size_bytes": MADE}, {"size_bytes": MADE}])
+    with database.conn:
+        database.execute(
+            "insert into images (id, key, format, width, height, frames, size_bytes, sha256, "
+            "facts, created_at) values ('i', 'cd/i.gif', 'gif', 2, 1, 1, 456, '5f', '{}', '')"
+        )
+        database.execute(job, ["done", "completed", "ab/a.jpg", INPUT, None, outputs])
+        database.execute(job, ["of an image", "completed", "cd/i.gif", 456, "i", outputs])
+        database.execute(job, ["waits", "pending", "ab/b.jpg", INPUT, None, None])
+        database.execute(job, ["not fetched", "pending", None, None, None, None])
+    database.close()
 
-
-@pytest.fixture
-def migrated():
-    """Open a catalogue anew whose last steps were taken back, with a job and an image in it."""
-
-    def reopen(directory, last):
-        catalogue = SqliteCatalogue(directory / "calotype.db")
-        each = Each(catalogue)
-        each.add_image(new_image("i"), NOON)
-        each.add(new_job("a"), NOON)
-        each.claim([ANY], NOON)
-        each.complete("a", 1, [OUTPUT], RECEIPT, NOON)
-        db = catalogue._db
-        for name, kind in db.execute(
-            "select name, type from sqlite_master where name in ('jobs_kept', 'idx_jobs_kept', "
-            "'idx_jobs_ended', 'idx_jobs_gone', 'idx_images_created_at', 'jobs_stored', "
-            "'jobs_restored', 'jobs_unstored', 'images_stored', 'images_unstored', 'stored')"
-            "order by type desc"
-        ).fetchall():
-            db.execute(f"drop {kind} {name}")
-        for column in ("retain", "kept_until", "gone_at", "purged"):
-            db.execute(f"alter table jobs drop column {column}")
-        db.execute("delete from _sqlite_migrations where name = ?", [last])
-        db.conn.commit()
-        catalogue.close()
-        return SqliteCatalogue(directory / "calotype.db")
-
-    return reopen
+    with closing(SqliteCatalogue(path)) as catalogue:
+        assert catalogue.retention.stored() == 456 + 2 * INPUT + 4 * MADE
 
 
 class KeepingAsTheFakeDoes(RuleBasedStateMachine):
