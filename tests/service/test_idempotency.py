@@ -54,9 +54,9 @@ def silence():
 
 @pytest.fixture(scope="module")
 def server(silence, tmp_path_factory):
-    """A service that the tests share, and that may wait for that picture."""
+    """A service that the tests share, and that may wait for that picture, but not for receivers."""
     directory = tmp_path_factory.mktemp("idempotency")
-    with running.start_server(directory, FETCH_ALLOW=silence) as server:
+    with running.start_server(directory, FETCH_ALLOW=silence, DELIVERY_TIMEOUT=1) as server:
         yield server
 
 
@@ -101,6 +101,25 @@ async def link(api, photo, _silence):
     return f"/jobs/{await make_job(api, photo)}/links", {"json": {"expires_in": 60}}
 
 
+async def batch(_api, _photo, silence):  # noqa: ASYNC124 (as the others are)
+    defaults = {"image_url": f"http://{silence}/a.png", **SMALL}
+    return "/batches", {"json": {"defaults": defaults, "jobs": [{}, {"width": 8}]}}
+
+
+async def cancel_batch(api, photo, silence):
+    path, how = await batch(api, photo, silence)
+    response = await api.http.post(path, **how)
+    assert response.status_code == 202
+    return f"/batches/{response.json()['batch_id']}/cancel", {}
+
+
+async def redelivery(api, photo, silence):
+    response = await api.send(photo, callback_url=f"http://{silence}/hook")
+    job_id = response.json()["job_id"]
+    await api.ended(job_id)
+    return f"/jobs/{job_id}/redeliver", {}
+
+
 POSTS: dict[str, Any] = {
     "POST /jobs": submission,
     "POST /images": upload,
@@ -108,6 +127,9 @@ POSTS: dict[str, Any] = {
     "POST /jobs/<job_id>/cancel": cancel,
     "POST /jobs/<job_id>/retry": retry,
     "POST /jobs/<job_id>/links": link,
+    "POST /jobs/<job_id>/redeliver": redelivery,
+    "POST /batches": batch,
+    "POST /batches/<batch_id>/cancel": cancel_batch,
     "POST /queue/retry": redrive,
 }
 SWITCHES = {"POST /queue/pause", "POST /queue/resume"}

@@ -65,6 +65,7 @@ async def test_a_job_is_rendered_in_the_trace_of_its_request_by_the_next_process
         "catalogue commit": "second",
         "queue wait": "second",
         "process jobs": "second",
+        "ask Reuse": "second",
         "ask Load": "second",
         "blob get": "second",
         "render": "second",

@@ -133,6 +133,8 @@ async def test_a_request_and_the_job_that_comes_of_it_are_one_tree(spans, tmp_pa
         f"{attempt} > ask Complete > catalogue commit",
         f"{attempt} > ask Load",
         f"{attempt} > ask Load > blob get",
+        f"{attempt} > ask Reuse",
+        f"{attempt} > ask Reuse > catalogue commit",
         f"{attempt} > render",
         "HTTP > ask Submit > send jobs > queue wait",
     ]
