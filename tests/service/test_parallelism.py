@@ -1,4 +1,7 @@
-"""Many jobs at once: as many as the settings say, in the right order, and none is lost."""
+"""Many jobs at once: as many as the settings say, in the right order, and none is lost.
+
+Each is of another size: the same work would be done once.
+"""
 
 import random
 import re
@@ -13,10 +16,10 @@ pytestmark = pytest.mark.service
 
 
 async def test_renders_overlap_up_to_their_limit(start_server, hubble):
-    slow = {"operation": "resize", "width": 1500, "height": 1500, "output_format": "png"}
+    slow = {"operation": "resize", "height": 1500, "output_format": "png"}
     with start_server(MAX_RENDERS=2, WORKER_POOL_SIZE=6) as server:
         async with open_api(server) as api:
-            job_ids = [await api.submit(hubble, **slow) for _ in range(12)]
+            job_ids = [await api.submit(hubble, width=1500 + each, **slow) for each in range(12)]
 
             both = await api.until_stats(
                 lambda stats: stats.cpu["used"] == 2 and stats.pool["busy"] == 6
@@ -41,11 +44,11 @@ def most_at_once(jobs):
 
 @pytest.mark.parametrize("renders", [1, 2])
 async def test_there_are_never_more_renders_at_once_than_allowed(start_server, hubble, renders):
-    slow = {"operation": "resize", "width": 800, "height": 800, "output_format": "png"}
+    slow = {"operation": "resize", "height": 800, "output_format": "png"}
     with start_server(MAX_RENDERS=renders, WORKER_POOL_SIZE=10) as server:
         async with open_api(server) as api:
             begun = time.monotonic()
-            job_ids = [await api.submit(hubble, **slow) for _ in range(20)]
+            job_ids = [await api.submit(hubble, width=800 + each, **slow) for each in range(20)]
             jobs = await api.all_ended(job_ids)
             elapsed = time.monotonic() - begun
             metrics = (await api.http.get("/metrics")).text
@@ -148,7 +151,10 @@ async def begun_in_order(start_server, rocket, priorities):
     with start_server(WORKER_POOL_SIZE=1) as server:
         async with open_api(server) as api:
             gate = await close_gate(api)
-            job_ids = [await api.submit(rocket, priority=each) for each in priorities]
+            job_ids = [
+                await api.submit(rocket, priority=each, width=64 + number)
+                for number, each in enumerate(priorities)
+            ]
             assert (await api.stats()).queue["pending"] == len(priorities)
             await gate.open()
             jobs = await api.all_ended(job_ids)

@@ -154,10 +154,11 @@ async def test_an_upload_that_ends_while_it_stops_is_refused_with_a_reason(start
 
 
 async def test_jobs_in_hand_are_finished(start_server, hubble):
-    slow = {"operation": "resize", "width": 2000, "height": 2000, "output_format": "png"}
+    slow = {"operation": "resize", "height": 2000, "output_format": "png"}
     with start_server(WORKER_POOL_SIZE=2, MAX_RENDERS=2, SHUTDOWN_GRACE=LONG) as server:
         async with open_api(server) as api:
-            job_ids = [await api.submit(hubble, **slow) for _ in range(6)]
+            # Each of another size: the same work would be done once.
+            job_ids = [await api.submit(hubble, width=2000 + each, **slow) for each in range(6)]
             await api.until_stats(lambda stats: stats.cpu["used"] == 2)
 
             server.process.send_signal(signal.SIGTERM)
@@ -179,7 +180,7 @@ async def test_nothing_is_begun_once_it_stops(start_server, rocket):
     with start_server(WORKER_POOL_SIZE=1, SHUTDOWN_GRACE=LONG) as server:
         async with open_api(server) as api:
             gate = await close_gate(api)
-            waiting = [await api.submit(rocket) for _ in range(100)]
+            waiting = [await api.submit(rocket, width=64 + each) for each in range(100)]
 
         server.process.send_signal(signal.SIGTERM)
         await until_closed(server)
