@@ -1,7 +1,8 @@
 """What browsers are told: what they may do with an answer, and which pages may read it.
 
-Nobody is trusted because of a cookie here, so a page can do no more than whoever wrote it. What
-the pages of `CORS_ORIGINS` get is that they may see the answers (https://fetch.spec.whatwg.org).
+Nobody is trusted because of a cookie here. But where no key is needed, a browser is trusted for
+where it runs, and so the gate refuses what it sends for pages of other origins, but those of
+`CORS_ORIGINS`; which may also see the answers (https://fetch.spec.whatwg.org).
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ class Cors:
         self._any = ANY.encode() in named
         self._named = named - {ANY.encode()}
         self.is_on = bool(named)
+
+    def allows(self, origin: bytes) -> bool:
+        """Whether pages of this origin may read answers."""
+        return self._any or origin in self._named
 
     def fields(self, origin: bytes | None) -> Fields:
         """Return what an answer to a request from this origin says besides."""

@@ -15,6 +15,7 @@ from quart import g, request
 
 from actors.messages import CountKeys, FindKey, FindTenant, ListKeyIds
 from actors.storage.credentials import SCOPES, Key, KeyNotFound, Scope
+from web.browsers import Cors
 from web.problems import Problem
 from web.recent import Recent
 from web.tokens import Token, read_token
@@ -78,6 +79,7 @@ NEEDED: Mapping[str, frozenset[Scope]] = MappingProxyType(
 AGE = 1.0  # seconds until a change of a key is noticed, at most
 REMEMBERED = 10_000  # keys
 NO_DIGEST = "0" * 64
+FOREIGN_PAGE = "A page of another origin needs a key, or its origin in CORS_ORIGINS."
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,8 @@ class Gatekeeper:
     """The gate of the running service. What it knows of a key is at most `AGE` seconds old.
 
     While there are no keys at all, everybody may do everything. With `allow_anonymous` that holds
-    for all who bring no key.
+    for all who bring no key. But a browser that does what a page of another origin wants needs a
+    key, unless `cors` allows that page: it may be one that its user would not trust.
     """
 
     def __init__(
@@ -134,6 +137,7 @@ class Gatekeeper:
         turnstile: Turnstile,
         origins: Origins,
         allow_anonymous: bool,
+        cors: Cors,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._dispatcher = dispatcher
@@ -142,6 +146,7 @@ class Gatekeeper:
         self._turnstile = turnstile
         self._origins = origins
         self._allow_anonymous = allow_anonymous
+        self._cors = cors
         self._now = clock
         self._keys = Recent(self._find_key, age=AGE, size=REMEMBERED)
         self._count = Recent(self._count_keys, age=AGE, size=1)
@@ -207,6 +212,8 @@ class Gatekeeper:
             return Caller(key.tenant, frozenset(key.scopes), key.id)
         self._count_for(self._turnstile.of_origin(origin))
         if not await self._count.get(None) or (self._allow_anonymous and not brought):
+            if self._is_of_foreign_page():
+                raise Problem("forbidden", FOREIGN_PAGE)
             return ANONYMOUS
         if brought:
             self._turnstile.count_wrong_key(origin)
@@ -214,6 +221,13 @@ class Gatekeeper:
                 "The key is unknown, revoked or expired.", ' error="invalid_token"'
             )
         raise _unauthenticated("This needs a key: Authorization: Bearer ck_…")
+
+    def _is_of_foreign_page(self) -> bool:
+        # Browsers say it of all that changes something, and no page can keep them from it.
+        page = request.headers.get("Origin")
+        if page is None or self._cors.allows(page.encode()):
+            return False
+        return page.partition("://")[2].lower() != request.host.lower()
 
     async def _good_key(self, token: Token, origin: str) -> Key | None:
         # Whoever has tried very many keys has no further one looked up, unless it is there.

@@ -164,6 +164,7 @@ async def _serve_web(
     envoy, links = Envoy(dispatcher, patience), Links(dispatcher, patience)
     downloads = Downloads(envoy)
     kitchen = Kitchen(_wire_limits(settings), presets, settings.image_limits)
+    cors = Cors(settings.origins)
     gate = Gatekeeper(
         dispatcher,
         links,
@@ -171,6 +172,7 @@ async def _serve_web(
         turnstile=Turnstile(settings.bounds, parse_rate(settings.rate_wrong_keys)),
         origins=Origins(parse_proxies(settings.trusted_proxies or "")),
         allow_anonymous=settings.allow_anonymous,
+        cors=cors,
     )
     streams = Streams(_stream_limits(settings), gate)
     app = create_app(
@@ -193,7 +195,7 @@ async def _serve_web(
         ],
         uploads,
         gate,
-        Cors(settings.origins),
+        cors,
     )
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(

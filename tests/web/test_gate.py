@@ -19,6 +19,7 @@ from tests.conftest import NOON, PATIENCE, make_job
 from tests.web import inside
 from web.app import create_app
 from web.bounds import Bounds, Rate
+from web.browsers import Cors
 from web.envoy import Envoy
 from web.gate import ADMIN, ANONYMOUS, NEEDED, OPEN, READ, Caller, Gatekeeper, caller
 from web.links import Links, links_blueprint
@@ -118,6 +119,7 @@ class Service:
             turnstile=turnstile or Turnstile(),
             origins=Origins(),
             allow_anonymous=allow_anonymous,
+            cors=Cors(["https://app.example"]),
             clock=lambda: self.now,
         )
         uploads = Uploads(UploadLimits(100, 100, 1, spool, 1, PATIENCE, PATIENCE))
@@ -164,6 +166,38 @@ async def test_without_any_keys_everybody_may_do_everything(service, header):
     answer = await service.ask("GET /jobs", header)
 
     assert json.loads(answer.body) == ["", sorted(SCOPES)]
+
+
+@pytest.mark.parametrize(
+    ("page", "status"),
+    [
+        (None, 200),
+        ("http://calotype", 200),
+        ("https://calotype", 200),
+        ("https://app.example", 200),
+        ("https://evil.example", 403),
+        ("http://calotype.evil.example", 403),
+        ("http://calotype:81", 403),
+        ("null", 403),
+        ("", 403),
+    ],
+)
+async def test_without_any_keys_a_page_of_another_origin_may_do_nothing(service, page, status):
+    more = {} if page is None else {"Origin": page}
+
+    answers = [
+        await service.ask(line, body=b"1", more=more) for line in ("POST /jobs", "GET /jobs")
+    ]
+
+    assert [answer.status for answer in answers] == [status, status]
+
+
+async def test_a_page_of_another_origin_may_do_what_its_key_may(service, actors):
+    header = actors.add_key("jobs:write")
+
+    answer = await service.ask("POST /jobs", header, b"1", more={"Origin": "https://evil.example"})
+
+    assert answer.status == 200
 
 
 async def test_the_first_key_is_known_from_its_first_request_on(service, actors):
@@ -424,6 +458,7 @@ def test_a_route_that_nobody_has_thought_of_ends_the_start(tmp_path):
         turnstile=Turnstile(),
         origins=Origins(),
         allow_anonymous=False,
+        cors=Cors(),
     )
     uploads = Uploads(UploadLimits(100, 100, 1, tmp_path, 1, PATIENCE, PATIENCE))
 
