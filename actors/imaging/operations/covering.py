@@ -52,7 +52,8 @@ class Round(Step, frozen=True):
     @property
     def rate(self) -> Rate:
         """See `Step`."""
-        return Rate(25, 65, kept=1)
+        # It takes 25, and the allocator may keep two more.
+        return Rate(27, 65, kept=1)
 
     def resolve(self, scene: Scene) -> tuple[Step, ...]:
         """See `Step`."""
