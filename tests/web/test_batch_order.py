@@ -197,3 +197,16 @@ def test_a_batch_of_one_is_a_message_like_any_other():
     order = submission({"jobs": [{"image_id": "a", **RESIZE}]})
 
     assert order.batch == SubmitBatch((Submit("a", "resize", RECIPE, "normal"),))
+
+
+def test_defaults_that_would_be_said_too_often_are_too_large():
+    defaults = {"image_id": "a", "operation": "blur", "sigma": 5, "metadata": {"a": "b" * 1000}}
+    data = json.dumps({"defaults": defaults, "jobs": [{}] * 500}).encode()
+    fewer = json.dumps({"defaults": defaults, "jobs": [{}] * 50}).encode()
+    limits = WireLimits(image=1000, json=100_000)
+
+    with pytest.raises(Problem) as refused:
+        batch_order(Body("application/json", data), limits, Offer())
+
+    assert refused.value.code == "too_large"
+    assert len(batch_order(Body("application/json", fewer), limits, Offer()).batch.jobs) == 50
