@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from web.failures import BatchNotEnded, JobFailed, NotEnded, ProblemError
-from web.line import ATTEMPTS, Call, Line
+from web.line import Call, Line
 from web.receiving import Sink, check_digest, media_type, written_beside
 from web.results import (
     Accepted,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import httpx2
 
 T = TypeVar("T")
+Awaited = TypeVar("Awaited", Job, Batch)
 
 # Seconds that one request lets the service wait for the end of a job, and between two of those.
 WAIT: Final = 30
@@ -116,7 +117,8 @@ class Calls:
 
     async def job(self, job_id: str) -> Job:
         """Return the job as it stands."""
-        return await self._look(job_id)
+        call = Call(method="GET", path=_job_path(job_id))
+        return _decode(await self._line.ask(call), Job)
 
     async def wait(self, job_id: str, timeout: float | None = None) -> Job:  # noqa: ASYNC109
         """Return the job when it has ended, however it has; by default however long that takes.
@@ -126,15 +128,10 @@ class Calls:
         Raises:
           NotEnded: if `timeout` seconds have passed before.
         """
-        until = None if timeout is None else self._line.driver.now() + timeout
-        while True:
-            left = WAIT if until is None else max(until - self._line.driver.now(), 0)
-            job = await self._look(job_id, wait=min(WAIT, int(left)), until=until, is_patient=True)
-            if job.ended:
-                return job
-            if left == 0:
-                raise NotEnded(job)
-            await self._line.driver.sleep(min(POLL_PAUSE, left))
+        job = await self._wait(_job_path(job_id), Job, timeout)
+        if not job.ended:
+            raise NotEnded(job)
+        return job
 
     async def page(
         self,
@@ -232,7 +229,8 @@ class Calls:
 
     async def batch(self, batch_id: str) -> Batch:
         """Return the batch as it stands. Its jobs are told by `jobs(batch=…)`."""
-        return await self._look_at_batch(batch_id)
+        call = Call(method="GET", path=_batch_path(batch_id))
+        return _decode(await self._line.ask(call), Batch)
 
     async def wait_for_batch(self, batch_id: str, timeout: float | None = None) -> Batch:  # noqa: ASYNC109
         """Return the batch when all of its jobs have ended, by default however long that takes.
@@ -242,17 +240,10 @@ class Calls:
         Raises:
           BatchNotEnded: if `timeout` seconds have passed before.
         """
-        until = None if timeout is None else self._line.driver.now() + timeout
-        while True:
-            left = WAIT if until is None else max(until - self._line.driver.now(), 0)
-            batch = await self._look_at_batch(
-                batch_id, wait=min(WAIT, int(left)), until=until, is_patient=True
-            )
-            if batch.ended:
-                return batch
-            if left == 0:
-                raise BatchNotEnded(batch)
-            await self._line.driver.sleep(min(POLL_PAUSE, left))
+        batch = await self._wait(_batch_path(batch_id), Batch, timeout)
+        if not batch.ended:
+            raise BatchNotEnded(batch)
+        return batch
 
     async def cancel_batch(self, batch_id: str) -> Batch:
         """Cancel all jobs of the batch that have not ended, and return it."""
@@ -371,27 +362,29 @@ class Calls:
             raise JobFailed(job)
         return job
 
-    async def _look(
+    async def _wait(
         self,
-        job_id: str,
-        *,
-        wait: int = 0,
-        until: float | None = None,
-        is_patient: bool = False,
-    ) -> Job:
-        call = _look_at(_job_path(job_id), wait, until, is_patient=is_patient)
-        return _decode(await self._line.ask(call), Job)
-
-    async def _look_at_batch(
-        self,
-        batch_id: str,
-        *,
-        wait: int = 0,
-        until: float | None = None,
-        is_patient: bool = False,
-    ) -> Batch:
-        call = _look_at(_batch_path(batch_id), wait, until, is_patient=is_patient)
-        return _decode(await self._line.ask(call), Batch)
+        path: str,
+        kind: type[Awaited],
+        timeout: float | None,  # noqa: ASYNC109
+    ) -> Awaited:
+        """Return what is at `path` when it has ended, or as it stands when the time is over."""
+        until = None if timeout is None else self._line.driver.now() + timeout
+        while True:
+            left = WAIT if until is None else max(until - self._line.driver.now(), 0)
+            wait = min(WAIT, int(left))
+            call = Call(
+                method="GET",
+                path=path,
+                params={"wait": wait} if wait else {},
+                wait=wait,
+                attempts=RECONNECTS,
+                until=until,
+            )
+            found = _decode(await self._line.ask(call), kind)
+            if found.ended or left == 0:
+                return found
+            await self._line.driver.sleep(min(POLL_PAUSE, left))
 
     async def _fetch(self, job_id: str, file: BinaryIO, output: str) -> Saved:
         sink = Sink(file)
@@ -407,17 +400,6 @@ def _job_path(job_id: str, below: str = "") -> str:
 
 def _batch_path(batch_id: str, below: str = "") -> str:
     return f"/batches/{quote(batch_id, safe='')}{below}"
-
-
-def _look_at(path: str, wait: int, until: float | None, *, is_patient: bool) -> Call:
-    return Call(
-        method="GET",
-        path=path,
-        params={"wait": wait} if wait else {},
-        wait=wait,
-        attempts=RECONNECTS if is_patient else ATTEMPTS,
-        until=until,
-    )
 
 
 def _post(path: str, content: Content | None = None) -> Call:

@@ -38,3 +38,9 @@ def key_option(command: C) -> C:
         callback=_key,
         help=f"The file with the key to the service.  [default: the key in {KEY_VARIABLE}]",
     )(command)
+
+
+def service_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command be told which service it asks, and with which key."""
+    command = click.option("--url", default="http://127.0.0.1:8080", show_default=True)(command)
+    return key_option(command)

@@ -16,7 +16,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from web.key_file import key_option
+from web.key_file import service_options
 from web.keys import Duration
 
 if TYPE_CHECKING:
@@ -95,11 +95,6 @@ class _Service:
         sys.exit(1)
 
 
-def _service_options(command: Callable[..., None]) -> Callable[..., None]:
-    command = click.option("--url", default="http://127.0.0.1:8080", show_default=True)(command)
-    return key_option(command)
-
-
 def _filters(command: Callable[..., None]) -> Callable[..., None]:
     command = click.option("--code", metavar="CODE", help="Only those that failed so.")(command)
     return click.option(
@@ -118,21 +113,21 @@ def queue() -> None:
 
 
 @queue.command()
-@_service_options
+@service_options
 def status(url: str, key: str | None) -> None:
     """Say how it stands with the queue."""
     _tell(_Service(url, key).get("/queue", _Queue))
 
 
 @queue.command()
-@_service_options
+@service_options
 def pause(url: str, key: str | None) -> None:
     """Begin no further job, also after a restart. Jobs are accepted as ever."""
     _tell(_Service(url, key).post("/queue/pause", _Queue))
 
 
 @queue.command()
-@_service_options
+@service_options
 def resume(url: str, key: str | None) -> None:
     """Begin jobs again."""
     _tell(_Service(url, key).post("/queue/resume", _Queue))
@@ -140,7 +135,7 @@ def resume(url: str, key: str | None) -> None:
 
 @queue.command()
 @_filters
-@_service_options
+@service_options
 def dead(url: str, key: str | None, code: str | None, older_than: timedelta | None) -> None:
     """List the jobs that have failed, in the order in which they were accepted."""
     service, table = _Service(url, key), Table(box=None, pad_edge=False)
@@ -160,7 +155,7 @@ def dead(url: str, key: str | None, code: str | None, older_than: timedelta | No
 
 @queue.command()
 @_filters
-@_service_options
+@service_options
 def retry(url: str, key: str | None, code: str | None, older_than: timedelta | None) -> None:
     """Try failed jobs again: all of them, or those that fit."""
     service, begun = _Service(url, key), time.monotonic()

@@ -15,13 +15,13 @@ from actors.outside.signing import new_secret
 from actors.storage.audit import Act
 from web.client import Client
 from web.failures import RequestFailed
-from web.key_file import key_option
+from web.key_file import service_options
 from web.keys import Duration, change_beside, checked_tenant, user_name
 from web.logs import configure_logs
 from web.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from actors.storage.ports import Catalogue
 
@@ -74,14 +74,9 @@ def secret(*, tenant: str | None, rotate: bool, grace: timedelta) -> None:
         log.info("secret_rotated", tenant=whose, grace=str(grace))
 
 
-def _service_options(command: Callable[..., None]) -> Callable[..., None]:
-    command = click.option("--url", default="http://127.0.0.1:8080", show_default=True)(command)
-    return key_option(command)
-
-
 @webhooks.command("list")
 @click.argument("job_id", metavar="JOB")
-@_service_options
+@service_options
 def list_deliveries(job_id: str, url: str, key: str | None) -> None:
     """List the deliveries about a job, the newest first, with attempts and the last answer."""
     with _service(url, key) as client:
@@ -95,7 +90,7 @@ def list_deliveries(job_id: str, url: str, key: str | None) -> None:
 
 @webhooks.command()
 @click.argument("job_id", metavar="JOB")
-@_service_options
+@service_options
 def show(job_id: str, url: str, key: str | None) -> None:
     """Print all that is known of the deliveries about a job, as JSON, the newest first."""
     with _service(url, key) as client:
@@ -105,7 +100,7 @@ def show(job_id: str, url: str, key: str | None) -> None:
 
 @webhooks.command()
 @click.argument("job_ids", metavar="JOB…", nargs=-1, required=True)
-@_service_options
+@service_options
 def resend(job_ids: tuple[str, ...], url: str, key: str | None) -> None:
     """Send the newest delivery about each of these jobs again, whatever became of it."""
     with _service(url, key) as client:
