@@ -17,6 +17,10 @@ class HandlerCrashed(AskFailed):
     """A bug ended the actor while it held the message; whether it acted is unknown."""
 
 
+class NoRenderProcess(AskFailed):
+    """The system has no process to render in now; nothing was begun."""
+
+
 class Draining(Exception):
     """The service is shutting down and accepts nothing new."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from io import FileIO
 from typing import TypeVar
 
 from actors.imaging.facts import Facts
@@ -468,8 +469,8 @@ class Reclaim(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class Load(Request[bytes]):
-    """The answer is the image that the client sent. Errors: `BlobNotFound`."""
+class Open(Request[FileIO]):
+    """The answer is an image that a client sent, as an open file. Errors: `BlobNotFound`."""
 
     key: str
 
@@ -660,7 +661,7 @@ class Download(Request[bytes]):
 class Run(Request[None]):
     """Work on a claimed job until it has ended; answered when it has.
 
-    Abandoning it stops the render at its next step.
+    Abandoning it stops the render, in less than a second.
     Errors: `JobInterrupted`: the job has not ended, and nobody works on it now.
     """
 

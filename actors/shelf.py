@@ -15,6 +15,7 @@ from actors.storage.ports import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from io import FileIO
 
     from actors.group_commit import GroupCommit
     from actors.storage.ports import Blobs
@@ -42,6 +43,11 @@ class Shelf:
             )
             span.note("calotype.bytes", len(data))
         return data
+
+    async def open(self, key: str) -> FileIO:
+        """See `Blobs.open`."""
+        with tracing.span("blob open"):
+            return await trio.to_thread.run_sync(self._blobs.open, key, limiter=self._threads)
 
     @asynccontextmanager
     async def kept(self, key: str, data: bytes) -> AsyncIterator[str]:

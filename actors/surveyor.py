@@ -8,26 +8,28 @@ import structlog
 import trio
 
 from actors.errors import AskFailed
-from actors.imaging.errors import ImageError, ImagingCrashed, RenderStopped, contained
+from actors.imaging.errors import ImageError, ImagingCrashed, contained
 from actors.imaging.inspect import inspect
 from actors.imaging.plan import Plan, foresee
-from actors.imaging.recipe import Output, Recipe
-from actors.imaging.render import render
-from actors.messages import FindImage, Foresee, Keep, KeepImage, Load
+from actors.imaging.recipe import Output, Recipe, encode_recipe
+from actors.messages import FindImage, Foresee, Keep, KeepImage, Open
 from actors.priority import give_way
+from actors.rendering.process import RenderDied
+from actors.rendering.protocol import contents, in_memory
 from actors.storage.ports import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from io import FileIO
 
     from actors.imaging.facts import Facts, Limits
     from actors.mailbox import Address, Envelope, Mailbox
+    from actors.rendering.renderer import Renderer
     from actors.storage.ports import ImageRecord
     from actors.supervision import Activity
 
 log = structlog.get_logger("calotype.surveyor")
 
-FACTS = Recipe((Output(format="json"),))
+FACTS = encode_recipe(Recipe((Output(format="json"),)))
 
 
 class Surveyor:
@@ -37,16 +39,16 @@ class Surveyor:
         self,
         mailbox: Mailbox,
         store: Address,
-        cpu: trio.CapacityLimiter,
+        renderer: Renderer,
         limits: Limits,
         activity: Activity,
     ) -> None:
         self._mailbox = mailbox
         self._store = store
-        self._cpu = cpu
+        self._renderer = renderer
         self._limits = limits
         self._activity = activity
-        self._places = trio.Semaphore(int(cpu.total_tokens))
+        self._places = trio.Semaphore(int(renderer.places.total_tokens))
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Work until the mailbox ends, then finish what is in hand."""
@@ -77,34 +79,49 @@ class Surveyor:
     async def _answer(self, envelope: Envelope) -> ImageRecord | Plan | ImageError | None:
         match envelope.message:
             case Keep() as message:
-                return await self._keep(message, lambda: envelope.abandoned)
+                return await self._keep(message, envelope)
             case Foresee(image, recipe, tenant=tenant):
                 return await self._foresee(image, recipe, tenant)
             case other:
                 raise TypeError(other)
 
-    async def _keep(
-        self, message: Keep, abandoned: Callable[[], bool]
-    ) -> ImageRecord | ImageError | None:
-        surveyed = await trio.to_thread.run_sync(
-            _survey, message.data, self._limits, abandoned, limiter=self._cpu
-        )
-        if isinstance(surveyed, ImageError):
-            return surveyed
-        if surveyed is None or abandoned():
+    async def _keep(self, message: Keep, envelope: Envelope) -> ImageRecord | ImageError | None:
+        with envelope.while_wanted():
+            surveyed = await self._survey(message.data)
+            if isinstance(surveyed, ImageError):
+                return surveyed
+        if envelope.abandoned:
             return None  # Nobody would ever know its id.
         tenant, once = message.tenant, message.once
         return await self._store.ask(KeepImage(message.data, *surveyed, tenant=tenant, once=once))
 
+    async def _survey(self, data: bytes) -> tuple[Facts, str] | ImageError:
+        facts = await trio.to_thread.run_sync(
+            _inspect, data, self._limits, limiter=self._renderer.places
+        )
+        if isinstance(facts, ImageError):
+            return facts
+        try:
+            finished = await self._renderer.render(in_memory(data), FACTS)
+        except RenderDied as died:
+            log.error("survey_died", why=str(died))  # noqa: TRY400  (it tells nothing more)
+            return ImagingCrashed("Something went wrong here. It was logged.")
+        if isinstance(finished, ImageError):
+            return _told(finished)
+        (portrait,) = finished.made
+        return facts, portrait.data.decode()
+
     async def _foresee(self, image: bytes | str, recipe: Recipe, tenant: str) -> Plan | ImageError:
         for image_id in recipe.needs:
             await self._store.ask(FindImage(image_id, tenant=tenant))
-        if isinstance(image, str):
-            record = await self._store.ask(FindImage(image, tenant=tenant))
-            image = await self._store.ask(Load(record.key))
+        file = in_memory(image) if isinstance(image, bytes) else await self._opened(image, tenant)
         return await trio.to_thread.run_sync(
-            _foresee, image, recipe, self._limits, limiter=self._cpu
+            _foresee, file, recipe, self._limits, limiter=self._renderer.places
         )
+
+    async def _opened(self, image_id: str, tenant: str) -> FileIO:
+        record = await self._store.ask(FindImage(image_id, tenant=tenant))
+        return await self._store.ask(Open(record.key))
 
 
 # What is wrong with an image is returned and not raised, for the reason that `worker` gives.
@@ -117,25 +134,20 @@ def _conclude(envelope: Envelope, answer: ImageRecord | Plan | ImageError | None
         envelope.answer(answer)
 
 
-def _survey(
-    data: bytes, limits: Limits, abandoned: Callable[[], bool]
-) -> tuple[Facts, str] | ImageError | None:
+def _inspect(data: bytes, limits: Limits) -> Facts | ImageError:
     give_way()
     try:
         with contained():
-            (portrait,) = render(data, FACTS, limits, abandoned)
-            return inspect(data, limits), portrait.data.decode()
+            return inspect(data, limits)
     except ImageError as error:
         return _told(error)
-    except RenderStopped:
-        return None
 
 
-def _foresee(data: bytes, recipe: Recipe, limits: Limits) -> Plan | ImageError:
+def _foresee(image: FileIO, recipe: Recipe, limits: Limits) -> Plan | ImageError:
     give_way()
     try:
         with contained():
-            return foresee(data, recipe, limits)
+            return foresee(contents(image), recipe, limits)
     except ImageError as error:
         return _told(error)
 
@@ -143,5 +155,6 @@ def _foresee(data: bytes, recipe: Recipe, limits: Limits) -> Plan | ImageError:
 def _told(error: ImageError) -> ImageError:
     """Return the error as the asker hears it: without the frames that it comes from."""
     if isinstance(error, ImagingCrashed):
-        log.error("survey_crashed", exc_info=error)
+        notes = "".join(getattr(error, "__notes__", ()))
+        log.error("survey_crashed", exc_info=error, bug=notes)
     return type(error)(*error.args)

@@ -12,9 +12,9 @@ import trio
 from actors.courier import Courier, Posting
 from actors.dispatcher import Dispatcher
 from actors.fetcher import Fetcher
-from actors.imaging.render import keep_memory
 from actors.mailbox import Address, open_mailbox
 from actors.orders import Orders
+from actors.rendering.renderer import open_renderer
 from actors.store import Store, StoreLimits
 from actors.supervision import Activity, Actor, ActorStatistics, Intensity, supervise
 from actors.surveyor import Surveyor
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from actors.fetcher import Fetching
-    from actors.imaging.facts import Limits
     from actors.mailbox import Mailbox
+    from actors.rendering.renderer import Renderer, Rendering
     from actors.store import OpenStorage
 
 
@@ -33,17 +33,16 @@ if TYPE_CHECKING:
 class Capacity:
     """How much the system does at once, and how much may wait.
 
-    `workers`: Workers at the start. `renders`: renders at the same moment.
+    `workers`: Workers at the start.
     `fetching_workers`: those that may wait for an image to be fetched; None is half of them.
     `storage_calls`: reads and writes of files at the same moment. `mail`: messages in a mailbox.
     """
 
     workers: int
-    renders: int
+    rendering: Rendering
     storage_calls: int
     mail: int
     store: StoreLimits
-    images: Limits
     fetching: Fetching
     fetching_workers: int | None = None
     posting: Posting = field(default_factory=Posting)
@@ -53,12 +52,16 @@ class Capacity:
 class System:
     """The running actors. `front_door` is the Dispatcher's address.
 
-    `cpu`, `storage` and `fetches` are the limiters of renders, of storage calls and of images that
-    come in from elsewhere, to look at.
+    `renderer`, `storage` and `fetches` are what limits renders, storage calls and images that come
+    in from elsewhere, to look at.
     """
 
     def __init__(
-        self, capacity: Capacity, open_storage: OpenStorage, nursery: trio.Nursery
+        self,
+        capacity: Capacity,
+        open_storage: OpenStorage,
+        renderer: Renderer,
+        nursery: trio.Nursery,
     ) -> None:
         self._capacity = capacity
         self._open_storage = open_storage
@@ -66,8 +69,7 @@ class System:
         self._activities: list[Activity] = []
         self._hired = 0
         self._orders = Orders(capacity.workers)
-        keep_memory(capacity.renders)
-        self.cpu = trio.CapacityLimiter(capacity.renders)
+        self.renderer = renderer
         self.storage = trio.CapacityLimiter(capacity.storage_calls)
         self.fetches = trio.CapacityLimiter(capacity.fetching.places)
         self._store_door, self._store_mail = open_mailbox("store", capacity.mail)
@@ -142,14 +144,15 @@ class System:
         )
 
     def _make_surveyor(self, door: Address, mailbox: Mailbox, activity: Activity) -> Actor:
-        return Surveyor(mailbox, door.clone(), self.cpu, self._capacity.images, activity)
+        images = self._capacity.rendering.limits
+        return Surveyor(mailbox, door.clone(), self.renderer, images, activity)
 
     def _make_worker(
         self, store: Address, fetcher: Address, mailbox: Mailbox, activity: Activity
     ) -> Actor:
         return Worker(
             *(mailbox, store.clone(), fetcher.clone()),
-            *(self.cpu, self._capacity.images, activity),
+            *(self.renderer, self._capacity.rendering.limits, activity),
         )
 
     async def _hire(self) -> Address:
@@ -174,8 +177,8 @@ async def open_system(
       StorageError: if the storage cannot be opened.
       TooManyCrashes: if an actor keeps crashing; the block is cancelled.
     """
-    async with trio.open_nursery() as nursery:
-        system = System(capacity, open_storage, nursery)
+    async with open_renderer(capacity.rendering) as renderer, trio.open_nursery() as nursery:
+        system = System(capacity, open_storage, renderer, nursery)
         try:
             with system.front_door:
                 await system.start()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from hashlib import sha256
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -11,12 +10,9 @@ import trio
 
 from actors import metrics, tracing
 from actors.errors import AskFailed, JobInterrupted
-from actors.imaging.errors import ImageError, ImagingCrashed, RenderStopped, contained
+from actors.imaging.errors import ImageError, ImagingCrashed, RenderStopped
 from actors.imaging.inspect import count_pixels
-from actors.imaging.plan import foresee
-from actors.imaging.recipe import decode_recipe
-from actors.imaging.render import render
-from actors.messages import Complete, Download, Fail, KeepInput, Load, Reuse, Run, TryLater
+from actors.messages import Complete, Download, Fail, KeepInput, Open, Reuse, Run, TryLater
 from actors.outside.breaker import HostResting
 from actors.outside.errors import (
     OutsideError,
@@ -25,6 +21,8 @@ from actors.outside.errors import (
     SourceUnreachable,
 )
 from actors.priority import give_way
+from actors.rendering.process import RenderDied
+from actors.rendering.protocol import in_memory
 from actors.storage.ports import (
     BlobNotFound,
     JobNotFound,
@@ -35,11 +33,13 @@ from actors.storage.ports import (
 from actors.storage.usage import QuotaExceeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+    from io import FileIO
 
     from actors.imaging.facts import Limits
-    from actors.imaging.made import Made
     from actors.mailbox import Address, Envelope, Mailbox
+    from actors.rendering.process import Finished
+    from actors.rendering.renderer import Renderer
     from actors.storage.ports import Job
     from actors.supervision import Activity
 
@@ -52,6 +52,7 @@ CODES: tuple[tuple[type[OutsideError], str], ...] = (
     (OutsideError, "source_unreachable"),
 )
 
+DIED = "The process that rendered it has ended."
 TOO_MANY_PIXELS = "With the image that was fetched, it would be more than {} pixels today."
 
 
@@ -63,14 +64,14 @@ class Worker:
         mailbox: Mailbox,
         store: Address,
         fetcher: Address,
-        cpu: trio.CapacityLimiter,
+        renderer: Renderer,
         limits: Limits,
         activity: Activity,
     ) -> None:
         self._mailbox = mailbox
         self._store = store
         self._fetcher = fetcher
-        self._cpu = cpu
+        self._renderer = renderer
         self._limits = limits
         self._activity = activity
 
@@ -112,9 +113,16 @@ class Worker:
         """Complete the job or fail it."""
         if job.twin is not None and await self._reused(job):
             return
+        with ExitStack() as files:
+            await self._make(job, envelope, files)
+
+    async def _make(self, job: Job, envelope: Envelope, files: ExitStack) -> None:
+        others = {}
         try:
-            original = await self._original(job, envelope)
-            others = {name: await self._store.ask(Load(key)) for name, key in job.others.items()}
+            original = await self._original(job, envelope, files)
+            for name, key in job.others.items():
+                file = await self._store.ask(Open(key))
+                others[name] = files.enter_context(file)
         except BlobNotFound:
             await self._fail(job, _Failure("crashed", "The image is gone."))
             return
@@ -129,21 +137,36 @@ class Worker:
         if job.input_key is None and await self._reused(job):
             return
 
-        def abandoned() -> bool:
-            return envelope.abandoned
-
-        made = await trio.to_thread.run_sync(
-            _render, job, original, self._limits, abandoned, others, limiter=self._cpu
-        )
-        del original, others
-        if isinstance(made, _Failure):
-            await self._fail(job, made)
-            return
+        made = await self._rendered(job, envelope, original, others)
+        match made:
+            case None:
+                raise RenderStopped
+            case RenderDied():
+                log.error("render_died", job_id=job.id, attempt=job.attempts, why=str(made))
+                await self._store.ask(TryLater(job.id, job.attempts, "crashed", DIED))
+                return
+            case ImageError():
+                if isinstance(made, ImagingCrashed):
+                    log.error("render_crashed", job_id=job.id, bug="".join(made.__notes__))
+                await self._fail(job, _Failure(made.code, str(made)))
+                return
         try:
             await self._store.ask(Complete(job.id, job.attempts, *made))
         except StorageFull:
             no_room = "There was no room to keep the result."
             await self._fail(job, _Failure("out_of_space", no_room))
+
+    async def _rendered(
+        self, job: Job, envelope: Envelope, original: FileIO, others: Mapping[str, FileIO]
+    ) -> Finished | ImageError | RenderDied | None:
+        """Return what came of the render, which is None if nobody wants it any more."""
+        came: Finished | ImageError | RenderDied | None = None
+        with tracing.span("render"), envelope.while_wanted():
+            try:
+                came = await self._renderer.render(original, job.recipe, others)
+            except RenderDied as died:
+                came = died
+        return came
 
     async def _fail(self, job: Job, failure: _Failure) -> None:
         tracing.failed(failure.code)
@@ -156,10 +179,13 @@ class Worker:
         except StorageFull:
             return False  # There will be none for a result either, and that is dealt with there.
 
-    async def _original(self, job: Job, envelope: Envelope) -> bytes | _Failure | _Absence:
+    async def _original(
+        self, job: Job, envelope: Envelope, files: ExitStack
+    ) -> FileIO | _Failure | _Absence:
         """Return the image that the job is made of; of one that is elsewhere, fetch and keep it."""
         if job.input_key is not None:
-            return await self._store.ask(Load(job.input_key))
+            file = await self._store.ask(Open(job.input_key))
+            return files.enter_context(file)
         data = None
         with envelope.while_wanted():
             try:
@@ -168,14 +194,16 @@ class Worker:
                 return _why_not(error)
         if data is None:
             raise RenderStopped
-        pixels = await trio.to_thread.run_sync(_count_pixels, data, self._limits, limiter=self._cpu)
+        pixels = await trio.to_thread.run_sync(
+            _count_pixels, data, self._limits, limiter=self._renderer.places
+        )
         try:
             await self._store.ask(KeepInput(job.id, job.attempts, data, pixels))
         except StorageFull:
             return _Failure("out_of_space", "There was no room to keep the image.")
         except QuotaExceeded as error:
             return _Failure("quota_exceeded", TOO_MANY_PIXELS.format(error.bound))
-        return data
+        return files.enter_context(in_memory(data))
 
 
 def _count_pixels(data: bytes, limits: Limits) -> int:
@@ -202,13 +230,6 @@ class _Absence(NamedTuple):
     seconds: float
 
 
-class _Success(NamedTuple):
-    """What was made, and the SHA-256 of each of the other images that it was made of."""
-
-    made: tuple[Made, ...]
-    others: Mapping[str, str]
-
-
 def _why_not(error: OutsideError) -> _Failure | _Absence:
     code = next(code for kind, code in CODES if isinstance(error, kind))
     told = f"The image could not be fetched. {error}"
@@ -219,26 +240,3 @@ def _why_not(error: OutsideError) -> _Failure | _Absence:
             return _Absence(code, told, seconds or 0.0)
         case _:
             return _Failure(code, told)
-
-
-def _render(
-    job: Job,
-    original: bytes,
-    limits: Limits,
-    abandoned: Callable[[], bool],
-    others: Mapping[str, bytes],
-) -> _Success | _Failure:
-    """Render in this thread, giving way to the event loop."""
-    give_way()
-    begun = time.perf_counter()
-    try:
-        with tracing.span("render"), contained():
-            recipe = decode_recipe(job.recipe)
-            foresee(original, recipe, limits)  # What would take too long is not begun.
-            made = render(original, recipe, limits, abandoned, others)
-    except ImageError as error:
-        if isinstance(error, ImagingCrashed):
-            log.exception("render_crashed", job_id=job.id)
-        return _Failure(error.code, str(error))
-    metrics.RENDER.observe(time.perf_counter() - begun)
-    return _Success(made, {name: sha256(data).hexdigest() for name, data in others.items()})

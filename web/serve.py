@@ -269,7 +269,7 @@ def _allow_files(wanted: int) -> None:
 def _capacity(settings: Settings) -> Capacity:
     return Capacity(
         workers=settings.worker_pool_size,
-        renders=settings.max_renders,
+        rendering=settings.rendering,
         storage_calls=settings.storage_threads,
         mail=settings.mailbox_size,
         store=StoreLimits(
@@ -286,7 +286,6 @@ def _capacity(settings: Settings) -> Capacity:
             sweep_period=settings.sweep_period,
         ),
         fetching_workers=settings.fetching_workers,
-        images=settings.image_limits,
         fetching=Fetching(
             max_bytes=settings.max_upload_size,
             timeout=settings.fetch_timeout,

@@ -26,6 +26,8 @@ from actors.imaging.facts import Format, Limits
 from actors.outside.allowance import Allowance, parse_allowance
 from actors.outside.backoff import DELIVERIES as BACKOFF
 from actors.outside.backoff import Backoff
+from actors.rendering.machine import memory_of_machine
+from actors.rendering.renderer import Rendering
 from actors.storage.audit import AUDIT
 from actors.storage.keeping import Keeping
 from actors.storage.outbox import OutboxRules
@@ -94,6 +96,20 @@ class Settings(BaseSettings):
     max_renders: Annotated[
         int, Field(ge=1, le=1024, description="Renders at the same moment; by default one a core.")
     ] = Field(default_factory=_cores)
+    render_memory: Annotated[
+        Count,
+        Field(
+            description="Bytes that all renders may take at the same moment, by their plans; by "
+            "default half of the machine's, or of what its control group may have."
+        ),
+    ] = Field(default_factory=lambda: memory_of_machine() // 2)
+    render_timeout: Annotated[
+        Seconds,
+        Field(description="Seconds after which a render is ended, and its job has `timed_out`."),
+    ] = Rendering(renders=1).seconds
+    renders_per_process: Annotated[
+        Count, Field(description="Renders after which a render process is replaced by a new one.")
+    ] = Rendering(renders=1).renders_per_process
     storage_threads: Annotated[
         int, Field(ge=1, le=1024, description="Reads and writes of files at the same moment.")
     ] = 8
@@ -514,7 +530,22 @@ class Settings(BaseSettings):
             max_seconds=self.max_render_seconds,
         )
 
+    @property
+    def rendering(self) -> Rendering:
+        """How renders are done."""
+        named = ((name, os.environ.get(name)) for name in OF_RENDERS)
+        return Rendering(
+            renders=self.max_renders,
+            limits=self.image_limits,
+            memory=self.render_memory,
+            seconds=self.render_timeout,
+            renders_per_process=self.renders_per_process,
+            environment={name: value for name, value in named if value is not None},
+        )
 
+
+# What render processes know of the environment: where libraries are, and never a secret.
+OF_RENDERS = ("LD_LIBRARY_PATH", "LD_PRELOAD")
 KEY_VARIABLE = "CALOTYPE_KEY"
 
 

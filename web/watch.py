@@ -15,6 +15,7 @@ from web import metrics
 from web.schedule import age_in_seconds
 
 if TYPE_CHECKING:
+    from actors.rendering.memory import Memory
     from actors.system import System
     from web.connections import Server
     from web.uploads import Uploads
@@ -101,7 +102,8 @@ class Watch:
             deliveries=dict(tally.deliveries),
             actors=self._actors(),
             limiters={
-                "cpu": _limiter(self.system.cpu),
+                "cpu": _limiter(self.system.renderer.places),
+                "memory": _lent(self.system.renderer.memory),
                 "storage": _limiter(self.system.storage),
                 "fetches": _limiter(self.system.fetches),
             },
@@ -147,6 +149,10 @@ def set_gauges(stats: Stats) -> None:
     metrics.BODIES.labels("memory").set(stats.bodies.in_memory)
     metrics.BODIES.labels("disk").set(stats.bodies.on_disk)
     metrics.CONNECTIONS.set(stats.connections.open)
+
+
+def _lent(memory: Memory) -> Limiter:
+    return Limiter(memory.lent, memory.total, memory.waiting)
 
 
 def _limiter(limiter: trio.CapacityLimiter) -> Limiter:

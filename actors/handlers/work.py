@@ -14,12 +14,14 @@ import structlog
 from actors import metrics
 from actors.handlers.stock import suffix_of
 from actors.imaging.receipt import details, is_current, made_with, media_type, receipt, suffix
-from actors.messages import Complete, Fail, KeepInput, Load, Reclaim, Reuse, TryLater
+from actors.messages import Complete, Fail, KeepInput, Open, Reclaim, Reuse, TryLater
 from actors.outside.backoff import full_jitter
 from actors.storage.keys import key_of
 from actors.storage.ports import BlobNotFound, NewInput, Output
 
 if TYPE_CHECKING:
+    from io import FileIO
+
     from actors.handlers.stock import Handlers, Stock
     from actors.imaging.made import Made
     from actors.storage.ports import Catalogue, Job
@@ -40,7 +42,7 @@ LONGEST_RETRY = 600.0
 
 
 class WorkHandlers:
-    """Load, complete, fail, try later, give back. The claim stands in `StandingClaim`.
+    """Open, complete, fail, try later, give back. The claim stands in `StandingClaim`.
 
     What is tried later waits for `retry_delay` seconds at most, after the first attempt.
     """
@@ -50,7 +52,7 @@ class WorkHandlers:
         self._retry_delay = retry_delay
         self.by_message: Handlers = {
             Reclaim: self._reclaim,
-            Load: self._load,
+            Open: self._open,
             KeepInput: self._keep_input,
             Reuse: self._reuse,
             Complete: self._complete,
@@ -78,8 +80,8 @@ class WorkHandlers:
             if job.status == "failed":
                 self._stock.ended(job)
 
-    async def _load(self, message: Load) -> bytes:
-        return await self._stock.inputs.get(message.key)
+    async def _open(self, message: Open) -> FileIO:
+        return await self._stock.inputs.open(message.key)
 
     async def _keep_input(self, message: KeepInput) -> None:
         job_id, attempt, size = message.job_id, message.attempt, len(message.data)

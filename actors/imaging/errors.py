@@ -66,6 +66,12 @@ class Misfits(ImpossibleRecipe):
         return " ".join(misfit.why for misfit in self.misfits)
 
 
+class TimedOut(ImageError):
+    """The render took longer than is allowed, and was ended."""
+
+    code = "timed_out"
+
+
 class NoRoom(ImageError):
     """The system had no room for the file that was being made."""
 

@@ -20,6 +20,7 @@ from actors.storage.ports import BlobNotFound, StorageFull, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import FileIO
 
 # There can be no other link: on this file system, between these two, or to this file.
 UNLINKABLE = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -84,15 +85,18 @@ class Files:
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """See `Blobs.get`."""
+        with self.open(key) as file, _named_errors():
+            rest = os.fstat(file.fileno()).st_size - offset
+            wanted = rest if length is None else min(length, rest)
+            return os.pread(file.fileno(), wanted, offset) if wanted > 0 else b""
+
+    def open(self, key: str) -> FileIO:
+        """See `Blobs.open`."""
         with _named_errors():
             try:
-                file = (self._directory / key).open("rb", buffering=0)
+                return (self._directory / key).open("rb", buffering=0)
             except FileNotFoundError:
                 raise BlobNotFound(key) from None
-            with file:
-                rest = os.fstat(file.fileno()).st_size - offset
-                wanted = rest if length is None else min(length, rest)
-                return os.pread(file.fileno(), wanted, offset) if wanted > 0 else b""
 
     def delete(self, key: str) -> None:
         """See `Blobs.delete`."""

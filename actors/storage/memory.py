@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import itertools
+import os
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ from actors.storage.twins import LET_GO, twin_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from datetime import datetime
+    from io import FileIO
 
     from actors.storage.ports import Catalogue, Priority
 
@@ -599,6 +601,12 @@ class MemoryBlobs:
         except KeyError:
             raise BlobNotFound(key) from None
         return data[offset:] if length is None else data[offset : offset + length]
+
+    def open(self, key: str) -> FileIO:
+        """See `Blobs.open`."""
+        file = os.fdopen(os.memfd_create("blob"), "r+b", buffering=0)
+        file.write(self.get(key))
+        return file
 
     def delete(self, key: str) -> None:
         """See `Blobs.delete`."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from io import FileIO
 
     from actors.storage.audit import AuditRegister
     from actors.storage.batches import BatchRegister
@@ -577,6 +578,12 @@ class Blobs(Protocol):
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """Return `length` bytes (all by default) from `offset` on; fewer at the end.
+
+        Raises: BlobNotFound, StorageUnavailable.
+        """
+
+    def open(self, key: str) -> FileIO:
+        """Return the bytes as an open file, whose `fileno` a process can be given.
 
         Raises: BlobNotFound, StorageUnavailable.
         """
