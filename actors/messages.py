@@ -524,6 +524,19 @@ class Fail(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class Crash(Request[None]):
+    """The process that rendered this attempt has ended in the middle of it.
+
+    It is counted for the image, and the job is due again after a while like any that is tried
+    later; or has failed if this was its last try, or one image too often the last for a process.
+    Errors: `StaleClaim`, `JobNotFound`.
+    """
+
+    job_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class TryLater(Request[None]):
     """Give the job up for now, for a reason that can pass; it has failed if this was its last try.
 

@@ -10,6 +10,7 @@ REFUSALS = Counter("calotype_refusals", "Refusals by a limit or a quota, by whic
 EXPIRED = Counter("calotype_jobs_expired", "Jobs whose files were given up by retention.")
 REUSED = Counter("calotype_jobs_reused", "Jobs that ended with the results of a twin.")
 CRASHES = Counter("calotype_actor_crashes", "Actors replaced after a crash.", ["actor"])
+DEATHS = Counter("calotype_render_deaths", "Render processes that ended in the middle of a render.")
 RETRIES = Counter(
     "calotype_retries", "Attempts that came to nothing and will be made again.", ["error_code"]
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from actors.imaging.receipt import made_with
 from actors.standing_ask import StandingAsk
 
 if TYPE_CHECKING:
@@ -27,11 +29,13 @@ TURNS: tuple[tuple[Priority, ...], ...] = (
 class StandingClaim(StandingAsk):
     """Holds at most one claim, and tries it at the end of each transaction.
 
-    So a job is claimed in the very transaction that accepts it, if a Worker is idle.
+    So a job is claimed in the very transaction that accepts it, if a Worker is idle. Its image is
+    in quarantine if it has caused so many `deaths`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, deaths: int) -> None:
         super().__init__()
+        self._deaths = deaths
         self._limit = self._fetching = 0
         self._handed_out = 0
         self._unheard: list[Job] = []
@@ -52,9 +56,16 @@ class StandingClaim(StandingAsk):
         def claim(catalogue: Catalogue) -> list[Job]:
             for job in unheard:
                 catalogue.unclaim(job.id, job.attempts, now)
-            return catalogue.claim(turns, now, fetching=fetching)
+            jobs = catalogue.claim(turns, now, fetching=fetching)
+            return [self._looked_up(catalogue, job) for job in jobs]
 
         return claim
+
+    def _looked_up(self, catalogue: Catalogue, job: Job) -> Job:
+        if job.input_sha256 is None:
+            return job
+        deaths = catalogue.quarantine.deaths(job.tenant, job.input_sha256, made_with())
+        return replace(job, quarantined=deaths >= self._deaths)
 
     def answer(self, jobs: list[Job]) -> bool:
         """Hand out what a transaction has claimed; it is durable now.

@@ -145,7 +145,7 @@ class Store:
         self._now = clock
         self._asks = trio.Semaphore(limits.asks)
         self._catalogue = GroupCommit(max_batch=limits.asks)
-        self._claim = StandingClaim()
+        self._claim = StandingClaim(limits.attempts)
         self._collect = StandingCollect()
         self._post_alarm = Alarm(clock)
         self._waiting = Waiting()
@@ -210,7 +210,7 @@ class Store:
             JobHandlers(stock, self._backlog, self._limits.attempts),
             BatchHandlers(stock, self._backlog, self._limits.attempts),
             QueueHandlers(stock, self._backlog, self._limits.attempts),
-            WorkHandlers(stock, self._limits.retry_delay),
+            WorkHandlers(stock, self._limits.retry_delay, self._limits.attempts),
             ImageHandlers(stock),
             KeyHandlers(stock),
             OutboxHandlers(stock),

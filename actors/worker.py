@@ -12,7 +12,7 @@ from actors import metrics, tracing
 from actors.errors import AskFailed, JobInterrupted
 from actors.imaging.errors import ImageError, ImagingCrashed, RenderStopped
 from actors.imaging.inspect import count_pixels
-from actors.messages import Complete, Download, Fail, KeepInput, Open, Reuse, Run, TryLater
+from actors.messages import Complete, Crash, Download, Fail, KeepInput, Open, Reuse, Run, TryLater
 from actors.outside.breaker import HostResting
 from actors.outside.errors import (
     OutsideError,
@@ -30,6 +30,7 @@ from actors.storage.ports import (
     StorageFull,
     StorageUnavailable,
 )
+from actors.storage.quarantine import REFUSED, Quarantined
 from actors.storage.usage import QuotaExceeded
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ CODES: tuple[tuple[type[OutsideError], str], ...] = (
     (OutsideError, "source_unreachable"),
 )
 
-DIED = "The process that rendered it has ended."
 TOO_MANY_PIXELS = "With the image that was fetched, it would be more than {} pixels today."
 
 
@@ -111,6 +111,9 @@ class Worker:
 
     async def _end(self, job: Job, envelope: Envelope) -> None:
         """Complete the job or fail it."""
+        if job.quarantined:
+            await self._fail(job, _Failure("crashed", REFUSED))
+            return
         if job.twin is not None and await self._reused(job):
             return
         with ExitStack() as files:
@@ -143,7 +146,7 @@ class Worker:
                 raise RenderStopped
             case RenderDied():
                 log.error("render_died", job_id=job.id, attempt=job.attempts, why=str(made))
-                await self._store.ask(TryLater(job.id, job.attempts, "crashed", DIED))
+                await self._store.ask(Crash(job.id, job.attempts))
                 return
             case ImageError():
                 if isinstance(made, ImagingCrashed):
@@ -201,6 +204,8 @@ class Worker:
             await self._store.ask(KeepInput(job.id, job.attempts, data, pixels))
         except StorageFull:
             return _Failure("out_of_space", "There was no room to keep the image.")
+        except Quarantined:
+            return _Failure("crashed", REFUSED)
         except QuotaExceeded as error:
             return _Failure("quota_exceeded", TOO_MANY_PIXELS.format(error.bound))
         return files.enter_context(in_memory(data))

@@ -14,12 +14,14 @@ import structlog
 from actors import metrics
 from actors.handlers.stock import suffix_of
 from actors.imaging.receipt import details, is_current, made_with, media_type, receipt, suffix
-from actors.messages import Complete, Fail, KeepInput, Open, Reclaim, Reuse, TryLater
+from actors.messages import Complete, Crash, Fail, KeepInput, Open, Reclaim, Reuse, TryLater
 from actors.outside.backoff import full_jitter
 from actors.storage.keys import key_of
-from actors.storage.ports import BlobNotFound, NewInput, Output
+from actors.storage.ports import BlobNotFound, NewInput, Output, StaleClaim
+from actors.storage.quarantine import REFUSED, SUSPECTS, Quarantined
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from io import FileIO
 
     from actors.handlers.stock import Handlers, Stock
@@ -39,17 +41,20 @@ FIRST_REST = 0.5
 LONGEST_REST = 30.0
 # The same of a job that failed for a reason which can pass; what a source asks for is heard so far.
 LONGEST_RETRY = 600.0
+DIED = "The process that rendered it has ended."
 
 
 class WorkHandlers:
     """Open, complete, fail, try later, give back. The claim stands in `StandingClaim`.
 
-    What is tried later waits for `retry_delay` seconds at most, after the first attempt.
+    What is tried later waits for `retry_delay` seconds at most, after the first attempt. An image
+    that has caused so many `deaths` is not rendered any more.
     """
 
-    def __init__(self, stock: Stock, retry_delay: float) -> None:
+    def __init__(self, stock: Stock, retry_delay: float, deaths: int) -> None:
         self._stock = stock
         self._retry_delay = retry_delay
+        self._deaths = deaths
         self.by_message: Handlers = {
             Reclaim: self._reclaim,
             Open: self._open,
@@ -58,6 +63,7 @@ class WorkHandlers:
             Complete: self._complete,
             Fail: self._fail,
             TryLater: self._try_later,
+            Crash: self._crash,
         }
 
     async def _reclaim(self, message: Reclaim) -> None:
@@ -92,7 +98,9 @@ class WorkHandlers:
             file, now = NewInput(key=key, size_bytes=size, sha256=sha256), self._stock.now()
 
             def supply(catalogue: Catalogue) -> None:
-                catalogue.supply(job_id, attempt, file, now, made_with=made_with())
+                job = catalogue.supply(job_id, attempt, file, now, made_with=made_with())
+                if catalogue.quarantine.deaths(job.tenant, sha256, made_with()) >= self._deaths:
+                    raise Quarantined(job_id)
                 catalogue.usage.charge(job_id, pixels, now)
 
             await self._stock.commit(supply)
@@ -155,27 +163,49 @@ class WorkHandlers:
         )
         self._stock.ended(job)
 
-    async def _try_later(self, message: TryLater) -> None:
+    async def _crash(self, message: Crash) -> None:
+        metrics.DEATHS.inc()
         job_id, attempt, now = message.job_id, message.attempt, self._stock.now()
 
-        def try_later(catalogue: Catalogue) -> Job:
-            made = catalogue.find(job_id).attempts_made
-            pause = full_jitter(
-                *(self._retry_delay, made, LONGEST_RETRY, random.random),
-                at_least=message.at_least,
+        def crash(catalogue: Catalogue) -> Job:
+            job = catalogue.find(job_id)
+            if job.attempts != attempt or job.input_sha256 is None:
+                raise StaleClaim(job_id)
+            deaths = catalogue.quarantine.note(
+                *(job.tenant, job.input_sha256, made_with(), job_id, now),
+                SUSPECTS,
             )
-            run_at = now + timedelta(seconds=pause)
-            why = message.code, message.error
-            return catalogue.postpone(job_id, attempt, *why, now, run_at=run_at)
+            if deaths >= self._deaths:
+                return catalogue.fail(job_id, attempt, "crashed", REFUSED, now)
+            return self._postpone(catalogue, TryLater(job_id, attempt, "crashed", DIED), now)
 
-        job = await self._stock.commit(try_later)
+        self._postponed(await self._stock.commit(crash))
+
+    async def _try_later(self, message: TryLater) -> None:
+        now = self._stock.now()
+        self._postponed(
+            await self._stock.commit(lambda catalogue: self._postpone(catalogue, message, now))
+        )
+
+    def _postpone(self, catalogue: Catalogue, message: TryLater, now: datetime) -> Job:
+        made = catalogue.find(message.job_id).attempts_made
+        pause = full_jitter(
+            *(self._retry_delay, made, LONGEST_RETRY, random.random),
+            at_least=message.at_least,
+        )
+        return catalogue.postpone(
+            *(message.job_id, message.attempt, message.code, message.error, now),
+            run_at=now + timedelta(seconds=pause),
+        )
+
+    def _postponed(self, job: Job) -> None:
         if job.status == "failed":
             self._stock.ended(job)
             return
-        metrics.RETRIES.labels(message.code).inc()
+        metrics.RETRIES.labels(job.error_code).inc()
         log.info(
             "job_postponed",
-            job_id=job_id,
+            job_id=job.id,
             error_code=job.error_code,
             attempts=job.attempts,
             run_at=job.run_at,

@@ -14,6 +14,7 @@ from actors.storage.memory_batches import MemoryBatches
 from actors.storage.memory_events import MemoryEvents
 from actors.storage.memory_keys import MemoryKeys
 from actors.storage.memory_outbox import MemoryOutbox
+from actors.storage.memory_quarantine import MemoryQuarantine
 from actors.storage.memory_repeats import MemoryRepeats
 from actors.storage.memory_retention import MemoryRetention
 from actors.storage.memory_signing import MemorySigning
@@ -81,6 +82,7 @@ class MemoryCatalogue:
         self.keys = MemoryKeys()
         self.repeats = MemoryRepeats()
         self.audit = MemoryAudit()
+        self.quarantine = MemoryQuarantine()
         self.events = MemoryEvents()
         self.usage = MemoryUsage()
         self.outbox = MemoryOutbox()
@@ -112,6 +114,7 @@ class MemoryCatalogue:
         registers = self.keys.copy(), self.events.copy(), self.usage.copy()
         others = self.repeats.copy(), self.audit.copy(), self.batches.copy()
         outgoing = self.outbox.copy(), self.signing.copy()
+        quarantine = self.quarantine.copy()
         reached, paused = copy.copy(self._reached), self._paused
         try:
             return call(self)
@@ -120,6 +123,7 @@ class MemoryCatalogue:
             self.keys, self.events, self.usage = registers
             self.repeats, self.audit, self.batches = others
             self.outbox, self.signing = outgoing
+            self.quarantine = quarantine
             self._reached, self._paused = reached, paused
             return error
 

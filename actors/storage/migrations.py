@@ -706,6 +706,24 @@ def hold_twins_back(db: Database) -> None:
     )
 
 
+def keep_suspects(db: Database) -> None:
+    """Know which images have ended render processes (`quarantine`)."""
+    db["suspects"].create(
+        {
+            "tenant": str,
+            "sha256": str,
+            "made_with": str,
+            "deaths": int,
+            "job_id": str,
+            "last_at": str,
+        },
+        pk=("tenant", "sha256"),
+        not_null=("made_with", "deaths", "job_id", "last_at"),
+        strict=True,
+    )
+    db["suspects"].create_index(["last_at"])
+
+
 STEPS = {
     "0001_jobs": make_jobs,
     "0002_spared": count_spared,
@@ -723,6 +741,7 @@ STEPS = {
     "0014_batches": keep_batches,
     "0015_trace": keep_traces,
     "0016_twins": hold_twins_back,
+    "0020_quarantine": keep_suspects,
 }
 
 for name, step in STEPS.items():

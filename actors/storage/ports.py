@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from actors.storage.credentials import KeyRegister
     from actors.storage.events import EventRegister
     from actors.storage.outbox import Fate, OutboxRegister
+    from actors.storage.quarantine import QuarantineRegister
     from actors.storage.repeats import RepeatRegister
     from actors.storage.retention import RetentionRegister
     from actors.storage.signing import SigningRegister
@@ -205,6 +206,7 @@ class Job:
 
     `twin` is the same for all jobs of which the same would be made (`twins`); None for those that
     have none, and until the input is there.
+    `quarantined` is told of a job that is claimed: it is not to be rendered.
     """
 
     id: str
@@ -239,6 +241,7 @@ class Job:
     callback_url: str | None = field(default=None, repr=False)
     metadata: str | None = None
     batch_id: str | None = None
+    quarantined: bool = False
 
     @property
     def has_ended(self) -> bool:
@@ -368,6 +371,10 @@ class Catalogue(Protocol):
     @property
     def audit(self) -> AuditRegister:
         """The audit."""
+
+    @property
+    def quarantine(self) -> QuarantineRegister:
+        """The images that have ended render processes."""
 
     @property
     def events(self) -> EventRegister:

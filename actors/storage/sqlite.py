@@ -51,6 +51,7 @@ from actors.storage.sqlite_batches import SqliteBatches
 from actors.storage.sqlite_events import SqliteEvents
 from actors.storage.sqlite_keys import SqliteKeys
 from actors.storage.sqlite_outbox import SqliteOutbox
+from actors.storage.sqlite_quarantine import SqliteQuarantine
 from actors.storage.sqlite_queue import PLACE, SqliteQueue
 from actors.storage.sqlite_repeats import SqliteRepeats
 from actors.storage.sqlite_retention import SqliteRetention
@@ -102,6 +103,7 @@ class SqliteCatalogue:
             self.keys = SqliteKeys(self._db)
             self.repeats = SqliteRepeats(self._db)
             self.audit = SqliteAudit(self._db)
+            self.quarantine = SqliteQuarantine(self._db)
             self.events = SqliteEvents(self._db)
             self._queue = SqliteQueue(self._db)
             self.usage = SqliteUsage(self._db)
