@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from actors.storage.migrations import migrations
+from actors.storage.migrations.steps import migrations
 from actors.storage.opening import open_beside, open_storage
 from actors.storage.ports import Job, Query, StorageUnavailable
 from tests.conftest import NOON, places_in

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlite_utils import Database
 
 from actors.storage.memory import MemoryCatalogue
-from actors.storage.migrations import migrations
+from actors.storage.migrations.steps import migrations
 from actors.storage.ports import (
     BlobNotFound,
     Elsewhere,
