@@ -8,8 +8,8 @@ import trio
 from actors.group_commit import GroupCommit
 from actors.shelf import Shelf
 from actors.storage.keys import key_of
-from actors.storage.memory import MemoryCatalogue
 from tests.conftest import NOON, FragileBlobs
+from tests.storage.memory.catalogue import MemoryCatalogue
 from tests.storage.test_contract import (
     ANY,
     OUTPUT,

@@ -6,10 +6,10 @@ import pytest
 
 from actors.storage.audit import Act, Entry
 from actors.storage.keeping import TRIMMED, Keeping
-from actors.storage.memory import MemoryCatalogue
 from actors.storage.ports import JobNotFound
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
+from tests.storage.memory.catalogue import MemoryCatalogue
 from tests.storage.test_contract import CATALOGUES, minute
 
 YEAR = Keeping(most=100, age=timedelta(days=365))

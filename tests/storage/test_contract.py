@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.storage.files import Files
-from actors.storage.memory import MemoryBlobs, MemoryCatalogue
 from actors.storage.ports import (
     PRIORITIES,
     STATUSES,
@@ -43,6 +42,8 @@ from actors.storage.ports import (
 )
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
+from tests.storage.memory.blobs import MemoryBlobs
+from tests.storage.memory.catalogue import MemoryCatalogue
 
 CATALOGUES: dict[str, Callable[[Path], Catalogue]] = {
     "sqlite": lambda directory: SqliteCatalogue(directory / "calotype.db"),

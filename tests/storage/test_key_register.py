@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from actors.storage.credentials import Key, KeyNotFound, NewKey
-from actors.storage.memory import MemoryCatalogue
 from actors.storage.ports import Job, StorageError
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
+from tests.storage.memory.catalogue import MemoryCatalogue
 from tests.storage.test_contract import CATALOGUES, minute, new_job
 
 

@@ -14,11 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.outside.allowance import Allowance
 from actors.outside.targets import parse_target
-from actors.storage.memory import MemoryCatalogue
 from actors.storage.outbox import DeliveryNotFound, NewDelivery, Room
 from actors.storage.ports import StorageError
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
+from tests.storage.memory.catalogue import MemoryCatalogue
 from tests.storage.test_contract import ANY, CATALOGUES, OUTPUT, minute, new_job
 
 URL = "https://hooks.example/größer?token=s3cret"

@@ -13,10 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from actors.storage.memory import MemoryCatalogue
 from actors.storage.ports import PRIORITIES, Catalogue, Dead, Elsewhere, Priority
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
+from tests.storage.memory.catalogue import MemoryCatalogue
 from tests.storage.test_contract import ANY, CATALOGUES, RECEIPT, Each, minute, names, new_job
 
 NORMAL = ("normal",)

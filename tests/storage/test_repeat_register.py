@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.storage.keeping import TRIMMED, Keeping
-from actors.storage.memory import MemoryCatalogue
 from actors.storage.ports import StorageError
 from actors.storage.repeats import AnswerForgotten, Once, OtherRequest
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
+from tests.storage.memory.catalogue import MemoryCatalogue
 from tests.storage.test_contract import CATALOGUES, minute, new_job
 
 DAY = Keeping(most=100, age=timedelta(days=1))

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlite_utils import Database
 
-from actors.storage.memory import MemoryCatalogue
 from actors.storage.migrations.steps import migrations
 from actors.storage.ports import (
     BlobNotFound,
@@ -30,6 +29,7 @@ from actors.storage.ports import (
 from actors.storage.retention import Rules, Unneeded
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
+from tests.storage.memory.catalogue import MemoryCatalogue
 from tests.storage.test_contract import (
     CATALOGUES,
     FETCHED,

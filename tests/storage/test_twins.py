@@ -12,12 +12,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from actors.storage.memory import MemoryCatalogue
 from actors.storage.ports import PRIORITIES, Elsewhere, JobNotFound, NewInput, StorageError
 from actors.storage.retention import Rules
 from actors.storage.sqlite import SqliteCatalogue
 from actors.storage.twins import LET_GO, twin_of
 from tests.conftest import NOON
+from tests.storage.memory.catalogue import MemoryCatalogue
 from tests.storage.test_contract import (
     ANY,
     CATALOGUES,
