@@ -14,7 +14,7 @@ from actors.storage.migrations.steps import migrations
 from actors.storage.ports import Dead, Job, Output, Query, StorageFull, StorageUnavailable
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
-from tests.storage.test_contract import (
+from tests.storage.catalogues import (
     ANY,
     OUTPUT,
     RECEIPT,
