@@ -12,6 +12,7 @@ COMMANDS: Final = (
     "audit",
     "keys",
     "load",
+    "quarantine",
     "queue",
     "serve",
     "settings",

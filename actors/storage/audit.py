@@ -25,6 +25,7 @@ Action = Literal[
     "job_deleted",
     "batch_deleted",
     "image_deleted",
+    "image_released",
     "queue_paused",
     "queue_resumed",
 ]

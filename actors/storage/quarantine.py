@@ -8,14 +8,11 @@ of somebody else's locked away, by a recipe that ends processes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from datetime import datetime, timedelta
+from typing import Final, Protocol
 
 from actors.storage.keeping import Keeping
 from actors.storage.ports import StorageError
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 SUSPECTS: Final = Keeping(most=10_000, age=timedelta(days=365))
 
