@@ -21,8 +21,7 @@ from actors.outside.errors import (
     SourceUnreachable,
 )
 from actors.priority import give_way
-from actors.rendering.process import RenderDied
-from actors.rendering.protocol import in_memory
+from actors.rendering.process import RenderDied, held
 from actors.storage.ports import (
     BlobNotFound,
     JobNotFound,
@@ -203,7 +202,7 @@ class Worker:
             return _Failure("out_of_space", "There was no room to keep the image.")
         except QuotaExceeded as error:
             return _Failure("quota_exceeded", TOO_MANY_PIXELS.format(error.bound))
-        return files.enter_context(in_memory(data))
+        return files.enter_context(held(data))
 
 
 def _count_pixels(data: bytes, limits: Limits) -> int:

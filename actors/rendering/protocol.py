@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct, json
 
 from actors.imaging.facts import Limits, Written
-from actors.imaging.recipe import MAX_OTHERS, MAX_OUTPUTS, Operation
+from actors.imaging.recipe import MAX_OTHERS, MAX_OUTPUTS, Name, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
 # In bytes; and open files: a recipe, an image and the others, or the list of the outputs and them.
 MAX_MESSAGE = 4096
 MAX_FILES = 1 + max(1 + MAX_OTHERS, MAX_OUTPUTS)
-# In bytes, of one output.
+# In bytes: of one file, and of what is said in one.
 MAX_OUTPUT = 1024 * 1024 * 1024
+MAX_TEXT = 4 * 1024 * 1024
 
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 
@@ -95,7 +98,7 @@ class Stopped(Struct, frozen=True, tag=True):
 class Told(Struct, frozen=True):
     """An output as `Made` has it, without its bytes."""
 
-    name: str
+    name: Name
     format: Written | Literal["json"]
     width: Count
     height: Count
@@ -130,16 +133,29 @@ def receive(line: socket.socket) -> tuple[bytes, list[FileIO]]:
 
 
 def in_memory(data: bytes) -> FileIO:
-    """Return a new file in memory that holds `data`."""
-    file = os.fdopen(os.memfd_create("render"), "r+b", buffering=0)
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
+    """Return a new file in memory that holds `data`.
+
+    Raises:
+      OSError: if there is no room, or no descriptor to be had.
+    """
+    with ExitStack() as undo:
+        file = undo.enter_context(os.fdopen(os.memfd_create("render"), "r+b", buffering=0))
+        rest = memoryview(data)
+        while rest:
+            rest = rest[file.write(rest) :]
+        undo.pop_all()
     return file
 
 
-def contents(file: FileIO) -> bytes:
-    """Return all of a file, and close it."""
+def contents(file: FileIO, most: int = MAX_OUTPUT) -> bytes:
+    """Return all of a file, and close it. It never waits, whatever the file is.
+
+    Raises:
+      OSError: if it cannot be read.
+      ValueError: if it has more than `most` bytes, or is none that has an end.
+    """
     with file:
-        file.seek(0)
-        return file.read()
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+            raise ValueError(f"not a file of at most {most:,} bytes")
+        return os.pread(file.fileno(), found.st_size, 0)
