@@ -49,8 +49,8 @@ from actors.messages import (
     LearnLinkSecret,
     ListDead,
     ListJobs,
-    Load,
     LookAtPool,
+    Open,
     ReadImage,
     ReadOutput,
     Reclaim,
@@ -60,6 +60,7 @@ from actors.messages import (
     TryLater,
 )
 from actors.orders import Orders
+from actors.rendering.protocol import contents
 from actors.storage.credentials import KeyNotFound, NewKey
 from actors.storage.opening import open_storage
 from actors.storage.ports import (
@@ -208,7 +209,7 @@ async def test_an_accepted_job_is_in_the_catalogue_and_its_bytes_are_kept(store,
     assert (job.status, job.priority, job.operation) == ("pending", "high", "thumbnail")
     assert (job.attempts, job.attempts_allowed, job.input_size) == (0, 3, len(photo))
     assert await store.find(job) == job
-    assert await store.ask(Load(job.input_key)) == photo
+    assert contents(await store.ask(Open(job.input_key))) == photo
 
 
 async def test_the_file_of_a_job_is_named_for_a_person_to_find(store, photo):
@@ -243,7 +244,7 @@ async def test_what_was_fetched_for_a_job_is_kept_as_its_input(store, distant, p
     assert (job.input_size, job.input_sha256) == (len(photo), hashlib.sha256(photo).hexdigest())
     assert job.input_key.startswith(f"{job.id[:2]}/{job.id}-1-")
     assert job.input_key.endswith(".jpg")
-    assert await store.ask(Load(job.input_key)) == photo
+    assert contents(await store.ask(Open(job.input_key))) == photo
 
 
 async def test_what_was_fetched_too_late_leaves_no_file(store, storage, distant):
@@ -264,7 +265,7 @@ async def test_what_was_fetched_twice_takes_no_place_of_what_is_there(store, sto
 
     job = await store.find(distant)
     assert storage.inputs.keys == {job.input_key}
-    assert await store.ask(Load(job.input_key)) == b"first"
+    assert contents(await store.ask(Open(job.input_key))) == b"first"
 
 
 async def test_what_was_fetched_goes_with_its_job(store, storage, distant):
@@ -732,7 +733,7 @@ async def test_an_unknown_job_is_named(store, request_):
 
 async def test_unknown_bytes_are_named(store):
     with pytest.raises(BlobNotFound):
-        await store.ask(Load("3f/nowhere"))
+        contents(await store.ask(Open("3f/nowhere")))
     with pytest.raises(BlobNotFound):
         await store.ask(ReadOutput("3f/nowhere", 0, 9))
 
@@ -1033,7 +1034,7 @@ async def test_a_job_of_an_image_writes_no_file_and_has_those_bytes(store, stora
         (image.id, image.key, 4)
     ]
     assert {job.input_sha256 for job in jobs} == {image.sha256}
-    assert await store.ask(Load(jobs[0].input_key)) == b"logo"
+    assert contents(await store.ask(Open(jobs[0].input_key))) == b"logo"
 
 
 async def test_what_comes_in_is_measured_once_though_many_jobs_use_it(store):
@@ -1109,8 +1110,8 @@ async def test_the_file_of_a_deleted_image_stays_until_the_last_job_that_needs_i
         await store.ask(FindImage(image.id))
     claimed = await store.claim(2)
     loaded = [
-        await store.ask(Load(claimed[0].input_key)),
-        await store.ask(Load(claimed[1].others[image.id])),
+        contents(await store.ask(Open(claimed[0].input_key))),
+        contents(await store.ask(Open(claimed[1].others[image.id]))),
     ]
     await store.ask(Delete(made_of_it.id))
     after_first = storage.inputs.keys
@@ -1221,7 +1222,7 @@ async def test_a_crash_loses_no_job_and_a_clean_store_goes_on(store, photo):
     claimed = await store.claim(2)
 
     assert {job.id for job in claimed} == {pending.id, processing.id}
-    assert await store.ask(Load(pending.input_key)) == photo
+    assert contents(await store.ask(Open(pending.input_key))) == photo
     assert store.activity.crashed == 1
 
 
@@ -1785,12 +1786,12 @@ class Life:
             assert (job.receipt is not None) == (job.status == "completed") == bool(pictures)
             for made in pictures:
                 assert (await self.store.ask(Fetch(job.id, 99, made.name))).data == made.data
-            data = await self.store.ask(Load(job.input_key))
+            data = contents(await self.store.ask(Open(job.input_key)))
             sent = self.bytes[job.image_id] if job.image_id else self.photos.get(job.id, data)
             assert data == sent
             assert hashlib.sha256(data).hexdigest() == job.input_sha256
             for image_id, key in job.others.items():
-                assert await self.store.ask(Load(key)) == self.bytes[image_id]
+                assert contents(await self.store.ask(Open(key))) == self.bytes[image_id]
         for image_id in self.images:
             image = await self.store.ask(FindImage(image_id))
             assert await self.store.ask(ReadImage(image.key, 0, 99)) == self.bytes[image_id]

@@ -19,6 +19,7 @@ from actors.courier import Posting
 from actors.errors import AskFailed
 from actors.fetcher import Fetching
 from actors.messages import CountKeys, Drain
+from actors.rendering.renderer import open_renderer
 from actors.storage.opening import Places, open_storage
 from actors.store import StoreLimits
 from actors.system import Capacity, open_system
@@ -114,8 +115,10 @@ async def serve(settings: Settings) -> bool:
         async with trio.open_nursery() as nursery:
             async with (
                 _traces(settings, stopping),
+                open_renderer(settings.rendering) as renderer,
                 open_system(
-                    partial(open_storage, places), _capacity(settings), grace=stopping.left
+                    *(partial(open_storage, places), _capacity(settings), renderer),
+                    grace=stopping.left,
                 ) as system,
             ):
                 # A second signal must be heard until the last actor has left.
@@ -269,7 +272,6 @@ def _allow_files(wanted: int) -> None:
 def _capacity(settings: Settings) -> Capacity:
     return Capacity(
         workers=settings.worker_pool_size,
-        rendering=settings.rendering,
         storage_calls=settings.storage_threads,
         mail=settings.mailbox_size,
         store=StoreLimits(

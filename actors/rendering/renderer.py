@@ -50,6 +50,7 @@ class Renderer:
         self._rules = rules
         self._duty = Duty(rules.limits, math.ceil(rules.seconds))
         self._idle: list[RenderProcess] = []
+        self.limits = rules.limits
         self.places = trio.CapacityLimiter(rules.renders)
         self.memory = Memory(rules.memory)
 

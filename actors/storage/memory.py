@@ -604,8 +604,9 @@ class MemoryBlobs:
 
     def open(self, key: str) -> FileIO:
         """See `Blobs.open`."""
+        data = self.get(key)
         file = os.fdopen(os.memfd_create("blob"), "r+b", buffering=0)
-        file.write(self.get(key))
+        file.write(data)
         return file
 
     def delete(self, key: str) -> None:
