@@ -33,7 +33,7 @@ FACTS = encode_recipe(Recipe((Output(format="json"),)))
 
 
 class Surveyor:
-    """Owns no state. Each message is a task of its own, which waits for a thread and the Store."""
+    """Owns no state. Each message is a task of its own, which waits for a render and the Store."""
 
     def __init__(
         self,
@@ -115,9 +115,10 @@ class Surveyor:
         for image_id in recipe.needs:
             await self._store.ask(FindImage(image_id, tenant=tenant))
         file = held(image) if isinstance(image, bytes) else await self._opened(image, tenant)
-        return await trio.to_thread.run_sync(
-            _foresee, file, recipe, self._limits, limiter=self._renderer.places
-        )
+        with file:
+            return await trio.to_thread.run_sync(
+                _foresee, file, recipe, self._limits, limiter=self._renderer.places
+            )
 
     async def _opened(self, image_id: str, tenant: str) -> FileIO:
         record = await self._store.ask(FindImage(image_id, tenant=tenant))
