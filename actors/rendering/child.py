@@ -108,7 +108,8 @@ class RenderProcess:
         give_way()
         keep_memory(1)
         prepare(self._duty.limits)
-        self._say(Ready(confine()))
+        # The decoder of HEIC is one that cannot do without.
+        self._say(Ready(confine(threads="heic" in self._duty.limits.formats)))
         while True:
             text, files = receive(self._line)
             if not text:

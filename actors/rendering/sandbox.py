@@ -41,15 +41,23 @@ CALLS = (
 COMMANDS = (fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL, fcntl.F_DUPFD_CLOEXEC)
 
 
-def confine() -> tuple[str, ...]:
+# The flag of a clone that is a thread and no process.
+CLONE_THREAD = 0x10000
+
+
+def confine(*, threads: bool) -> tuple[str, ...]:
     """Give up all rights that a render does not need, for ever; return the means that there were.
 
     Afterwards no file can be opened and no process begun, whoever says so: not even a module can be
     imported. `landlock` forbids files, and the network as far as its version knows it; `seccomp`
-    every other call to the kernel besides `CALLS`; `limits` hold everywhere.
+    every other call to the kernel besides those that are named here; `limits` hold everywhere.
+
+    Args:
+      threads: whether codecs begin some, which the limits cannot tell from processes.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    if not threads:
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     means = ["limits"]
     if landlockpy.supported():
         everything = landlockpy.Scope.SIGNAL | landlockpy.Scope.ABSTRACT_UNIX_SOCKET
@@ -59,25 +67,31 @@ def confine() -> tuple[str, ...]:
     # A kernel may have no filters.
     with suppress(OSError):
         if CAN_FILTER:
-            _filter_calls()
+            _filter_calls(threads=threads)
             means.append("seccomp")
     return tuple(means)
 
 
-def _filter_calls() -> None:
+def _filter_calls(*, threads: bool) -> None:
     rules = pyseccomp.SyscallFilter(pyseccomp.ERRNO(errno.EPERM))
-    allowed: list[tuple[str, tuple[pyseccomp.Arg, ...]]] = [(call, ()) for call in CALLS]
-    # What these do depends on the argument of this number: to whom it is done, or what is done.
-    for call, number, value in (
-        ("prlimit64", 0, 0),
-        ("tgkill", 0, os.getpid()),
-        *(("fcntl", 1, command) for command in COMMANDS),
-    ):
-        allowed.append((call, (pyseccomp.Arg(number, pyseccomp.EQ, value),)))
-    for call, arguments in allowed:
-        # Each machine has its own.
+    for call in CALLS:
+        _allow(rules, call)
+    # What these do depends on an argument: to whom it is done, or what is done.
+    _allow(rules, "prlimit64", pyseccomp.Arg(0, pyseccomp.EQ, 0))
+    _allow(rules, "tgkill", pyseccomp.Arg(0, pyseccomp.EQ, os.getpid()))
+    for command in COMMANDS:
+        _allow(rules, "fcntl", pyseccomp.Arg(1, pyseccomp.EQ, command))
+    if threads:
+        _allow(rules, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, CLONE_THREAD, CLONE_THREAD))
+        # What it is to do is where no filter can look. Whoever cannot have it takes the other.
         with suppress(OSError, ValueError):
-            rules.add_rule(pyseccomp.ALLOW, call, *arguments)
+            rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
     with suppress(OSError):  # An older library cannot, and is a little slower.
         rules.set_attr(pyseccomp.Attr.CTL_OPTIMIZE, 2)
     rules.load()
+
+
+def _allow(rules: pyseccomp.SyscallFilter, call: str, *arguments: pyseccomp.Arg) -> None:
+    # Each machine has its own.
+    with suppress(OSError, ValueError):
+        rules.add_rule(pyseccomp.ALLOW, call, *arguments)
