@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from typing import get_args
 
 import pytest
+import trio
 from msgspec.structs import replace
 
-from actors.imaging.facts import Limits, Written
+from actors.imaging.facts import NO_LIMITS, Limits, Written
 from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import MAX_OTHERS, MAX_OUTPUTS, Output, Recipe, encode_recipe
 from actors.imaging.render import render
 from actors.rendering.process import Finished
 from actors.rendering.protocol import in_memory
-from actors.rendering.renderer import Rendering, open_renderer
+from actors.rendering.renderer import Renderer, Rendering
 from tests.conftest import draw
 from tests.gallery.exhibits import OTHERS, exhibits
 from tests.gallery.originals import original
@@ -65,21 +66,28 @@ async def test_every_operation_gives_the_same(renderer, first):
     await compare(renderer, draw(120, 90), Recipe(tuple(outputs)), {"logo": draw(20, 20, "PNG")})
 
 
+@pytest.fixture(scope="module")
+def reader():
+    """A renderer that reads all that can be read."""
+    limits = Limits(formats=NO_LIMITS.formats)
+    renderer = Renderer(Rendering(renders=1, limits=limits))
+    yield renderer
+    trio.run(renderer.close)
+
+
 @pytest.mark.parametrize("kind", get_args(Written))
-async def test_every_format_is_read_where_nothing_more_can_be_loaded(renderer, kind):
+async def test_every_format_is_read_where_nothing_more_can_be_loaded(reader, kind):
     film = kind in {"gif", "webp", "png", "avif"}
     as_that = Recipe((Output(format=kind),))
     (made,) = render(original("ball.gif" if film else "scan.jpg"), as_that)
     small = (Thumbnail(40, 40),)
     outputs = Output(name="a", format="webp", operations=small), Output(name="b", format="json")
 
-    await compare(renderer, made.data, Recipe(outputs), {})
+    await compare(reader, made.data, Recipe(outputs), {})
 
 
-async def test_a_heic_is_read_where_nothing_more_can_be_loaded():
-    limits = Limits(formats=frozenset({"heic"}))
-    async with open_renderer(Rendering(renders=1, limits=limits)) as renderer:
-        await compare(renderer, heic(photograph(128, 64)), Recipe((Output(format="png"),)), {})
+async def test_a_heic_is_read_where_nothing_more_can_be_loaded(reader):
+    await compare(reader, heic(photograph(128, 64)), Recipe((Output(format="png"),)), {})
 
 
 async def test_a_recipe_with_all_that_may_be_in_it_fits_into_the_messages(renderer):
