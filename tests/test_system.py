@@ -1,6 +1,7 @@
 """The whole of it, on a real disk and with real pictures: whatever crashes, every job ends."""
 
 import itertools
+import signal
 import time
 
 import pytest
@@ -40,6 +41,7 @@ from actors.surveyor import Surveyor
 from actors.system import Capacity, open_system
 from actors.worker import Worker
 from tests.conftest import PATIENCE, THUMBNAIL, draw, is_picture, places_in
+from tests.rendering.children import paused, send_all, state, until_at_work
 
 
 def capacity(workers=2, attempts=3, max_crashes=5):
@@ -374,6 +376,49 @@ async def test_a_job_that_crashes_every_worker_ends_as_crashed(opening, photo, m
 
     assert [job.status for job in ended] == ["failed", "completed"]
     assert (ended[0].error_code, ended[0].attempts) == ("crashed", 3)
+
+
+async def test_a_job_that_kills_every_process_ends_as_crashed(opening, photo, renderer):
+    async with opening(workers=1, attempts=3) as system:
+        client = Client(system)
+        await client.wait_for_end(await client.submit(photo))
+        job = await client.submit(draw(50, 50))
+        for attempt in (1, 2, 3):
+            with paused():
+                with trio.fail_after(PATIENCE):
+                    while (await client.ask(Find(job.id))).attempts < attempt:
+                        await trio.testing.wait_all_tasks_blocked(0.005)
+                await until_at_work(renderer)
+                send_all(signal.SIGKILL)
+        ended = await client.wait_for_end(job)
+        after = await client.wait_for_end(await client.submit(photo))
+        figures = {each.name: each.crashed for each in system.statistics()}
+
+    assert (ended.status, ended.error_code, ended.attempts) == ("failed", "crashed", 3)
+    assert ended.error == "The process that rendered it has ended."
+    assert after.status == "completed"
+    assert set(figures.values()) == {0}
+
+
+async def test_a_job_that_is_cancelled_stops_at_work_within_a_second(opening, photo, renderer):
+    async with opening(workers=1) as system:
+        client = Client(system)
+        await client.wait_for_end(await client.submit(photo))
+        with paused() as pids:
+            job = await client.submit(draw(50, 50))
+            await client.wait_until(job, "processing")
+            await until_at_work(renderer)
+            begun = time.monotonic()
+            await client.ask(Cancel(job.id))
+            with trio.fail_after(PATIENCE):
+                while renderer.places.borrowed_tokens:
+                    await trio.testing.wait_all_tasks_blocked(0.005)
+            seconds = time.monotonic() - begun
+        again = await client.wait_for_end(await client.submit(photo))
+
+    assert seconds < 1
+    assert [state(pid) for pid in pids].count("") == 1
+    assert again.status == "completed"
 
 
 async def test_a_surveyor_that_crashes_spoils_no_job_and_is_replaced(opening, photo, monkeypatch):

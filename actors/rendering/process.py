@@ -223,8 +223,12 @@ class RenderProcess:
     async def _heard(self) -> tuple[Answered, list[FileIO]]:
         await trio.lowlevel.wait_readable(self._line)
         text, files = b"", list[FileIO]()
-        with suppress(ConnectionError):
+        try:
             text, files = receive(self._line)
+        except ConnectionError:
+            pass  # It has closed the line.
+        except OSError as error:
+            raise await self._death(f"It gave what it cannot: {error}") from error
         if not text:
             # It is on its way out, and what it ends with tells why.
             with trio.move_on_after(LAST, shield=True):

@@ -7,6 +7,7 @@ through a pipe. Nothing is unpickled: the process has had strangers' bytes in it
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -127,8 +128,19 @@ def send(line: socket.socket, message: Said | Answered, files: Sequence[FileIO] 
 
 
 def receive(line: socket.socket) -> tuple[bytes, list[FileIO]]:
-    """Return the next message, and what came with it; no message at all at the end."""
+    """Return the next message, and what came with it; no message at all at the end.
+
+    Raises:
+      OSError: if something came that is no file.
+    """
     text, numbers, _, _ = socket.recv_fds(line, MAX_MESSAGE, MAX_FILES)
+    with ExitStack() as undo:
+        for number in numbers:
+            undo.callback(os.close, number)
+        for number in numbers:
+            if not stat.S_ISREG(os.fstat(number).st_mode):
+                raise OSError(errno.EINVAL, "It is no file")
+        undo.pop_all()
     return text, [os.fdopen(number, "rb", buffering=0) for number in numbers]
 
 
@@ -148,14 +160,14 @@ def in_memory(data: bytes) -> FileIO:
 
 
 def contents(file: FileIO, most: int = MAX_OUTPUT) -> bytes:
-    """Return all of a file, and close it. It never waits, whatever the file is.
+    """Return all of a file, and close it.
 
     Raises:
       OSError: if it cannot be read.
-      ValueError: if it has more than `most` bytes, or is none that has an end.
+      ValueError: if it has more than `most` bytes.
     """
     with file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode) or found.st_size > most:
-            raise ValueError(f"not a file of at most {most:,} bytes")
-        return os.pread(file.fileno(), found.st_size, 0)
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise ValueError(f"more than {most:,} bytes")
+        return os.pread(file.fileno(), size, 0)
