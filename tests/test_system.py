@@ -1,12 +1,13 @@
 """The whole of it, on a real disk and with real pictures: whatever crashes, every job ends."""
 
 import itertools
-import signal
+import sys
 import time
 
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 from actors.dispatcher import Dispatcher
 from actors.errors import ActorStopped, Draining, HandlerCrashed
@@ -33,6 +34,8 @@ from actors.messages import (
     Retry,
     Submit,
 )
+from actors.rendering import process
+from actors.rendering.renderer import Rendering, open_renderer
 from actors.storage.opening import open_storage
 from actors.storage.ports import JobNotFound, Query, StorageUnavailable
 from actors.store import StoreLimits
@@ -41,7 +44,7 @@ from actors.surveyor import Surveyor
 from actors.system import Capacity, open_system
 from actors.worker import Worker
 from tests.conftest import PATIENCE, THUMBNAIL, draw, is_picture, places_in
-from tests.rendering.children import paused, send_all, state, until_at_work
+from tests.rendering.children import paused, state, until_at_work
 
 
 def capacity(workers=2, attempts=3, max_crashes=5):
@@ -87,7 +90,7 @@ class Client:
 def opening(tmp_path, renderer):
     """Open a system in the same directory each time."""
 
-    def open_it(*, grace=PATIENCE, **changes):
+    def open_it(*, grace=PATIENCE, renderer=renderer, **changes):
         return open_system(
             *(lambda: open_storage(places_in(tmp_path)), capacity(**changes), renderer),
             grace=lambda: grace,
@@ -378,24 +381,30 @@ async def test_a_job_that_crashes_every_worker_ends_as_crashed(opening, photo, m
     assert (ended[0].error_code, ended[0].attempts) == ("crashed", 3)
 
 
-async def test_a_job_that_kills_every_process_ends_as_crashed(opening, photo, renderer):
-    async with opening(workers=1, attempts=3) as system:
+# A render process whom every image kills.
+FRAGILE = """
+import os, sys
+from actors.rendering import child
+child.RenderProcess._fulfilled = lambda *_: os.abort()
+child.main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+"""
+
+
+async def test_a_job_that_kills_every_process_ends_as_crashed(opening, photo, monkeypatch):
+    async with (
+        open_renderer(Rendering(renders=1)) as fragile,
+        opening(workers=1, attempts=3, renderer=fragile) as system,
+    ):
         client = Client(system)
-        await client.wait_for_end(await client.submit(photo))
-        job = await client.submit(draw(50, 50))
-        for attempt in (1, 2, 3):
-            with paused():
-                with trio.fail_after(PATIENCE):
-                    while (await client.ask(Find(job.id))).attempts < attempt:
-                        await trio.testing.wait_all_tasks_blocked(0.005)
-                await until_at_work(renderer)
-                send_all(signal.SIGKILL)
-        ended = await client.wait_for_end(job)
-        after = await client.wait_for_end(await client.submit(photo))
+        with monkeypatch.context() as patch, capture_logs() as logs:
+            patch.setattr(process, "COMMAND", (sys.executable, "-c", FRAGILE))
+            ended = await client.wait_for_end(await client.submit(photo))
+        after = await client.wait_for_end(await client.submit(draw(50, 50)))
         figures = {each.name: each.crashed for each in system.statistics()}
 
     assert (ended.status, ended.error_code, ended.attempts) == ("failed", "crashed", 3)
     assert ended.error == "The process that rendered it has ended."
+    assert [each["event"] for each in logs].count("render_died") == 3
     assert after.status == "completed"
     assert set(figures.values()) == {0}
 

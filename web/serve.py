@@ -19,6 +19,7 @@ from actors.courier import Posting
 from actors.errors import AskFailed
 from actors.fetcher import Fetching
 from actors.messages import CountKeys, Drain
+from actors.rendering.protocol import MAX_FILES
 from actors.rendering.renderer import open_renderer
 from actors.storage.opening import Places, open_storage
 from actors.store import StoreLimits
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("calotype.serve")
 
-# A thread that decodes holds the interpreter for this long at most while the event loop waits.
+# A thread holds the interpreter for this long at most while the event loop waits.
 SWITCH_INTERVAL = 0.0005  # seconds
 SPARE_FILES = 256  # descriptors besides those of connections
 DRAIN = 2.0  # seconds for the actors to hear of the stop
@@ -105,8 +106,9 @@ async def serve(settings: Settings) -> bool:
     if settings.needs_keys and not settings.db_path.exists():
         raise OpenToAnybody(settings.host)  # Before anything is made.
     sys.setswitchinterval(SWITCH_INTERVAL)
-    # A connection, and the file in which its body waits.
-    _allow_files(2 * settings.max_connections + SPARE_FILES)
+    # A connection, and the file in which its body waits; a render, and what it is made of.
+    renders = settings.max_renders + settings.worker_pool_size
+    _allow_files(2 * settings.max_connections + MAX_FILES * renders + SPARE_FILES)
     presets = Presets(settings.presets)
     stopping = Stopping(settings.shutdown_grace)
     health = Health()

@@ -22,6 +22,7 @@ from actors.storage.ports import (
     ENDED,
     PRIORITIES,
     STATUSES,
+    BlobFile,
     BlobNotFound,
     Dead,
     Elsewhere,
@@ -47,7 +48,6 @@ from actors.storage.twins import LET_GO, twin_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from datetime import datetime
-    from io import FileIO
 
     from actors.storage.ports import Catalogue, Priority
 
@@ -602,10 +602,10 @@ class MemoryBlobs:
             raise BlobNotFound(key) from None
         return data[offset:] if length is None else data[offset : offset + length]
 
-    def open(self, key: str) -> FileIO:
+    def open(self, key: str) -> BlobFile:
         """See `Blobs.open`."""
         data = self.get(key)
-        file = os.fdopen(os.memfd_create("blob"), "r+b", buffering=0)
+        file = BlobFile(os.memfd_create("blob"), "r+b")
         file.write(data)
         return file
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from io import FileIO
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-    from io import FileIO
 
     from actors.storage.audit import AuditRegister
     from actors.storage.batches import BatchRegister
@@ -553,6 +553,17 @@ class Catalogue(Protocol):
         """Close what is open."""
 
 
+class BlobFile(FileIO):
+    """The bytes of a blob as an open file.
+
+    It can be an answer that nobody hears any more: who drops it closes it.
+    """
+
+    def __del__(self) -> None:
+        """Close the file, which is nobody's fault."""
+        self.close()
+
+
 class Blobs(Protocol):
     """Bytes under keys. Every method may be called by several threads at once.
 
@@ -582,7 +593,7 @@ class Blobs(Protocol):
         Raises: BlobNotFound, StorageUnavailable.
         """
 
-    def open(self, key: str) -> FileIO:
+    def open(self, key: str) -> BlobFile:
         """Return the bytes as an open file, whose `fileno` a process can be given.
 
         Raises: BlobNotFound, StorageUnavailable.

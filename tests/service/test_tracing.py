@@ -66,8 +66,8 @@ async def test_a_job_is_rendered_in_the_trace_of_its_request_by_the_next_process
         "queue wait": "second",
         "process jobs": "second",
         "ask Reuse": "second",
-        "ask Load": "second",
-        "blob get": "second",
+        "ask Open": "second",
+        "blob open": "second",
         "render": "second",
         "ask Complete": "second",
     }
