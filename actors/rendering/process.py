@@ -131,10 +131,12 @@ class RenderProcess:
                 if not isinstance(answer, Ready):
                     raise await self._death(f"It said {answer}")
         except trio.Cancelled:
-            await self.end()
+            with trio.move_on_after(LAST, shield=True):
+                await self.end()
             raise
         except (RenderDied, trio.TooSlowError) as error:
-            await self.end()
+            with trio.move_on_after(LAST, shield=True):
+                await self.end()
             raise NoRenderProcess(f"The process did not begin: {error}") from error
         log.info("render_process_started", pid=self.pid, confined_by=answer.means)
 
@@ -165,7 +167,8 @@ class RenderProcess:
                     return await self._outcome(memory, loan, time)
                 await self.end()
             except trio.Cancelled:
-                await self._stop()
+                with trio.move_on_after(PATIENCE + LAST, shield=True):
+                    await self._stop()
                 raise
             except RenderDied as died:
                 if died.code != -signal.SIGXCPU:

@@ -12,7 +12,7 @@ import trio
 
 from actors.imaging.facts import DEFAULT_LIMITS
 from actors.rendering.memory import Memory
-from actors.rendering.process import start_process
+from actors.rendering.process import LAST, start_process
 from actors.rendering.protocol import Duty
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ class Renderer:
     async def close(self) -> None:
         """End the processes; nobody may render any more."""
         for process in self._idle:
+            process.kill()
+        for process in self._idle:
             await process.end()
         self._idle.clear()
 
@@ -102,4 +104,5 @@ async def open_renderer(rules: Rendering) -> AsyncIterator[Renderer]:
     try:
         yield renderer
     finally:
-        await renderer.close()
+        with trio.move_on_after(LAST, shield=True):
+            await renderer.close()
