@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 import shutil
 import tempfile
 import threading
@@ -1209,6 +1210,18 @@ def test_bytes_come_back_as_they_went_in_with_their_digest(blobs):
 
     assert blobs.get("3f/a.jpg") == data
     assert digest == hashlib.sha256(data).hexdigest()
+
+
+def test_bytes_can_be_had_as_an_open_file_that_outlives_the_key(blobs):
+    blobs.put("3f/a.jpg", b"picture")
+
+    with blobs.open("3f/a.jpg") as file:
+        blobs.delete("3f/a.jpg")
+        data = os.pread(file.fileno(), 100, 0)
+
+    assert data == b"picture"
+    with pytest.raises(BlobNotFound):
+        blobs.open("3f/a.jpg")
 
 
 def test_nothing_at_all_can_be_kept(blobs):
