@@ -11,6 +11,7 @@ import errno
 import hashlib
 import itertools
 import os
+import stat
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,9 +94,14 @@ class Files:
         """See `Blobs.open`."""
         with _named_errors():
             try:
-                return BlobFile(self._directory / key)
+                file = BlobFile(self._directory / key)
             except FileNotFoundError:
                 raise BlobNotFound(key) from None
+            # What somebody has put there that is no file can have no bytes.
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                file.close()
+                raise BlobNotFound(key)
+            return file
 
     def delete(self, key: str) -> None:
         """See `Blobs.delete`."""
