@@ -9,7 +9,8 @@ import os
 import sys
 from multiprocessing.connection import Connection
 
-import web.serve  # noqa: F401 - the command imports it when it is to serve
+import web.commands.serve
+import web.serve  # noqa: F401 - both are imported by the command when it is to serve
 from tests.web.running import Service
 from web.cli import main as calotype
 
