@@ -1,9 +1,12 @@
 """Who follows events hears of each once, in order, and wakes for nobody else's."""
 
+from dataclasses import replace
+
 import pytest
 import trio
 import trio.testing
 
+from actors import following
 from actors import store as store_module
 from actors.errors import ActorStopped, Draining
 from actors.handlers import events as event_handlers
@@ -15,13 +18,15 @@ from actors.messages import (
     Delete,
     Drain,
     Fail,
+    KeepImage,
     ReadEvents,
     Submit,
+    SubmitBatch,
     Told,
 )
 from actors.storage.ports import JobNotFound, StorageUnavailable
 from tests.conftest import PATIENCE, THUMBNAIL, MemoryStorage
-from tests.test_store import LIMITS, PICTURE, Asker, Running
+from tests.test_store import FACTS, LIMITS, PICTURE, Asker, Running
 
 
 @pytest.fixture
@@ -221,6 +226,69 @@ async def test_who_is_far_behind_is_told_in_pieces(store, monkeypatch):
 
     assert [told.until for told in steps] == [4, 8, 9]
     assert short(steps[-1]) == [(9, "pending")]
+
+
+async def test_who_asks_the_same_again_is_told_how_far_it_is_without_a_look(
+    store, nursery, monkeypatch
+):
+    monkeypatch.setattr(event_handlers, "SPAN", 1)
+    job = await store.ask(submit())
+    asks = [follow(1), follow(1, job.id), follow(1, statuses=frozenset({"completed"}))]
+    askers = [Asker(nursery, store, ask) for ask in asks]
+    for _ in range(5):
+        await store.ask(submit("zenith"))
+    await wait_until_parked(store, askers[1])
+    for asker in askers:
+        asker.scope.cancel()  # As a stream does when it has to say that it is still there.
+        await asker.outcome()
+
+    told = [await store.ask(ask) for ask in asks]
+    other = await store.ask(follow(1, tenant="arctic"))
+
+    assert [(short(each), each.until, each.over) for each in told] == 3 * [([], 6, False)]
+    assert other.until == 2
+    # From there on they are told as ever.
+    again = [Asker(nursery, store, replace(ask, after=6)) for ask in asks[:2]]
+    await wait_until_parked(store, again[1])
+    await store.ask(Cancel(job.id, tenant="acme"))
+    assert [short(await asker.outcome()) for asker in again] == 2 * [[(7, "cancelled")]]
+
+
+async def test_what_happened_since_somebody_asked_is_told_to_who_asks_the_same_again(
+    store, nursery
+):
+    asker = Asker(nursery, store, follow(0))
+    await wait_until_parked(store, asker)
+    asker.scope.cancel()
+    await asker.outcome()
+
+    await store.ask(submit())
+    await store.ask(submit("zenith"))
+
+    assert short(await store.ask(follow(0))) == [(1, "pending")]
+
+
+async def test_all_that_one_transaction_makes_is_told_though_no_other_follows(
+    store, storage, nursery, monkeypatch
+):
+    monkeypatch.setattr(following, "MOST_NEWS", 3)
+    image = await store.ask(KeepImage(b"logo", FACTS, "{}", tenant="zenith"))
+    job = Submit(image.id, "thumbnail", THUMBNAIL, "normal")
+    last = await store.ask(submit())
+    asker = Asker(nursery, store, follow(1))
+    await wait_until_parked(store, asker)
+
+    storage.catalogue.hold()
+    nursery.start_soon(store.ask, Count())
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    nursery.start_soon(store.ask, SubmitBatch(7 * (job,), tenant="zenith"))
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    nursery.start_soon(store.ask, Cancel(last.id, tenant="acme"))
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    storage.catalogue.go_on()
+
+    told = await asker.outcome()
+    assert (short(told), told.until) == ([(9, "cancelled")], 9)
 
 
 async def test_no_answer_has_more_events_than_fit_into_one(store, storage, nursery):
