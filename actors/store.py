@@ -313,8 +313,10 @@ class Store:
     async def _follow(self, message: ReadEvents, envelope: Envelope) -> None:
         with ExitStack() as held:
             held.enter_context(envelope)
+            if envelope.abandoned:
+                return  # What is kept has been looked for.
             try:
-                told = None if envelope.abandoned else await self._look_for_events(message)
+                told = await self._look_for_events(message)
             except StorageError as error:
                 envelope.fail(error)
                 return

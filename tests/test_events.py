@@ -235,9 +235,9 @@ async def test_who_asks_the_same_again_is_told_how_far_it_is_without_a_look(
     job = await store.ask(submit())
     asks = [follow(1), follow(1, job.id), follow(1, statuses=frozenset({"completed"}))]
     askers = [Asker(nursery, store, ask) for ask in asks]
+    await wait_until_parked(store, askers[1])
     for _ in range(5):
         await store.ask(submit("zenith"))
-    await wait_until_parked(store, askers[1])
     for asker in askers:
         asker.scope.cancel()  # As a stream does when it has to say that it is still there.
         await asker.outcome()
@@ -264,6 +264,25 @@ async def test_what_happened_since_somebody_asked_is_told_to_who_asks_the_same_a
 
     await store.ask(submit())
     await store.ask(submit("zenith"))
+
+    assert short(await store.ask(follow(0))) == [(1, "pending")]
+
+
+async def test_who_left_before_anybody_looked_keeps_nothing_from_who_asks_the_same(
+    store, storage, nursery
+):
+    await store.ask(submit())
+    storage.catalogue.hold()
+    # One more than there are places, so that nothing behind them is looked at.
+    places = [Asker(nursery, store, Count()) for _ in range(LIMITS.asks + 1)]
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    asker = Asker(nursery, store, follow(0))
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    asker.scope.cancel()
+    await asker.outcome()
+    storage.catalogue.go_on()
+    for place in places:
+        await place.outcome()
 
     assert short(await store.ask(follow(0))) == [(1, "pending")]
 

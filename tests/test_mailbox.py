@@ -544,9 +544,8 @@ async def test_who_passes_a_request_on_hears_whether_it_is_answered(nursery, how
     back, back_mail = open_mailbox("back", 0 if how == "full" else 1)
     share, scope, answered = Share(), trio.CancelScope(), []
     nursery.start_soon(share.ask, front, scope)
-    with await receive(front_mail) as envelope:
-        with suppress(MailboxFull):
-            back.forward(envelope, lambda: answered.append(how))
+    with await receive(front_mail) as envelope, suppress(MailboxFull):
+        back.forward(envelope, lambda: answered.append(how))
     if how == "abandoned":
         scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
