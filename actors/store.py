@@ -160,6 +160,7 @@ class Store:
                 outputs,
                 self._waiting,
                 self._now,
+                self._threads,
                 self._limits.repeats,
                 self._limits.audit,
             )
