@@ -18,15 +18,13 @@ from actors.messages import (
     Delete,
     Drain,
     Fail,
-    KeepImage,
     ReadEvents,
     Submit,
-    SubmitBatch,
     Told,
 )
 from actors.storage.ports import JobNotFound, StorageUnavailable
 from tests.conftest import PATIENCE, THUMBNAIL, MemoryStorage
-from tests.test_store import FACTS, LIMITS, PICTURE, Asker, Running
+from tests.test_store import LIMITS, PICTURE, Asker, Running
 
 
 @pytest.fixture
@@ -291,23 +289,22 @@ async def test_all_that_one_transaction_makes_is_told_though_no_other_follows(
     store, storage, nursery, monkeypatch
 ):
     monkeypatch.setattr(following, "MOST_NEWS", 3)
-    image = await store.ask(KeepImage(b"logo", FACTS, "{}", tenant="zenith"))
-    job = Submit(image.id, "thumbnail", THUMBNAIL, "normal")
+    others = [await store.ask(submit("zenith")) for _ in range(7)]
     last = await store.ask(submit())
-    asker = Asker(nursery, store, follow(1))
+    asker = Asker(nursery, store, follow(8))
     await wait_until_parked(store, asker)
 
     storage.catalogue.hold()
     nursery.start_soon(store.ask, Count())
     await trio.testing.wait_all_tasks_blocked(0.01)
-    nursery.start_soon(store.ask, SubmitBatch(7 * (job,), tenant="zenith"))
-    await trio.testing.wait_all_tasks_blocked(0.01)
-    nursery.start_soon(store.ask, Cancel(last.id, tenant="acme"))
-    await trio.testing.wait_all_tasks_blocked(0.01)
+    for job in [*others, last]:
+        nursery.start_soon(store.ask, Cancel(job.id, tenant=job.tenant))
+        await trio.testing.wait_all_tasks_blocked(0.01)
     storage.catalogue.go_on()
 
     told = await asker.outcome()
-    assert (short(told), told.until) == ([(9, "cancelled")], 9)
+    assert (short(told), told.until) == ([(16, "cancelled")], 16)
+    assert storage.catalogue.sizes[-3:] == [8, 1, 1]  # Nobody has asked for the last two.
 
 
 async def test_no_answer_has_more_events_than_fit_into_one(store, storage, nursery):

@@ -207,7 +207,7 @@ async def test_a_disk_that_is_full_of_everything_breaks_no_promise(
     with start_server() as server:
         async with open_api(server) as api:
             ballast.write_bytes(bytes(MIB))
-            accepted = []
+            accepted: list[str] = []
             while (answer := await api.send(rocket, width=64 + len(accepted))).status_code == 202:
                 accepted.append(answer.json()["job_id"])
             health = await api.http.get("/health")
