@@ -267,27 +267,7 @@ def keep_outbox(db: Database) -> None:
             "next_at = max(rests_until, min(next_at, excluded.next_at)); end"
         )
 
-    told = ("name", "media_type", "width", "height", "size_bytes", "sha256")
-    output = ", ".join(f"'{each}', json_extract(value, '$.{each}')" for each in told)
-    db.execute(
-        f"""
-        create trigger jobs_announced after update of status on jobs
-        when new.status in ('completed', 'failed', 'cancelled') and old.status <> new.status
-            and new.callback_url is not null
-        begin
-            insert into outbox (id, subject, tenant, url, type, created_at, since, due_at,
-                payload)
-            values ('msg_' || lower(hex(randomblob(16))), new.id, new.tenant, new.callback_url,
-                'job.' || new.status, new.updated_at, new.updated_at, new.updated_at,
-                json_object('type', 'job.' || new.status, 'timestamp', new.updated_at,
-                    'data', json_object('id', new.id, 'status', new.status,
-                        'outputs', json((select json_group_array(json_object({output}))
-                            from json_each(coalesce(new.outputs, '[]')))),
-                        'error_code', new.error_code, 'error', new.error,
-                        'metadata', json(new.metadata))));
-        end
-        """
-    )
+    _announce_jobs(db)
     db.execute(
         "create trigger outbox_lost after delete on jobs "
         "begin delete from outbox where subject = old.id; end"
@@ -297,6 +277,33 @@ def keep_outbox(db: Database) -> None:
         "secret text not null, created_at text not null, retires_at text) strict"
     )
     db.execute("create index idx_signing_tenant on signing(tenant, number)")
+
+
+def _announce_jobs(db: Database, *more: str) -> None:
+    """Have a trigger put in what is to be sent when a job ends, with these columns of it."""
+    told = ("name", "media_type", "width", "height", "size_bytes", "sha256")
+    output = ", ".join(f"'{each}', json_extract(value, '$.{each}')" for each in told)
+    columns = "".join(f", {each}" for each in more)
+    values = "".join(f", new.{each}" for each in more)
+    db.execute(
+        f"""
+        create trigger jobs_announced after update of status on jobs
+        when new.status in ('completed', 'failed', 'cancelled') and old.status <> new.status
+            and new.callback_url is not null
+        begin
+            insert into outbox (id, subject, tenant, url, type, created_at, since, due_at,
+                payload{columns})
+            values ('msg_' || lower(hex(randomblob(16))), new.id, new.tenant, new.callback_url,
+                'job.' || new.status, new.updated_at, new.updated_at, new.updated_at,
+                json_object('type', 'job.' || new.status, 'timestamp', new.updated_at,
+                    'data', json_object('id', new.id, 'status', new.status,
+                        'outputs', json((select json_group_array(json_object({output}))
+                            from json_each(coalesce(new.outputs, '[]')))),
+                        'error_code', new.error_code, 'error', new.error,
+                        'metadata', json(new.metadata))){values});
+        end
+        """
+    )
 
 
 def _count_outbox(db: Database) -> None:
@@ -706,6 +713,84 @@ def hold_twins_back(db: Database) -> None:
     )
 
 
+def trace_deliveries(db: Database) -> None:
+    """Let a delivery say in which trace its job was submitted."""
+    db.table("outbox").add_column("trace", str)
+    db.execute("drop trigger jobs_announced")
+    _announce_jobs(db, "trace")
+
+
+def bound_work(db: Database) -> None:
+    """Have each step read no more than it gives, however much there is beside that.
+
+    Jobs know the latest time of acceptance up to theirs, images how many jobs need them, and the
+    outbox which tenant has something to be sent to which host.
+    """
+    jobs = db.table("jobs")
+    # It only grows with the number, also when the clock was set back.
+    jobs.add_column("latest_at", str, not_null_default="")
+    db.execute(
+        "update jobs set latest_at = latest.at from (select number, max(created_at) "
+        "over (order by number) as at from jobs) as latest where latest.number = jobs.number"
+    )
+    jobs.create_index(["latest_at"])
+    db.execute("drop index idx_jobs_created_at")
+
+    db.table("images").add_column("needed", int, not_null_default=0)
+    db.execute(
+        "update images set needed = (select count(*) from uses where image = images.id) "
+        "where id in (select image from uses)"
+    )
+    for name, event, row, by in (
+        ("needed", "insert", "new", 1),
+        ("released", "delete", "old", -1),
+    ):
+        db.execute(
+            f"create trigger images_{name} after {event} on uses begin "
+            f"update images set needed = needed + {by} where id = {row}.image; end"
+        )
+    db.execute("drop index idx_images_created_at")
+    db.execute("create index idx_images_unneeded on images(created_at) where needed = 0")
+
+    _keep_receivers_by_tenant(db)
+
+
+def _keep_receivers_by_tenant(db: Database) -> None:
+    outbox = db.table("outbox")
+    outbox.add_column("undone", int, not_null_default=0)
+    for trigger in ("added", "again"):
+        db.execute(f"drop trigger outbox_{trigger}")
+    db.execute("drop index idx_outbox_due")
+    db.execute("create index idx_outbox_due on outbox(tenant, host, due_at) where fate = 'pending'")
+    db.execute("create table rests (host text primary key, until text not null) strict")
+    db.execute("create index idx_rests_until on rests(until)")
+    db.execute("insert into rests select host, rests_until from receivers where rests_until <> ''")
+    db.execute("drop table receivers")
+    db.execute(
+        "create table receivers (tenant text not null, host text not null, next_at text not null, "
+        "primary key (tenant, host)) strict"
+    )
+    db.execute("create index idx_receivers_next on receivers(tenant, next_at)")
+    db.execute("create index idx_receivers_host on receivers(host)")
+
+    def not_before_its_rest(due_at: str, host: str) -> str:
+        return f"max({due_at}, coalesce((select until from rests where host = {host}), ''))"
+
+    db.execute(
+        "insert into receivers (tenant, host, next_at) select tenant, host, "
+        f"{not_before_its_rest('min(due_at)', 'outbox.host')} from outbox "
+        "where fate = 'pending' group by tenant, host"
+    )
+    next_at = not_before_its_rest("new.due_at", "new.host")
+    for name, event in (("added", "insert"), ("again", "update of fate, due_at")):
+        db.execute(
+            f"create trigger outbox_{name} after {event} on outbox when new.fate = 'pending' begin "
+            "insert into receivers (tenant, host, next_at) "
+            f"values (new.tenant, new.host, {next_at}) "
+            "on conflict do update set next_at = min(next_at, excluded.next_at); end"
+        )
+
+
 STEPS = {
     "0001_jobs": make_jobs,
     "0002_spared": count_spared,
@@ -723,6 +808,8 @@ STEPS = {
     "0014_batches": keep_batches,
     "0015_trace": keep_traces,
     "0016_twins": hold_twins_back,
+    "0017_outbox_trace": trace_deliveries,
+    "0018_bounds": bound_work,
 }
 
 for name, step in STEPS.items():
