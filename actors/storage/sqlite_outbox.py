@@ -174,7 +174,8 @@ class SqliteOutbox:
     def put_back(self, delivery_id: str, attempt: int, now: datetime) -> None:
         """See `OutboxRegister.put_back`."""
         self._db.execute(
-            f"update outbox set fate = 'pending', due_at = :now, undone = undone + 1 where {PRESENT}",
+            "update outbox set fate = 'pending', due_at = :now, undone = undone + 1 "
+            f"where {PRESENT}",
             {"id": delivery_id, "attempt": attempt, "now": time_text(now)},
         )
 
