@@ -287,16 +287,19 @@ class SqliteCatalogue:
         now: datetime,
         *,
         run_at: datetime,
+        spare: bool = False,
     ) -> Job:
         """See `Catalogue.postpone`."""
         job = self._claimed(job_id, attempt)
-        if job.attempts >= job.attempts_allowed:
+        if job.attempts >= job.attempts_allowed + spare:
             return self.fail(job_id, attempt, code, error, now)
         return self._one(
-            "update jobs set status = 'pending', run_at = :run_at, due = 0, error_code = :code, "
+            "update jobs set status = 'pending', attempts_allowed = attempts_allowed + :spare, "
+            "spared = spared + :spare, run_at = :run_at, due = 0, error_code = :code, "
             "error = :error, updated_at = :now where id = :id returning *",
             {
                 "id": job_id,
+                "spare": int(spare),
                 "run_at": time_text(run_at),
                 "code": code,
                 "error": error,
