@@ -75,7 +75,7 @@ class Holds:
         return state.held if state else 0
 
     def patience(self, host: str) -> float:
-        """Return for how many seconds `host` may still be silent; none or less if it was too long."""
+        """Return for how many seconds `host` may still be silent; 0 or less if it was too long."""
         state = self._hosts.get(host)
         return state.silent_since + SILENCE - self._clock() if state else SILENCE
 

@@ -770,7 +770,8 @@ def _keep_receivers_by_tenant(db: Database) -> None:
         "create table receivers (tenant text not null, host text not null, next_at text not null, "
         "primary key (tenant, host)) strict"
     )
-    db.execute("create index idx_receivers_next on receivers(tenant, next_at)")
+    db.execute("create index idx_receivers_next on receivers(next_at)")
+    db.execute("create index idx_receivers_next_of on receivers(tenant, next_at)")
     db.execute("create index idx_receivers_host on receivers(host)")
 
     def not_before_its_rest(due_at: str, host: str) -> str:
