@@ -110,8 +110,8 @@ class SqliteOutbox:
         clause, full = _without("host", room.hosts.full)
         others, full_tenants = _without("owners.tenant", room.tenants.full)
         found = self._db.execute(
-            f"{OWNERS} select first.tenant, first.next_at from owners cross join receivers as first "
-            "on first.rowid = (select rowid from receivers where receivers.tenant = "
+            f"{OWNERS} select first.tenant, first.next_at from owners "
+            "cross join receivers as first on first.rowid = (select rowid from receivers where receivers.tenant = "
             f"owners.tenant{clause} order by next_at limit 1) where true{others} "
             "order by first.next_at",
             {**full, **full_tenants},
