@@ -109,11 +109,14 @@ class SqliteOutbox:
         """Return the tenants there is room for, and when each may have something due, in order."""
         clause, full = _without("host", room.hosts.full)
         others, full_tenants = _without("owners.tenant", room.tenants.full)
+        first = (
+            "select rowid from receivers where receivers.tenant = owners.tenant"
+            f"{clause} order by next_at limit 1"
+        )
         found = self._db.execute(
             f"{OWNERS} select first.tenant, first.next_at from owners "
-            "cross join receivers as first on first.rowid = (select rowid from receivers where receivers.tenant = "
-            f"owners.tenant{clause} order by next_at limit 1) where true{others} "
-            "order by first.next_at",
+            "cross join receivers as first "
+            f"on first.rowid = ({first}) where true{others} order by first.next_at",
             {**full, **full_tenants},
         )
         return [(str(tenant), str(next_at)) for tenant, next_at in found]
