@@ -1925,10 +1925,10 @@ async def test_a_job_that_is_to_be_tried_later_is_so_and_in_the_end_has_failed(n
 
 
 async def test_a_job_that_is_put_off_as_no_try_has_all_its_tries_left(timely):
-    await timely.submit()
+    job = await timely.submit()
 
     for attempt in range(1, 8):
-        (job,) = await timely.claim()
+        await timely.claim()
         await timely.ask(TryLater(job.id, attempt, "code", "why", spare=True))
 
     waiting = await timely.find(job)

@@ -107,9 +107,11 @@ async def open_actors(directory: Path):
             yield system
 
 
-async def run_job(system: System, image: bytes | Elsewhere | None = None, **more: str):
+async def run_job(system: System, image: bytes | Elsewhere | None = None, url: str | None = None):
     """Have a job done, and return its record."""
-    submit = Submit(image or draw(), "thumbnail", THUMBNAIL, "normal", tenant="acme", **more)
+    submit = Submit(
+        *(image or draw(), "thumbnail", THUMBNAIL, "normal"), tenant="acme", callback_url=url
+    )
     job = await system.front_door.ask(submit)
     return await system.front_door.ask(Await(job.id, tenant="acme"))
 
@@ -181,7 +183,7 @@ async def test_a_fetch_is_a_span_without_its_address(spans, tmp_path):
 async def test_a_webhook_is_a_span_beside_the_attempt_at_its_job(spans, tmp_path):
     async with open_actors(tmp_path) as system:
         with tracing.request([]):
-            job = await run_job(system, callback_url="http://127.0.0.1:9/secret")
+            job = await run_job(system, url="http://127.0.0.1:9/secret")
         while True:
             (sent,) = await system.front_door.ask(ListDeliveries(job.id, tenant="acme"))
             if sent.fate == "dead":
