@@ -362,6 +362,33 @@ def test_the_list_is_whole_though_jobs_were_there_before_it_went_by_the_latest_t
     assert latest == [(time_text(NOON + timedelta(minutes=3)),), (nine,), (nine,), (nine,)]
 
 
+def test_what_waited_before_tenants_had_their_places_is_sent_when_it_is_due(path):
+    path.parent.mkdir()
+    database = Database(sqlite3.connect(path))
+    migrations.apply(database, stop_before="0018_bounds")
+    now, rest = time_text(NOON), time_text(NOON + timedelta(minutes=5))
+    with database.conn:
+        for name, host, tenant in (("a", "x", "acme"), ("b", "x", "zeta"), ("c", "y", "acme")):
+            database.execute(
+                "insert into outbox (id, subject, tenant, url, type, payload, created_at, since, "
+                "due_at) values (?, '', ?, ?, '', '', ?, ?, ?)",
+                [name, tenant, f"https://{host}/", now, now, now],
+            )
+        database.execute(
+            "update receivers set rests_until = ?, next_at = ? where host = 'x'", [rest, rest]
+        )
+    database.close()
+    room = Room(9, Share(9), Share(9))
+
+    with closing(SqliteCatalogue(path)) as catalogue:
+        at_once = [each.id for each in catalogue.outbox.claim(room, NOON)]
+        next_due = catalogue.outbox.next_due(room)
+        later = [each.id for each in catalogue.outbox.claim(room, NOON + timedelta(minutes=5))]
+
+    assert (at_once, next_due) == (["c"], NOON + timedelta(minutes=5))
+    assert sorted(later) == ["a", "b"]
+
+
 def test_images_that_nobody_needs_are_found_without_a_look_at_those_in_use(catalogue):
     catalogue.batch([add_images])
     found = []
