@@ -223,11 +223,8 @@ class Dispatcher:
     async def _claim(self, limit: int) -> tuple[Job, ...]:
         with trio.CancelScope() as self._claiming:
             await trio.sleep_until(self._no_claim_until)
-            return await self._store.ask(Claim(limit, self._most_fetching()))
+            return await self._store.ask(Claim(limit, self._orders.fetching(self._fetching)))
         return ()
-
-    def _most_fetching(self) -> int:
-        return self._fetching or max(1, self._orders.workers // 2)
 
     async def _attend(self, hand: _Hand, job: Job) -> None:
         """Have the Worker run `job`, and wait for the end."""

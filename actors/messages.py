@@ -527,7 +527,8 @@ class TryLater(Request[None]):
     """Give the job up for now, for a reason that can pass; it has failed if this was its last try.
 
     It is due again after a while that is longer each time, and not before `at_least` seconds, as
-    far as that is borne with. Errors: `StaleClaim`, `JobNotFound`.
+    far as that is borne with. With `spare` this try does not count.
+    Errors: `StaleClaim`, `JobNotFound`.
     """
 
     job_id: str
@@ -535,6 +536,7 @@ class TryLater(Request[None]):
     code: str
     error: str
     at_least: float = 0.0
+    spare: bool = False
 
 
 # --- The Store, from the Courier ------------------------------------------------------------------

@@ -21,12 +21,12 @@ from actors.messages import (
     Undelivered,
 )
 from actors.storage.keeping import Keeping
-from actors.storage.outbox import NO_ROOM, OutboxRules, Room
+from actors.storage.outbox import NO_ROOM, OutboxRules, Room, Share
 from actors.storage.ports import Elsewhere, StorageUnavailable
 from tests.conftest import PATIENCE, THUMBNAIL, MemoryStorage
 from tests.test_store import LIMITS, Asker, Running
 
-ROOM = Room(places=9, per_host=4, busy={})
+ROOM = Room(places=9, hosts=Share(4), tenants=Share(9))
 URL = "https://hooks.example/"
 
 

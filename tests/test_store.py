@@ -1941,6 +1941,17 @@ async def test_a_job_that_is_to_be_tried_later_is_so_and_in_the_end_has_failed(n
     assert (failed.status, failed.error_code, failed.attempts) == ("failed", why[0], 2)
 
 
+async def test_a_job_that_is_put_off_as_no_try_has_all_its_tries_left(timely):
+    job = await timely.submit()
+
+    for attempt in range(1, 8):
+        await timely.claim()
+        await timely.ask(TryLater(job.id, attempt, "code", "why", spare=True))
+
+    waiting = await timely.find(job)
+    assert (waiting.status, waiting.attempts, waiting.spared) == ("pending", 7, 7)
+
+
 @pytest.mark.parametrize(("asked", "waited"), [(0.0, 0.05), (90.0, 90.0), (1e9, LONGEST_RETRY)])
 async def test_what_a_source_asks_for_is_heard_within_bounds(timely, asked, waited):
     await timely.submit()

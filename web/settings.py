@@ -235,7 +235,12 @@ class Settings(BaseSettings):
         Seconds, Field(description="Seconds for one attempt to deliver a webhook.")
     ] = 15.0
     max_deliveries: Annotated[
-        int, Field(ge=1, le=1024, description="Webhooks that are delivered at the same moment.")
+        int,
+        Field(
+            ge=1,
+            le=1024,
+            description="Webhooks that are delivered at the same moment, of a tenant half as many.",
+        ),
     ] = 128
     delivery_attempts: Annotated[
         int, Field(ge=1, le=100, description="Attempts to deliver a webhook until it is dead.")
