@@ -31,7 +31,6 @@ from actors.messages import (
     Await,
     AwaitBatch,
     Cancel,
-    CancelBatch,
     Claim,
     Collect,
     Delete,
@@ -67,7 +66,7 @@ OpenStorage = Callable[[], AbstractContextManager["Storage"]]
 log = structlog.get_logger("calotype.store")
 
 # With these, the Dispatcher has stopped Workers already.
-STOPPING = (Cancel, Delete, CancelBatch, DeleteBatch)
+STOPPING = (Cancel, Delete, DeleteBatch)
 WOKEN_AT_ONCE = 256  # jobs that become due in one transaction; the others in those that follow
 TRIM_STEP = 1_000  # events in one transaction, and how many more there may be than are kept
 TRIM_EVERY = 60.0  # seconds until those are given up that have become too old

@@ -706,6 +706,20 @@ def hold_twins_back(db: Database) -> None:
     )
 
 
+def tell_of_batches_that_are_gone(db: Database) -> None:
+    """Let a batch outlive its last job until its end has been told, if that was the end."""
+    fewer = ", ".join(f"{status} = {status} - (old.status = '{status}')" for status in STATUSES)
+    is_last = "not deleted and pending + processing = 1"
+    db.execute("drop trigger batches_left")
+    db.execute(
+        "create trigger batches_left after delete on jobs when old.batch_id is not null begin "
+        f"update batches set {fewer}, news = case when old.status in ('pending', 'processing') "
+        f"then {is_last} else news end where id = old.batch_id; "
+        "delete from batches where id = old.batch_id and not news "
+        f"and {' + '.join(STATUSES)} = 0; end"
+    )
+
+
 STEPS = {
     "0001_jobs": make_jobs,
     "0002_spared": count_spared,
@@ -723,6 +737,7 @@ STEPS = {
     "0014_batches": keep_batches,
     "0015_trace": keep_traces,
     "0016_twins": hold_twins_back,
+    "0017_last_of_batch": tell_of_batches_that_are_gone,
 }
 
 for name, step in STEPS.items():
