@@ -283,11 +283,11 @@ async def test_a_retry_makes_a_batch_run_again_and_it_is_told_of_again(
 async def test_a_dead_callback_of_a_batch_is_listed_and_sent_again(start_server, rocket, nursery):
     receiver = Outside(answer(410), answer(204))
     await nursery.start(receiver.run, None, "127.0.0.1", 0)
-    with start_server(FETCH_ALLOW=receiver.where) as server:
+    with start_server(FETCH_ALLOW=f"127.0.0.1:{receiver.port}") as server:
         async with open_batches(server) as (api, batches):
             image = await api.upload(rocket)
             batch_id, (job_id,) = await batches.submit(
-                [{"image_id": image, **THUMBNAIL}], callback_url=f"{receiver.url}/hook"
+                [{"image_id": image, **THUMBNAIL}], callback_url=f"http://127.0.0.1:{receiver.port}/hook"
             )
 
             async def listed(status):
@@ -320,10 +320,10 @@ async def test_of_a_batch_that_named_nobody_nothing_is_sent_again(server, rocket
 async def test_a_batch_of_which_the_last_job_is_deleted_before_its_end_is_told_of(
     start_server, rocket, receiver
 ):
-    with start_server(FETCH_ALLOW=receiver.where) as server:
+    with start_server(FETCH_ALLOW=f"127.0.0.1:{receiver.port}") as server:
         async with open_batches(server) as (api, batches):
             late = {"image_id": await api.upload(rocket), **THUMBNAIL, "delay": 3600}
-            batch_id, (job_id,) = await batches.submit([late], callback_url=f"{receiver.url}/hook")
+            batch_id, (job_id,) = await batches.submit([late], callback_url=f"http://127.0.0.1:{receiver.port}/hook")
 
             await api.http.delete(f"/jobs/{job_id}")
             await until_true(lambda: receiver.asked)
