@@ -287,7 +287,8 @@ async def test_a_dead_callback_of_a_batch_is_listed_and_sent_again(start_server,
         async with open_batches(server) as (api, batches):
             image = await api.upload(rocket)
             batch_id, (job_id,) = await batches.submit(
-                [{"image_id": image, **THUMBNAIL}], callback_url=f"http://127.0.0.1:{receiver.port}/hook"
+                [{"image_id": image, **THUMBNAIL}],
+                callback_url=f"http://127.0.0.1:{receiver.port}/hook",
             )
 
             async def listed(status):
@@ -323,7 +324,9 @@ async def test_a_batch_of_which_the_last_job_is_deleted_before_its_end_is_told_o
     with start_server(FETCH_ALLOW=f"127.0.0.1:{receiver.port}") as server:
         async with open_batches(server) as (api, batches):
             late = {"image_id": await api.upload(rocket), **THUMBNAIL, "delay": 3600}
-            batch_id, (job_id,) = await batches.submit([late], callback_url=f"http://127.0.0.1:{receiver.port}/hook")
+            batch_id, (job_id,) = await batches.submit(
+                [late], callback_url=f"http://127.0.0.1:{receiver.port}/hook"
+            )
 
             await api.http.delete(f"/jobs/{job_id}")
             await until_true(lambda: receiver.asked)
