@@ -229,7 +229,8 @@ class Health(msgspec.Struct, frozen=True):
 class Picture(msgspec.Struct, frozen=True):
     """A result: the bytes of an image file, or of facts in JSON, and their media type.
 
-    `name` is that of the output, if the job has several.
+    `name` is that of the output that was asked for; of the first, how the service calls its file,
+    without the ending, which is `suffix`.
     """
 
     data: bytes
@@ -247,8 +248,12 @@ class Picture(msgspec.Struct, frozen=True):
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """A result that was written to a file: what it is, and the digest of what was written."""
+    """A result that was written to a file: what it is, and the digest of what was written.
+
+    `name` is how the service calls the file, without the ending.
+    """
 
     content_type: str
     size_bytes: int
     sha256: str
+    name: str = ""

@@ -268,6 +268,25 @@ async def test_a_batch_is_submitted_waited_for_and_its_jobs_listed(client, photo
     assert {job.batch_id for job in page.jobs} == {accepted.id}
 
 
+async def test_an_image_that_would_have_to_be_sent_with_a_batch_is_refused_in_words(client, photo):
+    with pytest.raises(TypeError, match="upload"):
+        await client.submit_batch([(photo, THUMBNAIL)])
+
+
+async def test_a_picture_is_called_as_the_service_calls_its_file(client, photo, tmp_path):
+    submitted = await client.submit(photo, THUMBNAIL)
+    await client.wait(submitted.id)
+
+    picture = await client.download(submitted.id)
+    saved = await client.save(submitted.id, tmp_path / "a.jpg")
+    named = await client.download(submitted.id, "output")
+    at_once = await client.submit_and_wait(photo, {**THUMBNAIL, "width": 31})
+
+    assert picture.name == saved.name == submitted.id
+    assert named.name == "output"
+    assert len(at_once.name) == len(submitted.id)
+
+
 async def test_a_batch_is_cancelled_and_deleted_and_its_wait_has_an_end(client, photo):
     image = await client.upload(photo)
     delayed = [(image, {**THUMBNAIL, "delay": 3600})] * 3
