@@ -83,8 +83,8 @@ class FakeStore:
             envelope.fail(self.no_batch)
             return
         self.steps -= 1
-        running = {"pending": max(self.steps, 0)}
-        envelope.answer(Batch(id=batch_id, created_at=NOON, counts=running))
+        left = max(self.steps, 0)
+        envelope.answer(Batch(id=batch_id, created_at=NOON, counts={"pending": left}))
 
     def _release(self):
         if self.claim:

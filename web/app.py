@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from quart import Blueprint, g, request
@@ -20,6 +20,8 @@ from web.uploads import upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from hypercorn.typing import HTTPScope
 
     from web.gate import Gate
     from web.uploads import Uploads
@@ -99,7 +101,7 @@ def create_app(
 
 def _is_spelt() -> bool:
     """Whether the method is written as it is called, or to nothing; Quart takes any spelling."""
-    return request.url_rule is None or request.scope["method"] == request.method
+    return request.url_rule is None or cast("HTTPScope", request.scope)["method"] == request.method
 
 
 def _is_preflight() -> bool:

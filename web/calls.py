@@ -267,7 +267,7 @@ class Calls:
         """
         file = BytesIO()
         saved = await self._fetch(job_id, file, output)
-        return Picture(file.getvalue(), saved.content_type, output or saved.name)
+        return Picture(file.getvalue(), saved.content_type, output, saved.file_name)
 
     async def save(self, job_id: str, target: Path | BinaryIO, output: str = "") -> Saved:
         """Write a result of a completed job to a file, as it comes in.
@@ -356,7 +356,7 @@ class Calls:
         response = await self._submit("/jobs", subject, recipe, on_progress, headers)
         if media_type(response).startswith("image/"):
             check_digest(response.headers.get("ETag", ""), sha256(response.content).hexdigest())
-            return Picture(response.content, media_type(response), file_name(response))
+            return Picture(response.content, media_type(response), file_name=file_name(response))
         if response.status_code == 202:
             job = await self.wait(_decode(response, Accepted).id)
         else:

@@ -11,7 +11,7 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import h11
 import structlog
@@ -387,6 +387,11 @@ class _Tasks(TaskGroup):
     """
 
     method = ""
+
+    async def __aenter__(self) -> Self:
+        """Open the nursery that they are in."""
+        await super().__aenter__()
+        return self
 
     async def spawn_app(
         self,

@@ -37,7 +37,8 @@ def deliveries_blueprint(envoy: Envoy, answers: Answers) -> Blueprint:
         return await redelivered(OfBatch(batch_id), f"/batches/{batch_id}/deliveries")
 
     async def listed(subject: OfJob | OfBatch) -> Response:
-        return json_reply(answers.deliveries(await envoy.ask(ListDeliveries(subject))))
+        found = await envoy.ask(ListDeliveries(subject))
+        return json_reply(answers.deliveries(found))
 
     async def redelivered(subject: OfJob | OfBatch, listing: str) -> Response:
         delivery = await envoy.ask(Redeliver(subject))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
-_FILE_NAME: Final = re.compile(r'filename="([A-Za-z0-9_-]{1,128})\.[a-z0-9]{1,8}"')
+_FILE_NAME: Final = re.compile(r'filename="([A-Za-z0-9_-]{1,128}\.[a-z0-9]{1,8})"')
 _DIGEST: Final = re.compile('"([0-9a-f]{64})"')
 
 
@@ -31,7 +31,7 @@ class Sink:
         self._size = 0
         self._etag = ""
         self._content_type = ""
-        self._name = ""
+        self._file_name = ""
 
     @property
     def is_in_memory(self) -> bool:
@@ -57,7 +57,7 @@ class Sink:
         if not self._size:
             self._etag = headers.get("ETag", "")
             self._content_type = media_type(response)
-            self._name = file_name(response)
+            self._file_name = file_name(response)
             return
         rest = headers.get("Content-Range", "").startswith(f"bytes {self._size}-")
         if response.status_code != 206 or not rest or headers.get("ETag", "") != self._etag:
@@ -81,7 +81,7 @@ class Sink:
         """
         digest = self._digest.hexdigest()
         check_digest(self._etag, digest)
-        return Saved(self._content_type, self._size, digest, self._name)
+        return Saved(self._content_type, self._size, digest, self._file_name)
 
 
 def check_digest(etag: str, digest: str) -> None:
@@ -102,7 +102,7 @@ def media_type(response: httpx2.Response) -> str:
 
 
 def file_name(response: httpx2.Response) -> str:
-    """Return how the service calls the file, without its ending; nothing if it does not.
+    """Return how the service calls the file that it sends; nothing if it does not.
 
     It is safe as the name of a file, whatever the service says.
     """

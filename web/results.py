@@ -229,13 +229,14 @@ class Health(msgspec.Struct, frozen=True):
 class Picture(msgspec.Struct, frozen=True):
     """A result: the bytes of an image file, or of facts in JSON, and their media type.
 
-    `name` is that of the output that was asked for; of the first, how the service calls its file,
-    without the ending, which is `suffix`.
+    `name` is that of the output, if it was asked for by that or the job has several. `file_name` is
+    how the service calls the file, with its ending, and safe to write it under.
     """
 
     data: bytes
     content_type: str
     name: str = ""
+    file_name: str = ""
 
     def __repr__(self) -> str:
         return f"Picture({len(self.data)} bytes, {self.content_type!r}, {self.name!r})"
@@ -250,10 +251,10 @@ class Picture(msgspec.Struct, frozen=True):
 class Saved(msgspec.Struct, frozen=True):
     """A result that was written to a file: what it is, and the digest of what was written.
 
-    `name` is how the service calls the file, without the ending.
+    `file_name` is how the service calls it.
     """
 
     content_type: str
     size_bytes: int
     sha256: str
-    name: str = ""
+    file_name: str = ""

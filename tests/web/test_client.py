@@ -1,6 +1,7 @@
 """The HTTP API in Python: the one contract of both clients, against the real service."""
 
 import os
+import re
 import subprocess
 from io import BytesIO
 from typing import BinaryIO
@@ -131,6 +132,7 @@ async def test_all_results_come_by_their_names(client, photo):
     assert [(each.name, each.suffix) for each in several] == [("small", ".jpg"), ("facts", ".json")]
     assert is_picture(first.data, (16, 12))
     assert (first.name, alone.name) == ("", "")
+    assert first.file_name.endswith("-small.jpg")
 
 
 async def test_a_file_is_sent_from_where_it_stands_and_left_open(client, photo):
@@ -282,9 +284,9 @@ async def test_a_picture_is_called_as_the_service_calls_its_file(client, photo, 
     named = await client.download(submitted.id, "output")
     at_once = await client.submit_and_wait(photo, {**THUMBNAIL, "width": 31})
 
-    assert picture.name == saved.name == submitted.id
-    assert named.name == "output"
-    assert len(at_once.name) == len(submitted.id)
+    assert picture.file_name == saved.file_name == named.file_name == f"{submitted.id}.jpg"
+    assert (picture.name, named.name) == ("", "output")
+    assert re.fullmatch(r"[0-9a-f-]{36}\.jpg", at_once.file_name)
 
 
 async def test_a_batch_is_cancelled_and_deleted_and_its_wait_has_an_end(client, photo):
