@@ -19,9 +19,10 @@ from actors.errors import ActorStopped
 from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.recipe import Output, Recipe, encode_recipe
 from actors.mailbox import open_mailbox
-from actors.storage.memory import MemoryBlobs, MemoryCatalogue
 from actors.storage.opening import Places
 from actors.storage.ports import Catalogue, Job, Storage, StorageError
+from tests.storage.memory.blobs import MemoryBlobs
+from tests.storage.memory.catalogue import MemoryCatalogue
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 THUMBNAIL = Recipe((Output(operations=(Thumbnail(16, 16),), format="png"),))

@@ -17,6 +17,8 @@ from web.results import (
     Accepted,
     Batch,
     BatchAccepted,
+    DeadJob,
+    DeadPage,
     Deliveries,
     Delivery,
     Health,
@@ -26,13 +28,15 @@ from web.results import (
     Page,
     Picture,
     Plan,
+    Queue,
+    Retried,
     Saved,
 )
 from web.sending import Content, ImageId, Named, Progress, Recipe, Source, Subject, named, said
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     import httpx2
 
@@ -324,6 +328,61 @@ class Calls:
         """Forget an image. Jobs that use it already go on."""
         await self._line.ask(Call(method="DELETE", path=f"/images/{quote(image_id, safe='')}"))
 
+    async def queue(self) -> Queue:
+        """Return how it stands with the queue. This and what follows is for an operator's key."""
+        return _decode(await self._line.ask(Call(method="GET", path="/queue")), Queue)
+
+    async def pause_queue(self) -> Queue:
+        """Have no further job begun, also after a restart; jobs are accepted as ever."""
+        return _decode(await self._line.ask(_post("/queue/pause")), Queue)
+
+    async def resume_queue(self) -> Queue:
+        """Have jobs begun again."""
+        return _decode(await self._line.ask(_post("/queue/resume")), Queue)
+
+    async def dead_jobs(
+        self, *, code: str | None = None, older_than: timedelta | None = None
+    ) -> AsyncIterator[DeadJob]:
+        """Yield the jobs that have failed, oldest first; pages are fetched when needed.
+
+        Args:
+          code: only those with this `error_code`.
+          older_than: only those that failed so long ago.
+        """
+        params = {**_which_dead(code, older_than), "limit": PAGE}
+        while True:
+            call = Call(method="GET", path="/queue/dead", params=params)
+            page = _decode(await self._line.ask(call), DeadPage)
+            for job in page.jobs:
+                yield job
+            if page.next is None:
+                return
+            params["cursor"] = page.next
+
+    async def retry_dead_jobs(
+        self, *, code: str | None = None, older_than: timedelta | None = None
+    ) -> int:
+        """Have failed jobs tried again, all or those that fit, and return how many they were.
+
+        They are asked for in parts. Interrupted, it leaves those as they are that it has not
+        come to.
+
+        Args:
+          code: only those with this `error_code`.
+          older_than: only those that failed so long ago.
+        """
+        begun, total = self._line.driver.now(), 0
+        while True:
+            # One that fails again meanwhile is not tried once more.
+            since = self._line.driver.now() - begun
+            words = msgspec.json.encode(_which_dead(code, older_than, since))
+            content = Content("application/json", words)
+            answer = await self._line.ask(_post("/queue/retry", content))
+            retried = _decode(answer, Retried).retried
+            if not retried:
+                return total
+            total += retried
+
     async def health(self) -> Health:
         """Return that the service is there; that is all it says."""
         return _decode(await self._line.ask(Call(method="GET", path="/health")), Health)
@@ -403,6 +462,15 @@ def _job_path(job_id: str, below: str = "") -> str:
 
 def _batch_path(batch_id: str, below: str = "") -> str:
     return f"/batches/{quote(batch_id, safe='')}{below}"
+
+
+def _which_dead(
+    code: str | None, older_than: timedelta | None, since: float = 0.0
+) -> dict[str, str | float]:
+    """Return how failed jobs are chosen that had failed `since` seconds ago already."""
+    age = since + (older_than.total_seconds() if older_than else 0.0)
+    said: dict[str, str | float | None] = {"code": code, "older_than": age or None}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _post(path: str, content: Content | None = None) -> Call:

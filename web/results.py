@@ -129,6 +129,45 @@ class Batch(msgspec.Struct, frozen=True):
         return self.status == "ended"
 
 
+class Queue(msgspec.Struct, frozen=True):
+    """The queue at one moment: its jobs by status. Of those `pending`, some are `waiting`.
+
+    That is, for a time that has not come. When the queue is paused, no further job is begun.
+    """
+
+    paused: bool
+    pending: int
+    waiting: int
+    processing: int
+    failed: int
+    oldest_pending_seconds: float | None = None
+
+
+class DeadJob(msgspec.Struct, frozen=True):
+    """A job that has failed, as an operator sees it, whosever it is."""
+
+    id: str
+    tenant: str
+    operation: str
+    attempts: int
+    created_at: datetime
+    updated_at: datetime
+    error_code: str | None = None
+
+
+class DeadPage(msgspec.Struct, frozen=True):
+    """Some of the jobs that have failed, in the order in which they were accepted; see `Page`."""
+
+    jobs: tuple[DeadJob, ...]
+    next: str | None = None
+
+
+class Retried(msgspec.Struct, frozen=True):
+    """How many jobs are tried again."""
+
+    retried: int
+
+
 class Page(msgspec.Struct, frozen=True):
     """Some jobs, newest first. `next` is the cursor of the page that follows, if one does."""
 

@@ -19,7 +19,7 @@ from sqlite_utils import Database
 
 from actors.storage.directories import make_directory
 from actors.storage.keys import owner_of
-from actors.storage.migrations import STEPS, migrations
+from actors.storage.migrations.steps import STEPS, migrations
 from actors.storage.ports import (
     BlobNotFound,
     Dead,

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from tests.service.asking import open_api, until, until_true
 from tests.web import running
 from tests.web.running import COMMAND, PATIENCE, Server
+from web.commands.load import load
+from web.commands.submit import submit
 from web.gate import NEEDED
-from web.load import load
-from web.submit import submit
 
 pytestmark = pytest.mark.service
 

@@ -17,20 +17,11 @@ from actors.storage.ports import ENDED, STATUSES, BlobNotFound, JobNotFound, Que
 from actors.storage.retention import Rules
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
-from tests.storage.test_contract import ANY, CATALOGUES, OUTPUT, minute, names, new_job
+from tests.storage.catalogues import ANY, CATALOGUES, OUTPUT, Each, minute, names, new_job
 
 
-class Batched:
-    """A catalogue with batches in it, each call in a transaction of its own."""
-
-    def __init__(self, catalogue) -> None:
-        self.catalogue = catalogue
-
-    def do(self, call):
-        (result,) = self.catalogue.batch([call])
-        if isinstance(result, StorageError):
-            raise result
-        return result
+class Batched(Each):
+    """A catalogue with batches in it."""
 
     def submit(self, batch_id, jobs, tenant="", now=NOON, **wanted):
         def submit(it):
@@ -63,11 +54,9 @@ class Batched:
             self.complete(job)
 
 
-@pytest.fixture(params=CATALOGUES)
-def batched(request, tmp_path):
-    catalogue = CATALOGUES[request.param](tmp_path)
-    yield Batched(catalogue)
-    catalogue.close()
+@pytest.fixture
+def batched(catalogue):
+    return Batched(catalogue)
 
 
 # --- What it is -----------------------------------------------------------------------------------

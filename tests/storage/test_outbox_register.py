@@ -14,35 +14,23 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.outside.allowance import Allowance
 from actors.outside.targets import parse_target
-from actors.storage.memory import MemoryCatalogue
 from actors.storage.outbox import DeliveryNotFound, NewDelivery, Room
 from actors.storage.ports import StorageError
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
-from tests.storage.test_contract import ANY, CATALOGUES, OUTPUT, minute, new_job
+from tests.storage.catalogues import ANY, CATALOGUES, OUTPUT, Each, minute, new_job
+from tests.storage.memory.catalogue import MemoryCatalogue
 
 URL = "https://hooks.example/größer?token=s3cret"
 METADATA = '{"order":12345678901234567890,"größe":"🖼","paid":true,"note":null,"rate":1.50}'
 PLENTY = Room(places=10, per_host=10, busy={})
 
 
-class Outboxes:
-    """A catalogue, each call in a transaction of its own."""
+class Outboxes(Each):
+    """The outbox of a catalogue."""
 
     def __init__(self, catalogue) -> None:
-        self.catalogue = catalogue
-
-    def do(self, call):
-        (result,) = self.catalogue.batch([call])
-        if isinstance(result, StorageError):
-            raise result
-        return result
-
-    def __getattr__(self, name):
-        def call(*arguments):
-            return self.do(lambda it: getattr(it.outbox, name)(*arguments))
-
-        return call
+        super().__init__(catalogue, "outbox")
 
     def put(self, name, host="a.example", now=NOON):
         return self.add(new_delivery(name, host), now)
@@ -62,11 +50,9 @@ def new_delivery(name: str, host: str = "a.example") -> NewDelivery:
     )
 
 
-@pytest.fixture(params=CATALOGUES)
-def outbox(request, tmp_path):
-    catalogue = CATALOGUES[request.param](tmp_path)
-    yield Outboxes(catalogue)
-    catalogue.close()
+@pytest.fixture
+def outbox(catalogue):
+    return Outboxes(catalogue)
 
 
 # --- What the end of a job puts in ----------------------------------------------------------------

@@ -13,21 +13,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from actors.storage.memory import MemoryCatalogue
 from actors.storage.ports import PRIORITIES, Catalogue, Dead, Elsewhere, Priority
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
-from tests.storage.test_contract import ANY, CATALOGUES, RECEIPT, Each, minute, names, new_job
+from tests.storage.catalogues import ANY, RECEIPT, Each, minute, names, new_job
+from tests.storage.memory.catalogue import MemoryCatalogue
 
 NORMAL = ("normal",)
 ELSEWHERE = Elsewhere("http://example.org/a.png")
-
-
-@pytest.fixture(params=CATALOGUES)
-def each(request, tmp_path):
-    opened = CATALOGUES[request.param](tmp_path)
-    yield Each(opened)
-    opened.close()
 
 
 def fill(each, *tenants, **changes):
@@ -74,7 +67,7 @@ def test_who_was_idle_has_saved_no_turns(each):
 
 def test_a_thousand_jobs_of_one_tenant_hold_up_another_by_one_job_each(each):
     each_batch = [f"noisy{n}" for n in range(1_000)]
-    each._catalogue.batch(
+    each.catalogue.batch(
         [lambda it, name=name: it.add(new_job(name, tenant="noisy"), NOON) for name in each_batch]
     )
     for n in range(10):

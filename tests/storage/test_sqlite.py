@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from sqlite_utils import Database
 
-from actors.storage.migrations import STEPS as SCHEMA
-from actors.storage.migrations import migrations
+from actors.storage.migrations.steps import STEPS as SCHEMA
+from actors.storage.migrations.steps import migrations
 from actors.storage.ports import Dead, Job, Output, Query, StorageFull, StorageUnavailable
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
-from tests.storage.test_contract import (
+from tests.storage.catalogues import (
     ANY,
     OUTPUT,
     RECEIPT,

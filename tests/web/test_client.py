@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from datetime import timedelta
 from io import BytesIO
 from typing import BinaryIO
 
@@ -366,6 +367,45 @@ def make_key(server: running.Server, *scopes: str) -> str:
         check=True,
     )
     return made.stdout.strip()
+
+
+async def test_a_queue_is_paused_looked_at_and_resumed(connect, start_server, photo):
+    with start_server() as server:
+        client = connect(server.url)
+
+        paused = await client.pause_queue()
+        submitted = await client.submit(photo, THUMBNAIL)
+        looked = await client.queue()
+        resumed = await client.resume_queue()
+        ended = await client.wait(submitted.id)
+
+    assert (paused.paused, paused.pending) == (True, 0)
+    assert (looked.paused, looked.pending, looked.waiting, looked.processing) == (True, 1, 0, 0)
+    assert looked.oldest_pending_seconds >= 0
+    assert not resumed.paused
+    assert ended.status == "completed"
+
+
+async def test_all_that_has_failed_is_listed_and_tried_again_once(
+    connect, start_server, monkeypatch
+):
+    monkeypatch.setattr("web.calls.PAGE", 2)
+    with start_server() as server:
+        client = connect(server.url)
+        ids = [(await client.submit(b"no picture", THUMBNAIL)).id for _ in range(3)]
+        for job_id in ids:
+            await client.wait(job_id)
+
+        listed = [job async for job in client.dead_jobs(code="not_an_image")]
+        of_another_code = [job async for job in client.dead_jobs(code="timed_out")]
+        too_young = await client.retry_dead_jobs(older_than=timedelta(hours=1))
+        retried = await client.retry_dead_jobs(code="not_an_image", older_than=timedelta(0))
+        again = [await client.wait(job_id) for job_id in ids]
+
+    assert [job.id for job in listed] == ids
+    assert {(job.error_code, job.attempts) for job in listed} == {("not_an_image", 1)}
+    assert (of_another_code, too_young, retried) == ([], 0, 3)
+    assert [job.attempts for job in again] == [2, 2, 2]
 
 
 async def test_the_service_is_said_to_be_there(client):

@@ -7,7 +7,7 @@ from typing import Final
 
 from web.openapi import examples
 from web.openapi.words import Answer, Body, Json, Route, json_of
-from web.schedule import DeadJobs, DeadWords, QueueState, Retried, RetryWords
+from web.queue import DeadJobs, DeadWords, QueueState, Retried, RetryWords
 
 _RUNNING: Final[Json] = {
     "paused": False,

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from actors.storage.batches import NewBatch
-    from actors.storage.memory import _Entry
-    from actors.storage.memory_outbox import MemoryOutbox
     from actors.storage.ports import Job, Removed
+    from tests.storage.memory.catalogue import _Entry
+    from tests.storage.memory.outbox import MemoryOutbox
 
 
 @dataclass(frozen=True, slots=True)
