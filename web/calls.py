@@ -314,6 +314,15 @@ class Calls:
         """Have the newest webhook about a job sent again, whatever became of it."""
         return _decode(await self._line.ask(_post(_job_path(job_id, "/redeliver"))), Delivery)
 
+    async def batch_deliveries(self, batch_id: str) -> tuple[Delivery, ...]:
+        """Return what was or is to be sent to a batch's own `callback_url`, the newest first."""
+        call = Call(method="GET", path=_batch_path(batch_id, "/deliveries"))
+        return _decode(await self._line.ask(call), Deliveries).deliveries
+
+    async def redeliver_batch(self, batch_id: str) -> Delivery:
+        """Have the newest webhook about a batch sent again, whatever became of it."""
+        return _decode(await self._line.ask(_post(_batch_path(batch_id, "/redeliver"))), Delivery)
+
     async def upload(self, image: Source, on_progress: Progress | None = None) -> Image:
         """Upload an image that several jobs are to use, and return what was seen in it."""
         content = Content("application/octet-stream", image, on_progress=on_progress)

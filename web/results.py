@@ -74,7 +74,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A webhook about a job, and how it stands with it.
+    """A webhook about a job or a batch, and how it stands with it.
 
     Its `status` is pending, sending, delivered or dead; `last_error` says why the last attempt
     failed, if it did.
@@ -92,7 +92,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Deliveries(msgspec.Struct, frozen=True):
-    """The webhooks about a job, the newest first."""
+    """The webhooks about a job or a batch, the newest first."""
 
     deliveries: tuple[Delivery, ...]
 

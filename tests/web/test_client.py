@@ -271,6 +271,16 @@ async def test_a_batch_is_submitted_waited_for_and_its_jobs_listed(client, photo
     assert {job.batch_id for job in page.jobs} == {accepted.id}
 
 
+async def test_of_a_batch_that_named_nobody_there_is_nothing_to_send(client, photo):
+    image = await client.upload(photo)
+    batch = await client.submit_batch([(image, THUMBNAIL)])
+    await client.wait_for_batch(batch.id)
+
+    assert await client.batch_deliveries(batch.id) == ()
+    with pytest.raises(Conflict):
+        await client.redeliver_batch(batch.id)
+
+
 async def test_an_image_that_would_have_to_be_sent_with_a_batch_is_refused_in_words(client, photo):
     with pytest.raises(TypeError, match="upload"):
         await client.submit_batch([(photo, THUMBNAIL)])
