@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -43,6 +44,10 @@ log = structlog.get_logger("calotype.dispatcher")
 PAUSE = 0.5  # seconds before the Store is asked again after it has failed
 LONGEST_PAUSE = 30.0  # seconds before jobs are begun again while the storage interrupts each
 CANCELLING = 16  # batches that are being cancelled at the same moment
+
+
+def _nothing() -> None:
+    pass
 
 
 class _Hand:
@@ -135,21 +140,21 @@ class Dispatcher:
             case Keep() | Foresee():
                 self._forward(envelope, self._surveyor)
             case Cancel(job_id, tenant=tenant) | Delete(job_id, tenant=tenant):
-                if self._forward(envelope, self._store):
-                    self._abandon(tenant, job_id=job_id)
+                stop = partial(self._abandon, tenant, job_id=job_id)
+                self._forward(envelope, self._store, stop)
             case DeleteBatch(batch_id, tenant=tenant):
-                if self._forward(envelope, self._store):
-                    self._abandon(tenant, batch_id=batch_id)
+                stop = partial(self._abandon, tenant, batch_id=batch_id)
+                self._forward(envelope, self._store, stop)
             case _:
                 self._forward(envelope, self._store)
 
-    def _forward(self, envelope: Envelope, address: Address) -> bool:
+    def _forward(
+        self, envelope: Envelope, address: Address, answered: Callable[[], None] = _nothing
+    ) -> None:
         try:
-            address.forward(envelope)
+            address.forward(envelope, answered)
         except (MailboxFull, ActorStopped) as error:
             envelope.fail(error)
-            return False
-        return True
 
     async def _cancel_batch(self, message: CancelBatch, envelope: Envelope) -> None:
         """Cancel a batch step by step to its end, also if its asker goes in the middle."""
@@ -175,7 +180,10 @@ class Dispatcher:
                 return batch
 
     def _abandon(self, tenant: str, *, job_id: str = "", batch_id: str = "") -> None:
-        """Stop the renders of this job of the tenant's, or of all jobs of this batch."""
+        """Stop the renders of this job of the tenant's, or of all jobs of this batch.
+
+        Not before the Store has answered: what it does not do, or has done before, stops nobody.
+        """
         for hand in self._hands:
             job = hand.job
             if job and job.tenant == tenant and (job.id == job_id or job.batch_id == batch_id):

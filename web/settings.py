@@ -151,8 +151,8 @@ class Settings(BaseSettings):
     retain_images: Annotated[
         Span | None,
         Field(
-            description="Seconds that an image is kept which no job needs; by default until it is "
-            "deleted."
+            description="Seconds that an image is kept after its upload, and longer while a job "
+            "needs it; by default until it is deleted."
         ),
     ] = None
     max_retain: Annotated[
