@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from actors.mailbox import Address, Envelope, Mailbox
     from actors.orders import Orders
+    from actors.storage.batches import Batch
     from actors.storage.ports import Job
     from actors.supervision import Activity
 
@@ -42,6 +43,7 @@ log = structlog.get_logger("calotype.dispatcher")
 
 PAUSE = 0.5  # seconds before the Store is asked again after it has failed
 LONGEST_PAUSE = 30.0  # seconds before jobs are begun again while the storage interrupts each
+CANCELLING = 16  # batches that are being cancelled at the same moment
 
 
 def _nothing() -> None:
@@ -65,8 +67,8 @@ class Dispatcher:
     Owns the Workers: it has them hired, and closing their addresses sends them home.
     No more than `fetching` of them, by default half of the pool, have a job in hand whose input has
     still to be fetched: so hosts that hang leave the others to those whose input is here.
-    Its receive loop never waits; one child task holds the standing claim, and one for each job
-    that was handed out waits for its end.
+    Its receive loop never waits; one child task holds the standing claim, one for each job that
+    was handed out waits for its end, and one for each batch that is cancelled sees to all of it.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Dispatcher:
         self._fetching = fetching
         self._hands: list[_Hand] = []
         self._spared: set[str] = set()
+        self._cancelling = 0
         # How many jobs the storage has interrupted since it let one end.
         self._interruptions = 0
         self._no_claim_until = -math.inf
@@ -106,6 +109,9 @@ class Dispatcher:
                 self._activity.doing = "serving"
                 async for envelope in self._mailbox:
                     self._activity.handled += 1
+                    if isinstance(envelope.message, CancelBatch):
+                        nursery.start_soon(self._cancel_batch, envelope.message, envelope)
+                        continue
                     with envelope:
                         self._receive(envelope)
                 self._activity.doing = "waiting for the Workers"
@@ -136,7 +142,7 @@ class Dispatcher:
             case Cancel(job_id, tenant=tenant) | Delete(job_id, tenant=tenant):
                 stop = partial(self._abandon, tenant, job_id=job_id)
                 self._forward(envelope, self._store, stop)
-            case CancelBatch(batch_id, tenant=tenant) | DeleteBatch(batch_id, tenant=tenant):
+            case DeleteBatch(batch_id, tenant=tenant):
                 stop = partial(self._abandon, tenant, batch_id=batch_id)
                 self._forward(envelope, self._store, stop)
             case _:
@@ -149,6 +155,29 @@ class Dispatcher:
             address.forward(envelope, answered)
         except (MailboxFull, ActorStopped) as error:
             envelope.fail(error)
+
+    async def _cancel_batch(self, message: CancelBatch, envelope: Envelope) -> None:
+        """Cancel a batch step by step to its end, also if its asker goes in the middle."""
+        with envelope:
+            if self._cancelling == CANCELLING:
+                envelope.fail(MailboxFull("batches to cancel"))
+                return
+            self._cancelling += 1
+            try:
+                envelope.answer(await self._cancel_all_of(message))
+            except (AskFailed, StorageError) as error:
+                envelope.fail(error)
+            finally:
+                self._cancelling -= 1
+
+    async def _cancel_all_of(self, message: CancelBatch) -> Batch:
+        # Each step is a transaction in which others have their turn, and stops what was begun
+        # since the one before.
+        while True:
+            batch = await self._store.ask(message)
+            self._abandon(message.tenant, batch_id=message.batch_id)
+            if batch.has_ended:
+                return batch
 
     def _abandon(self, tenant: str, *, job_id: str = "", batch_id: str = "") -> None:
         """Stop the renders of this job of the tenant's, or of all jobs of this batch.

@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 from actors.courier import Courier, Posting
 from actors.errors import HandlerCrashed
 from actors.mailbox import open_mailbox
-from actors.messages import Cancel, Count, ListDeliveries, Redeliver, Submit
+from actors.messages import Cancel, Count, ListDeliveries, OfJob, Redeliver, Submit
 from actors.orders import Orders
 from actors.outside.allowance import parse_allowance
 from actors.outside.backoff import DELIVERIES, Backoff
@@ -88,7 +88,7 @@ class Post:
         return await self.ask(Cancel(job.id, tenant=tenant))
 
     async def delivery(self, job):
-        return (await self.ask(ListDeliveries(job.id, tenant=job.tenant)))[0]
+        return (await self.ask(ListDeliveries(OfJob(job.id), tenant=job.tenant)))[0]
 
     async def until(self, job, *fates):
         """Return the delivery about a job as soon as that has come to this."""
@@ -311,7 +311,7 @@ async def test_dead_and_delivered_ones_are_sent_again_by_hand(serve, start):
     await post.until(job, "dead")
 
     for attempts in (2, 3):
-        assert (await post.ask(Redeliver(job.id))).fate == "pending"
+        assert (await post.ask(Redeliver(OfJob(job.id)))).fate == "pending"
         assert (await post.until(job, "delivered")).attempts == attempts
 
     assert len({told(request)[0]["webhook-id"] for request in server.asked}) == 1

@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from actors.dispatcher import LONGEST_PAUSE, PAUSE, Dispatcher
+from actors.dispatcher import CANCELLING, LONGEST_PAUSE, PAUSE, Dispatcher
 from actors.errors import ActorStopped, Draining, HandlerCrashed, JobInterrupted, MailboxFull
 from actors.mailbox import Envelope, open_mailbox
 from actors.messages import (
@@ -26,10 +26,11 @@ from actors.messages import (
     Submit,
 )
 from actors.orders import Orders
+from actors.storage.batches import Batch, BatchNotFound
 from actors.storage.ports import Job, StorageUnavailable
 from actors.storage.repeats import DoneBefore, Once
 from actors.supervision import Activity
-from tests.conftest import PATIENCE, THUMBNAIL, make_job
+from tests.conftest import NOON, PATIENCE, THUMBNAIL, make_job
 
 SUBMIT = Submit(b"photo", "thumbnail", THUMBNAIL, "normal")
 FORESEE = Foresee("5e", THUMBNAIL)
@@ -44,6 +45,7 @@ class FakeStore:
         self.claim: Envelope | None = None
         self.jobs: list[Job] = []
         self.broken = None
+        self.steps = 1  # until a batch is cancelled
         self.refusal = None  # what it fails with whatever would stop a job
         self.ended = trio.Event()
         self.reading = trio.CancelScope()
@@ -70,12 +72,20 @@ class FakeStore:
                 case Cancel() | Delete() | CancelBatch() | DeleteBatch() if self.refusal:
                     with envelope:
                         envelope.fail(self.refusal)
+                case CancelBatch(batch_id):
+                    with envelope:
+                        self._cancel(batch_id, envelope)
                 case Find(job_id):
                     with envelope:
                         envelope.answer(make_job(int(job_id)))
                 case _:
                     with envelope:
                         envelope.answer(None)
+
+    def _cancel(self, batch_id, envelope):
+        self.steps -= 1
+        left = max(self.steps, 0)
+        envelope.answer(Batch(id=batch_id, created_at=NOON, counts={"pending": left}))
 
     def _release(self):
         if self.claim:
@@ -517,6 +527,52 @@ async def test_nobody_can_stop_the_work_on_a_job_of_another_tenant(start, messag
     await trio.testing.wait_all_tasks_blocked()
 
     assert (before, envelope.abandoned) == (False, True)
+
+
+async def test_a_batch_is_cancelled_to_its_end_also_if_its_asker_goes(start):
+    dispatching = await start(workers=1)
+    cancel = CancelBatch("b", tenant="acme")
+    dispatching.store.steps = 3
+
+    with trio.CancelScope() as asking:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(dispatching.ask, cancel)
+            await dispatching.store.hears(cancel)
+            asking.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+    asked = dispatching.store.take()
+    batch = await dispatching.ask(cancel)
+
+    assert asked.count(cancel) == 3
+    assert batch.has_ended
+
+
+async def test_no_more_batches_are_cancelled_at_once_than_may_be(start):
+    dispatching = await start(workers=1)
+    dispatching.store.reading.cancel()
+    refused = []
+
+    async def cancel(batch_id):
+        try:
+            await dispatching.ask(CancelBatch(batch_id))
+        except MailboxFull:
+            refused.append(batch_id)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(CANCELLING + 2):
+            nursery.start_soon(cancel, str(number))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+    assert len(refused) == 2
+
+
+async def test_what_is_wrong_with_cancelling_a_batch_is_heard(start):
+    dispatching = await start(workers=1)
+    dispatching.store.refusal = BatchNotFound("b")
+
+    with pytest.raises(BatchNotFound):
+        await dispatching.ask(CancelBatch("b"))
 
 
 @pytest.mark.parametrize("message", [CancelBatch, DeleteBatch])
