@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from web.lean import LeanConnection
+from web.commands.lean import LeanConnection
 
 CLIENTS = 8
 

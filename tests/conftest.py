@@ -22,9 +22,10 @@ from actors.mailbox import open_mailbox
 from actors.messages import Open
 from actors.rendering.protocol import in_memory
 from actors.rendering.renderer import Renderer, Rendering
-from actors.storage.memory import MemoryBlobs, MemoryCatalogue
 from actors.storage.opening import Places
 from actors.storage.ports import Catalogue, Job, Storage, StorageError
+from tests.storage.memory.blobs import MemoryBlobs
+from tests.storage.memory.catalogue import MemoryCatalogue
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 THUMBNAIL = Recipe((Output(operations=(Thumbnail(16, 16),), format="png"),))

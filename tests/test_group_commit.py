@@ -7,9 +7,9 @@ import trio
 import trio.testing
 
 from actors.group_commit import GroupCommit
-from actors.storage.memory import MemoryCatalogue
 from actors.storage.ports import JobNotFound, StorageError, StorageFull, StorageUnavailable
 from tests.conftest import PATIENCE, SlowCatalogue
+from tests.storage.memory.catalogue import MemoryCatalogue
 
 
 def nothing(_):

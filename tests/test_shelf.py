@@ -8,9 +8,8 @@ import trio
 from actors.group_commit import GroupCommit
 from actors.shelf import Shelf
 from actors.storage.keys import key_of
-from actors.storage.memory import MemoryCatalogue
 from tests.conftest import NOON, FragileBlobs
-from tests.storage.test_contract import (
+from tests.storage.catalogues import (
     ANY,
     OUTPUT,
     RECEIPT,
@@ -18,6 +17,7 @@ from tests.storage.test_contract import (
     new_image,
     new_job,
 )
+from tests.storage.memory.catalogue import MemoryCatalogue
 
 JOB = "3f2a0000-0000-4000-8000-000000000000"
 IMAGE = "5e000000-0000-4000-8000-000000000000"

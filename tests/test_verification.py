@@ -21,7 +21,7 @@ from actors.storage.ports import (
 from actors.storage.ports import Output as Kept
 from actors.verification import verify
 from tests.conftest import NOON, draw, places_in
-from tests.storage.test_contract import Each, some_id
+from tests.storage.catalogues import Each, some_id
 
 RECIPE = Recipe(
     (

@@ -12,11 +12,13 @@ import msgspec
 
 from web.failures import BatchNotEnded, JobFailed, NotEnded, ProblemError
 from web.line import Call, Line
-from web.receiving import Sink, check_digest, media_type, written_beside
+from web.receiving import Sink, check_digest, file_name, media_type, written_beside
 from web.results import (
     Accepted,
     Batch,
     BatchAccepted,
+    DeadJob,
+    DeadPage,
     Deliveries,
     Delivery,
     Health,
@@ -26,13 +28,15 @@ from web.results import (
     Page,
     Picture,
     Plan,
+    Queue,
+    Retried,
     Saved,
 )
 from web.sending import Content, ImageId, Named, Progress, Recipe, Source, Subject, named, said
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     import httpx2
 
@@ -217,6 +221,9 @@ class Calls:
           defaults: what each job is to have that does not say it itself.
           callback_url: who is told when all have ended.
           metadata: what the batch is to give back.
+
+        Raises:
+          TypeError: if an image is bytes or a file: upload it before.
         """
         members = {
             "jobs": [named(subject, recipe) for subject, recipe in jobs],
@@ -264,7 +271,7 @@ class Calls:
         """
         file = BytesIO()
         saved = await self._fetch(job_id, file, output)
-        return Picture(file.getvalue(), saved.content_type, output)
+        return Picture(file.getvalue(), saved.content_type, output, saved.file_name)
 
     async def save(self, job_id: str, target: Path | BinaryIO, output: str = "") -> Saved:
         """Write a result of a completed job to a file, as it comes in.
@@ -307,6 +314,15 @@ class Calls:
         """Have the newest webhook about a job sent again, whatever became of it."""
         return _decode(await self._line.ask(_post(_job_path(job_id, "/redeliver"))), Delivery)
 
+    async def batch_deliveries(self, batch_id: str) -> tuple[Delivery, ...]:
+        """Return what was or is to be sent to a batch's own `callback_url`, the newest first."""
+        call = Call(method="GET", path=_batch_path(batch_id, "/deliveries"))
+        return _decode(await self._line.ask(call), Deliveries).deliveries
+
+    async def redeliver_batch(self, batch_id: str) -> Delivery:
+        """Have the newest webhook about a batch sent again, whatever became of it."""
+        return _decode(await self._line.ask(_post(_batch_path(batch_id, "/redeliver"))), Delivery)
+
     async def upload(self, image: Source, on_progress: Progress | None = None) -> Image:
         """Upload an image that several jobs are to use, and return what was seen in it."""
         content = Content("application/octet-stream", image, on_progress=on_progress)
@@ -320,6 +336,61 @@ class Calls:
     async def delete_image(self, image_id: str) -> None:
         """Forget an image. Jobs that use it already go on."""
         await self._line.ask(Call(method="DELETE", path=f"/images/{quote(image_id, safe='')}"))
+
+    async def queue(self) -> Queue:
+        """Return how it stands with the queue. This and what follows is for an operator's key."""
+        return _decode(await self._line.ask(Call(method="GET", path="/queue")), Queue)
+
+    async def pause_queue(self) -> Queue:
+        """Have no further job begun, also after a restart; jobs are accepted as ever."""
+        return _decode(await self._line.ask(_post("/queue/pause")), Queue)
+
+    async def resume_queue(self) -> Queue:
+        """Have jobs begun again."""
+        return _decode(await self._line.ask(_post("/queue/resume")), Queue)
+
+    async def dead_jobs(
+        self, *, code: str | None = None, older_than: timedelta | None = None
+    ) -> AsyncIterator[DeadJob]:
+        """Yield the jobs that have failed, oldest first; pages are fetched when needed.
+
+        Args:
+          code: only those with this `error_code`.
+          older_than: only those that failed so long ago.
+        """
+        params = {**_which_dead(code, older_than), "limit": PAGE}
+        while True:
+            call = Call(method="GET", path="/queue/dead", params=params)
+            page = _decode(await self._line.ask(call), DeadPage)
+            for job in page.jobs:
+                yield job
+            if page.next is None:
+                return
+            params["cursor"] = page.next
+
+    async def retry_dead_jobs(
+        self, *, code: str | None = None, older_than: timedelta | None = None
+    ) -> int:
+        """Have failed jobs tried again, all or those that fit, and return how many they were.
+
+        They are asked for in parts. Interrupted, it leaves those as they are that it has not
+        come to.
+
+        Args:
+          code: only those with this `error_code`.
+          older_than: only those that failed so long ago.
+        """
+        begun, total = self._line.driver.now(), 0
+        while True:
+            # One that fails again meanwhile is not tried once more.
+            since = self._line.driver.now() - begun
+            words = msgspec.json.encode(_which_dead(code, older_than, since))
+            content = Content("application/json", words)
+            answer = await self._line.ask(_post("/queue/retry", content))
+            retried = _decode(answer, Retried).retried
+            if not retried:
+                return total
+            total += retried
 
     async def health(self) -> Health:
         """Return that the service is there; that is all it says."""
@@ -353,7 +424,7 @@ class Calls:
         response = await self._submit("/jobs", subject, recipe, on_progress, headers)
         if media_type(response).startswith("image/"):
             check_digest(response.headers.get("ETag", ""), sha256(response.content).hexdigest())
-            return Picture(response.content, media_type(response))
+            return Picture(response.content, media_type(response), file_name=file_name(response))
         if response.status_code == 202:
             job = await self.wait(_decode(response, Accepted).id)
         else:
@@ -400,6 +471,15 @@ def _job_path(job_id: str, below: str = "") -> str:
 
 def _batch_path(batch_id: str, below: str = "") -> str:
     return f"/batches/{quote(batch_id, safe='')}{below}"
+
+
+def _which_dead(
+    code: str | None, older_than: timedelta | None, since: float = 0.0
+) -> dict[str, str | float]:
+    """Return how failed jobs are chosen that had failed `since` seconds ago already."""
+    age = since + (older_than.total_seconds() if older_than else 0.0)
+    said: dict[str, str | float | None] = {"code": code, "older_than": age or None}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _post(path: str, content: Content | None = None) -> Call:

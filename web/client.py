@@ -188,9 +188,16 @@ class Client:
     link = _blocking(Calls.link)
     deliveries = _blocking(Calls.deliveries)
     redeliver = _blocking(Calls.redeliver)
+    batch_deliveries = _blocking(Calls.batch_deliveries)
+    redeliver_batch = _blocking(Calls.redeliver_batch)
     upload = _blocking(Calls.upload)
     image = _blocking(Calls.image)
     delete_image = _blocking(Calls.delete_image)
+    queue = _blocking(Calls.queue)
+    pause_queue = _blocking(Calls.pause_queue)
+    resume_queue = _blocking(Calls.resume_queue)
+    dead_jobs = _blocking_iterator(Calls.dead_jobs)
+    retry_dead_jobs = _blocking(Calls.retry_dead_jobs)
     health = _blocking(Calls.health)
 
     def __repr__(self) -> str:

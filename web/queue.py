@@ -1,185 +1,198 @@
-"""The commands `calotype queue …`: what an operator has the running service do with its queue.
-
-They ask the service over HTTP, and do not change the catalogue beside it, so that it begins at once
-what they make due.
-"""
+"""Routes under /queue: how it stands with the queue, and what an operator has done to it."""
 
 from __future__ import annotations
 
-import sys
-import time
-from typing import TYPE_CHECKING, Final, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
-import click
-import httpx2
 import msgspec
-from rich.console import Console
-from rich.table import Table
+from quart import Blueprint, request
 
-from web.key_file import service_options
-from web.keys import Duration
+from actors.messages import Count, Hold, ListDead, Redrive
+from actors.storage.ports import Dead
+from web.answers import text_of
+from web.members import Members, from_json, meaning
+from web.problems import Problem
+from web.replies import json_reply
+from web.uploads import upload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import timedelta
+    from quart_trio.wrappers import TrioResponse as Response
 
-T = TypeVar("T", bound=msgspec.Struct)
+    from actors.storage.ports import Job, Tally
+    from web.envoy import Envoy
 
-PATIENCE: Final = 60.0  # seconds
-AT_ONCE: Final = 1000  # jobs tried again by one request
+S = TypeVar("S", bound=msgspec.Struct)
+
+MOST_RETRIED: Final = 1000  # jobs in one request, which is one transaction
+MOST_LISTED: Final = 100
+MAX_BODY: Final = 1024  # bytes
+
+ErrorCode = Literal[
+    "not_an_image",
+    "unsupported_format",
+    "image_too_large",
+    "impossible_recipe",
+    "timed_out",
+    "crashed",
+    "out_of_space",
+    "source_unreachable",
+    "source_forbidden",
+    "quota_exceeded",
+]
+Age = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
-class _Queue(msgspec.Struct):
+class SwitchWords(msgspec.Struct):
+    """Nothing: what is to be done the address says."""
+
+
+class DeadWords(msgspec.Struct):
+    """Which failed jobs to list; `older_than` is in seconds."""
+
+    code: Annotated[ErrorCode, meaning("Only those with this `error_code`.")] | None = None
+    older_than: Annotated[Age, meaning("Only those that failed so many seconds ago.")] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_LISTED), meaning("How many at most.")] = (
+        MOST_LISTED
+    )
+    cursor: Annotated[
+        int, msgspec.Meta(ge=0, le=2**63 - 1), meaning("The `next` of the page before.")
+    ] = 0
+
+
+class RetryWords(msgspec.Struct):
+    """Which failed jobs to try again."""
+
+    code: Annotated[ErrorCode, meaning("Only those with this `error_code`.")] | None = None
+    older_than: Annotated[Age, meaning("Only those that failed so many seconds ago.")] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETRIED), meaning("How many at most.")] = (
+        MOST_RETRIED
+    )
+
+
+class QueueState(msgspec.Struct):
+    """The queue at one moment. Of those `pending`, so many are `waiting` for their time."""
+
     paused: bool
     pending: int
     waiting: int
     processing: int
     failed: int
+    oldest_pending_seconds: float | None
 
 
-class _DeadJob(msgspec.Struct):
+class DeadJob(msgspec.Struct):
+    """What an operator is told of a job, whosever it is: nothing of its picture or its address."""
+
     id: str
     tenant: str
     operation: str
     error_code: str | None
     attempts: int
+    created_at: str
     updated_at: str
 
 
-class _Page(msgspec.Struct):
-    jobs: list[_DeadJob]
-    next: str | None
+class DeadJobs(msgspec.Struct):
+    """A page of failed jobs, in the order in which they were accepted."""
+
+    jobs: list[DeadJob]
+    next: Annotated[
+        str | None, msgspec.Meta(description="the `cursor` of the next page, if there is one")
+    ]
 
 
-class _Retried(msgspec.Struct):
+class Retried(msgspec.Struct):
+    """How many jobs are tried again; until it is 0 there may be more."""
+
     retried: int
 
 
-class _Told(msgspec.Struct):
-    """A problem, of which only this is shown."""
+def queue_blueprint(envoy: Envoy) -> Blueprint:
+    """Routes under /queue: look, pause, resume, list dead jobs and try them again."""
+    queue = Blueprint("queue", __name__, url_prefix="/queue")
 
-    detail: str = ""
+    @queue.get("")
+    async def look() -> Response:
+        return _told(await envoy.ask(Count()))
 
+    @queue.post("/pause")
+    async def pause() -> Response:
+        await _said(SwitchWords)
+        await envoy.ask(Hold(paused=True))
+        return _told(await envoy.ask(Count()))
 
-class _Service:
-    """The service that the command asks; what it answers is decoded, what it refuses ends it."""
+    @queue.post("/resume")
+    async def resume() -> Response:
+        await _said(SwitchWords)
+        await envoy.ask(Hold(paused=False))
+        return _told(await envoy.ask(Count()))
 
-    def __init__(self, url: str, key: str | None) -> None:
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx2.Client(base_url=url, headers=headers, timeout=PATIENCE)
+    @queue.get("/dead")
+    async def list_dead() -> Response:
+        words = Members.of_query(request.args.items(multi=True)).only(DeadWords)
+        before = _before(words.older_than)
+        which = Dead(
+            limit=words.limit + 1, code=words.code, failed_before=before, after=words.cursor
+        )
+        found = await envoy.ask(ListDead(which))
+        shown = found[: words.limit]
+        following = str(shown[-1][0]) if len(found) > len(shown) else None
+        jobs = [_dead_job(job) for _, job in shown]
+        return json_reply(msgspec.json.encode(DeadJobs(jobs, following)))
 
-    def get(self, path: str, kind: type[T], query: Mapping[str, str | float] = {}) -> T:
-        return self._ask("GET", path, kind, query, {})
+    @queue.post("/retry")
+    async def retry() -> Response:
+        words = await _said(RetryWords)
+        which = Dead(limit=words.limit, code=words.code, failed_before=_before(words.older_than))
+        retried = await envoy.ask(Redrive(which))
+        return json_reply(msgspec.json.encode(Retried(retried)))
 
-    def post(self, path: str, kind: type[T], said: Mapping[str, str | float] = {}) -> T:
-        return self._ask("POST", path, kind, {}, said)
-
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        kind: type[T],
-        query: Mapping[str, str | float],
-        said: Mapping[str, str | float],
-    ) -> T:
-        try:
-            response = self._http.request(method, path, params=query, json=said or None)
-            if response.is_success:
-                return msgspec.json.decode(response.content, type=kind)
-            told = msgspec.json.decode(response.content, type=_Told).detail
-        except httpx2.HTTPError as error:
-            told = f"{self._http.base_url} cannot be reached: {error}"
-        except msgspec.DecodeError:
-            told = f"{self._http.base_url} is no Calotype of this version."
-        click.echo(f"calotype: {told}", err=True)
-        sys.exit(1)
-
-
-def _filters(command: Callable[..., None]) -> Callable[..., None]:
-    command = click.option("--code", metavar="CODE", help="Only those that failed so.")(command)
-    return click.option(
-        "--older-than",
-        type=Duration(),
-        help="Only those that failed so long ago, such as 15m or 2d.",
-    )(command)
+    return queue
 
 
-@click.group()
-def queue() -> None:
-    """Pause and resume the queue, look at it, and try again what has failed.
-
-    It is that of a running service, and needs a key with the scope admin if that has keys.
-    """
-
-
-@queue.command()
-@service_options
-def status(url: str, key: str | None) -> None:
-    """Say how it stands with the queue."""
-    _tell(_Service(url, key).get("/queue", _Queue))
+async def _said(kind: type[S]) -> S:
+    """Return what the body says, which may be missing; the query says nothing."""
+    Members.of_query(request.args.items(multi=True)).only(SwitchWords)
+    body = await upload().read() or b"{}"
+    if len(body) > MAX_BODY:
+        raise Problem("too_large", f"The JSON has more than {MAX_BODY} bytes.")
+    return Members.of_json(from_json(body, dict[str, msgspec.Raw])).only(kind)
 
 
-@queue.command()
-@service_options
-def pause(url: str, key: str | None) -> None:
-    """Begin no further job, also after a restart. Jobs are accepted as ever."""
-    _tell(_Service(url, key).post("/queue/pause", _Queue))
+def age_in_seconds(tally: Tally) -> float | None:
+    """Return for how long the job could have been begun that has been due for longest."""
+    if tally.oldest_pending is None:
+        return None
+    return (datetime.now(UTC) - tally.oldest_pending).total_seconds()
 
 
-@queue.command()
-@service_options
-def resume(url: str, key: str | None) -> None:
-    """Begin jobs again."""
-    _tell(_Service(url, key).post("/queue/resume", _Queue))
-
-
-@queue.command()
-@_filters
-@service_options
-def dead(url: str, key: str | None, code: str | None, older_than: timedelta | None) -> None:
-    """List the jobs that have failed, in the order in which they were accepted."""
-    service, table = _Service(url, key), Table(box=None, pad_edge=False)
-    for heading in ("id", "tenant", "operation", "code", "attempts", "failed"):
-        table.add_column(heading, no_wrap=heading == "id")
-    cursor: str | None = "0"
-    while cursor is not None:
-        page = service.get("/queue/dead", _Page, {**_said(code, older_than), "cursor": cursor})
-        for job in page.jobs:
-            table.add_row(
-                *(job.id, job.tenant, job.operation, job.error_code or ""),
-                *(str(job.attempts), job.updated_at),
+def _told(tally: Tally) -> Response:
+    return json_reply(
+        msgspec.json.encode(
+            QueueState(
+                paused=tally.paused,
+                pending=tally.count("pending"),
+                waiting=sum(tally.waiting.values()),
+                processing=tally.count("processing"),
+                failed=tally.count("failed"),
+                oldest_pending_seconds=age_in_seconds(tally),
             )
-        cursor = page.next
-    Console(soft_wrap=True, markup=False).print(table)
+        )
+    )
 
 
-@queue.command()
-@_filters
-@service_options
-def retry(url: str, key: str | None, code: str | None, older_than: timedelta | None) -> None:
-    """Try failed jobs again: all of them, or those that fit."""
-    service, begun = _Service(url, key), time.monotonic()
-    total, retried = 0, AT_ONCE
-    while retried:
-        # One that fails again meanwhile is not tried once more.
-        said = _said(code, older_than, time.monotonic() - begun)
-        retried = service.post("/queue/retry", _Retried, {**said, "limit": AT_ONCE}).retried
-        total += retried
-    click.echo(f"{total} tried again")
+def _before(age: float | None) -> datetime | None:
+    return None if age is None else datetime.now(UTC) - timedelta(seconds=age)
 
 
-def _said(
-    code: str | None, older_than: timedelta | None, besides: float = 0.0
-) -> dict[str, str | float]:
-    """Return the filters, with so many seconds `besides`."""
-    seconds = besides + (older_than.total_seconds() if older_than else 0.0)
-    age: dict[str, str | float] = {"older_than": seconds} if seconds else {}
-    return {"code": code, **age} if code else age
-
-
-def _tell(now: _Queue) -> None:
-    state = "paused" if now.paused else "running"
-    click.echo(
-        f"{state}: {now.pending} pending, {now.waiting} of them not due yet; "
-        f"{now.processing} processing; {now.failed} failed"
+def _dead_job(job: Job) -> DeadJob:
+    return DeadJob(
+        id=job.id,
+        tenant=job.tenant,
+        operation=job.operation,
+        error_code=job.error_code,
+        attempts=job.attempts,
+        created_at=text_of(job.created_at),
+        updated_at=text_of(job.updated_at),
     )

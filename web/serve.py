@@ -43,7 +43,7 @@ from web.links import Links, links_blueprint
 from web.openapi.blueprint import openapi_blueprint
 from web.origins import Origins, parse_proxies
 from web.presets import Presets
-from web.schedule import queue_blueprint
+from web.queue import queue_blueprint
 from web.settings import OpenToAnybody
 from web.streams import StreamLimits, Streams
 from web.turnstile import Turnstile

@@ -12,7 +12,7 @@ from actors.messages import Count, LookAtPool, Pool
 from actors.storage.outbox import Fate
 from actors.storage.ports import PRIORITIES, STATUSES
 from web import metrics
-from web.schedule import age_in_seconds
+from web.queue import age_in_seconds
 
 if TYPE_CHECKING:
     from actors.rendering.memory import Memory

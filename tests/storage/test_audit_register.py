@@ -2,24 +2,15 @@
 
 from datetime import timedelta
 
-import pytest
-
 from actors.storage.audit import Act, Entry
 from actors.storage.keeping import TRIMMED, Keeping
-from actors.storage.memory import MemoryCatalogue
 from actors.storage.ports import JobNotFound
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
-from tests.storage.test_contract import CATALOGUES, minute
+from tests.storage.catalogues import minute
+from tests.storage.memory.catalogue import MemoryCatalogue
 
 YEAR = Keeping(most=100, age=timedelta(days=365))
-
-
-@pytest.fixture(params=CATALOGUES)
-def catalogue(request, tmp_path):
-    opened = CATALOGUES[request.param](tmp_path)
-    yield opened
-    opened.close()
 
 
 def act(subject: str, **changes) -> Act:

@@ -17,20 +17,11 @@ from actors.storage.ports import ENDED, STATUSES, BlobNotFound, JobNotFound, Que
 from actors.storage.retention import Rules
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
-from tests.storage.test_contract import ANY, CATALOGUES, OUTPUT, minute, names, new_job
+from tests.storage.catalogues import ANY, CATALOGUES, OUTPUT, Each, minute, names, new_job
 
 
-class Batched:
-    """A catalogue with batches in it, each call in a transaction of its own."""
-
-    def __init__(self, catalogue) -> None:
-        self.catalogue = catalogue
-
-    def do(self, call):
-        (result,) = self.catalogue.batch([call])
-        if isinstance(result, StorageError):
-            raise result
-        return result
+class Batched(Each):
+    """A catalogue with batches in it."""
 
     def submit(self, batch_id, jobs, tenant="", now=NOON, **wanted):
         def submit(it):
@@ -63,11 +54,9 @@ class Batched:
             self.complete(job)
 
 
-@pytest.fixture(params=CATALOGUES)
-def batched(request, tmp_path):
-    catalogue = CATALOGUES[request.param](tmp_path)
-    yield Batched(catalogue)
-    catalogue.close()
+@pytest.fixture
+def batched(catalogue):
+    return Batched(catalogue)
 
 
 # --- What it is -----------------------------------------------------------------------------------
@@ -242,8 +231,26 @@ def test_deleting_a_job_that_has_ended_is_no_end(batched):
     assert batched.counts("b") == {"completed": 1}
 
 
-def test_a_batch_is_gone_with_its_last_job_and_no_end_is_told(batched):
+def test_a_batch_is_gone_with_its_last_job_and_if_that_was_its_end_it_is_told(batched):
+    batched.submit("b", ["x"], callback_url="https://example.com/hook")
+    batched.do(lambda it: it.delete("x", NOON))
+
+    for call in (lambda it: it.batches.find("b", ""), lambda it: it.batches.delete("b", "")):
+        with pytest.raises(BatchNotFound):
+            batched.do(call)
+    (ended,) = batched.do(lambda it: announce_ended(it, NOON))
+    (told,) = batched.do(lambda it: it.outbox.of("b", 10))
+
+    assert (ended.id, ended.size, ended.has_ended) == ("b", 0, True)
+    assert msgspec.json.decode(told.payload)["data"]["jobs"] == 0
+    assert batched.ended() == []
+
+
+def test_a_batch_that_has_ended_before_is_gone_with_its_last_job_in_silence(batched):
     batched.submit("b", ["x"])
+    batched.run(1)
+    assert batched.ended() == ["b"]
+
     batched.do(lambda it: it.delete("x", NOON))
 
     with pytest.raises(BatchNotFound):
@@ -452,7 +459,7 @@ class Counting(RuleBasedStateMachine):
             del jobs[job]
         else:
             jobs[job] = status
-        if not ENDED.issuperset(jobs.values()) or not jobs:
+        if not ENDED.issuperset(jobs.values()):
             self.news = [each for each in self.news if each != batch]
         elif was_running and batch not in self.deleted:
             self.news.append(batch)

@@ -18,24 +18,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from actors.storage.files import Files
-from actors.storage.memory import MemoryBlobs, MemoryCatalogue
 from actors.storage.ports import (
     PRIORITIES,
     STATUSES,
     BlobNotFound,
-    Blobs,
-    Catalogue,
     Dead,
     Elsewhere,
     ImageNotFound,
     ImageRecord,
     Job,
     JobNotFound,
-    NewImage,
     NewInput,
     NewJob,
-    Output,
     Query,
     Removed,
     StaleClaim,
@@ -44,108 +38,22 @@ from actors.storage.ports import (
 )
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
-
-CATALOGUES: dict[str, Callable[[Path], Catalogue]] = {
-    "sqlite": lambda directory: SqliteCatalogue(directory / "calotype.db"),
-    "memory": lambda _: MemoryCatalogue(),
-}
-BLOBS: dict[str, Callable[[Path], Blobs]] = {
-    "files": lambda directory: Files(directory / "blobs"),
-    "memory": lambda _: MemoryBlobs(),
-}
-ANY = ("high", "normal", "low")
-OUTPUT = Output(
-    name="output",
-    key="ab/result.png",
-    media_type="image/png",
-    width=2,
-    height=1,
-    size_bytes=9,
-    sha256="5f",
+from tests.storage.catalogues import (
+    ANY,
+    BLOBS,
+    FETCHED,
+    OUTPUT,
+    RECEIPT,
+    URL,
+    Each,
+    minute,
+    names,
+    new_image,
+    new_job,
+    output_of,
+    some_id,
 )
-RECEIPT = '{"pillow": "13.0"}'
-URL = "https://example.org/größer.png?token=🖼"
-FETCHED = NewInput(key="ab/a-1.png", size_bytes=2**40, sha256="3c")
-
-
-class Each:
-    """A catalogue, with a transaction of its own for each call."""
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
-
-    def __getattr__(self, name: str):
-        def call(*arguments, **named):
-            (result,) = self._catalogue.batch([lambda it: getattr(it, name)(*arguments, **named)])
-            if isinstance(result, StorageError):
-                raise result
-            return result
-
-        return call
-
-
-def minute(number: int):
-    return NOON + timedelta(minutes=number)
-
-
-def new_job(  # noqa: PLR0913, PLR0917 (what a job may have)
-    name: str,
-    priority="normal",
-    operation="resize",
-    max_attempts=3,
-    image=None,
-    others=(),
-    preset=None,
-    tenant="",
-    run_at=None,
-) -> NewJob:
-    return NewJob(
-        id=name,
-        priority=priority,
-        operation=operation,
-        preset=preset,
-        recipe='{"outputs": []}',
-        input=image or NewInput(key=f"ab/{name}.jpg", size_bytes=123, sha256="1a"),
-        other_images=others,
-        max_attempts=max_attempts,
-        run_at=run_at,
-        tenant=tenant,
-    )
-
-
-def new_image(name: str, tenant: str = "") -> NewImage:
-    return NewImage(
-        id=name,
-        key=f"cd/{name}.gif",
-        format="gif",
-        width=64,
-        height=48,
-        frames=3,
-        size_bytes=456,
-        sha256="2b",
-        facts='{"colour":\t"größer 🖼"}',
-        tenant=tenant,
-    )
-
-
-def some_id(number: int) -> str:
-    return f"{number:08x}-0000-4000-8000-000000000000"
-
-
-def output_of(job_id: str, attempt: int, number: int) -> Output:
-    return replace(OUTPUT, name=f"n{number}", key=f"ab/{job_id}-{attempt}-{number:08x}.png")
-
-
-@pytest.fixture(params=CATALOGUES)
-def catalogue(request, tmp_path):
-    opened = CATALOGUES[request.param](tmp_path)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def each(catalogue):
-    return Each(catalogue)
+from tests.storage.memory.catalogue import MemoryCatalogue
 
 
 @pytest.fixture
@@ -157,10 +65,6 @@ def add(each):
         return each.add(new_job(name, *arguments, **changes), minute(next(minutes)))
 
     return add_one
-
-
-def names(jobs) -> list[str]:
-    return [job.id for job in jobs]
 
 
 # --- Adding and finding -------------------------------------------------------------------------
@@ -1373,7 +1277,7 @@ CALLS = st.one_of(
     st.tuples(st.just("complete"), JOBS, ATTEMPTS, st.integers(1, 3)),
     st.tuples(st.just("supply"), JOBS, ATTEMPTS),
     st.tuples(st.just("release"), JOBS, ATTEMPTS, st.booleans(), st.none() | st.integers(0, 3)),
-    st.tuples(st.just("postpone"), JOBS, ATTEMPTS, st.integers(0, 3)),
+    st.tuples(st.just("postpone"), JOBS, ATTEMPTS, st.integers(0, 3), st.booleans()),
     DELETE,
     ADD_IMAGE,
     st.tuples(st.just("find_image"), IMAGES),
@@ -1518,9 +1422,9 @@ class SameOnBoth(RuleBasedStateMachine):
             case "release", (job, attempt, spare, minutes):
                 arguments = latest(self.jobs, job), attempt, "why", now
                 named = {"spare": spare, "run_at": self.later(minutes)}
-            case "postpone", (job, attempt, minutes):
+            case "postpone", (job, attempt, minutes, spare):
                 arguments = latest(self.jobs, job), attempt, "gone", "away", now
-                named = {"run_at": self.later(minutes)}
+                named = {"run_at": self.later(minutes), "spare": spare}
             case "complete", (job, attempt, count):
                 job_id = latest(self.jobs, job)
                 outputs = [output_of(job_id, attempt, next(self.numbers)) for _ in range(count)]

@@ -7,9 +7,8 @@ import pytest
 from actors.storage.events import Bounds, Event, Interest
 from actors.storage.ports import JobNotFound, StorageError
 from actors.storage.sqlite import SqliteCatalogue
-from tests.storage.test_contract import (
+from tests.storage.catalogues import (
     ANY,
-    CATALOGUES,
     OUTPUT,
     RECEIPT,
     Each,
@@ -21,36 +20,17 @@ ALL = 2**62
 FAR = timedelta(days=1)
 
 
-@pytest.fixture(params=CATALOGUES)
-def catalogue(request, tmp_path):
-    opened = CATALOGUES[request.param](tmp_path)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def each(catalogue):
-    return Each(catalogue)
-
-
 @pytest.fixture
 def events(catalogue):
-    """The register, with a transaction of its own for each call."""
+    """The register, which can also tell what is in it."""
 
-    class Events:
-        def __getattr__(self, name: str):
-            def call(*arguments):
-                (result,) = catalogue.batch([lambda it: getattr(it.events, name)(*arguments)])
-                return result
-
-            return call
-
+    class Events(Each):
         def told(self, interest=None):
             """Return all there is in short."""
             found = self.read(0, ALL, interest, 1_000)
             return [(each.number, each.job_id, each.status, each.reason) for each in found]
 
-    return Events()
+    return Events(catalogue, "events")
 
 
 def test_an_event_says_what_became_of_which_job_and_when(each, events):

@@ -6,35 +6,16 @@ from datetime import timedelta
 import pytest
 
 from actors.storage.credentials import Key, KeyNotFound, NewKey
-from actors.storage.memory import MemoryCatalogue
-from actors.storage.ports import Job, StorageError
+from actors.storage.ports import Job
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
-from tests.storage.test_contract import CATALOGUES, minute, new_job
-
-
-@pytest.fixture(params=CATALOGUES)
-def catalogue(request, tmp_path):
-    opened = CATALOGUES[request.param](tmp_path)
-    yield opened
-    opened.close()
+from tests.storage.catalogues import Each, minute, new_job
+from tests.storage.memory.catalogue import MemoryCatalogue
 
 
 @pytest.fixture
 def keys(catalogue):
-    """The register, with a transaction of its own for each call."""
-
-    class Keys:
-        def __getattr__(self, name: str):
-            def call(*arguments):
-                (result,) = catalogue.batch([lambda it: getattr(it.keys, name)(*arguments)])
-                if isinstance(result, StorageError):
-                    raise result
-                return result
-
-            return call
-
-    return Keys()
+    return Each(catalogue, "keys")
 
 
 def new_key(key_id: str, **changes) -> NewKey:

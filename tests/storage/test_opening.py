@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from actors.storage.migrations import migrations
+from actors.storage.migrations.steps import migrations
 from actors.storage.opening import open_beside, open_storage
 from actors.storage.ports import Job, Query, StorageUnavailable
 from tests.conftest import NOON, places_in
-from tests.storage.test_contract import Each, new_job
+from tests.storage.catalogues import Each, new_job
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -27,7 +27,7 @@ import sys
 from pathlib import Path
 from actors.storage.opening import open_storage
 from tests.conftest import places_in
-from tests.storage.test_contract import Each, NOON, new_job
+from tests.storage.catalogues import Each, NOON, new_job
 with open_storage(places_in(Path(sys.argv[1]))) as storage:
     storage.inputs.put("3f/a", b"data")
     Each(storage.catalogue).add(new_job("a"), NOON)

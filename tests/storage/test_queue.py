@@ -13,21 +13,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from actors.storage.memory import MemoryCatalogue
 from actors.storage.ports import PRIORITIES, Catalogue, Dead, Elsewhere, Priority
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
-from tests.storage.test_contract import ANY, CATALOGUES, RECEIPT, Each, minute, names, new_job
+from tests.storage.catalogues import ANY, RECEIPT, Each, minute, names, new_job
+from tests.storage.memory.catalogue import MemoryCatalogue
 
 NORMAL = ("normal",)
 ELSEWHERE = Elsewhere("http://example.org/a.png")
-
-
-@pytest.fixture(params=CATALOGUES)
-def each(request, tmp_path):
-    opened = CATALOGUES[request.param](tmp_path)
-    yield Each(opened)
-    opened.close()
 
 
 def fill(each, *tenants, **changes):
@@ -74,7 +67,7 @@ def test_who_was_idle_has_saved_no_turns(each):
 
 def test_a_thousand_jobs_of_one_tenant_hold_up_another_by_one_job_each(each):
     each_batch = [f"noisy{n}" for n in range(1_000)]
-    each._catalogue.batch(
+    each.catalogue.batch(
         [lambda it, name=name: it.add(new_job(name, tenant="noisy"), NOON) for name in each_batch]
     )
     for n in range(10):
@@ -203,6 +196,16 @@ def test_the_last_attempt_that_is_postponed_has_failed_for_its_reason(each):
 
     assert (job.status, job.error_code, job.run_at) == ("failed", "source_unreachable", None)
     assert each.wake(minute(9), 9) == each.wake(NOON, 9)
+
+
+def test_an_attempt_that_is_spared_when_it_is_postponed_does_not_count(each):
+    each.add(new_job("a", max_attempts=1), NOON)
+    each.claim([ANY], NOON)
+
+    job = each.postpone("a", 1, "code", "why", minute(2), run_at=minute(4), spare=True)
+
+    assert (job.status, job.run_at, job.attempts_allowed) == ("pending", minute(4), 2)
+    assert (job.spared, job.attempts_made) == (1, 1)
 
 
 def test_a_job_that_ends_well_after_all_has_no_error(each):

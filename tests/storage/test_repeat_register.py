@@ -12,39 +12,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.storage.keeping import TRIMMED, Keeping
-from actors.storage.memory import MemoryCatalogue
 from actors.storage.ports import StorageError
 from actors.storage.repeats import AnswerForgotten, Once, OtherRequest
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
-from tests.storage.test_contract import CATALOGUES, minute, new_job
+from tests.storage.catalogues import Each, minute, new_job
+from tests.storage.memory.catalogue import MemoryCatalogue
 
 DAY = Keeping(most=100, age=timedelta(days=1))
 ONCE = Once("größer than 🖼 '\"; --", "5f")
 
 
-@pytest.fixture(params=CATALOGUES)
-def catalogue(request, tmp_path):
-    opened = CATALOGUES[request.param](tmp_path)
-    yield opened
-    opened.close()
-
-
 @pytest.fixture
 def repeats(catalogue):
-    """The register, with a transaction of its own for each call."""
-
-    class Repeats:
-        def __getattr__(self, name: str):
-            def call(*arguments):
-                (result,) = catalogue.batch([lambda it: getattr(it.repeats, name)(*arguments)])
-                if isinstance(result, StorageError):
-                    raise result
-                return result
-
-            return call
-
-    return Repeats()
+    return Each(catalogue, "repeats")
 
 
 def test_what_was_answered_is_recalled_as_it_was(repeats):

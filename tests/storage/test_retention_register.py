@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlite_utils import Database
 
-from actors.storage.memory import MemoryCatalogue
-from actors.storage.migrations import migrations
+from actors.storage.migrations.steps import migrations
 from actors.storage.ports import (
     BlobNotFound,
     Elsewhere,
@@ -30,8 +29,7 @@ from actors.storage.ports import (
 from actors.storage.retention import Rules, Unneeded
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
-from tests.storage.test_contract import (
-    CATALOGUES,
+from tests.storage.catalogues import (
     FETCHED,
     OUTPUT,
     RECEIPT,
@@ -43,6 +41,7 @@ from tests.storage.test_contract import (
     output_of,
     some_id,
 )
+from tests.storage.memory.catalogue import MemoryCatalogue
 
 ANY = ("high", "normal", "low")
 HOUR = Rules(results=timedelta(hours=1))
@@ -50,33 +49,9 @@ LATER = minute(600)
 INPUT, MADE = 123, 9  # bytes of each job's files in these tests
 
 
-@pytest.fixture(params=CATALOGUES)
-def catalogue(request, tmp_path):
-    opened = CATALOGUES[request.param](tmp_path)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def each(catalogue):
-    return Each(catalogue)
-
-
 @pytest.fixture
 def keep(catalogue):
-    """Call the register, in a transaction of its own for each call."""
-
-    class Keep:
-        def __getattr__(self, name: str):
-            def call(*arguments):
-                (result,) = catalogue.batch([lambda it: getattr(it.retention, name)(*arguments)])
-                if isinstance(result, StorageError):
-                    raise result
-                return result
-
-            return call
-
-    return Keep()
+    return Each(catalogue, "retention")
 
 
 @pytest.fixture
@@ -261,6 +236,18 @@ def test_images_that_no_job_needs_are_forgotten(each, keep, finish):
     assert each.find_image("i").id == "i"
     with pytest.raises(ImageNotFound):
         each.find_image("j")
+
+
+def test_an_image_that_is_old_enough_goes_as_soon_as_no_job_needs_it(each, keep, finish):
+    each.add_image(new_image("i"), minute(0))
+    finish("a", at=90, image="i")
+    while_needed = keep.forget_images(minute(1), 9)
+    keep.expire(HOUR, LATER, 9)
+    keep.purge(LATER, 9)
+
+    # However long that was after its upload: nobody notes when it was needed last.
+    assert while_needed == Unneeded(0)
+    assert keep.forget_images(minute(1), 9) == Unneeded(1, ("cd/i.gif",))
 
 
 def test_records_are_forgotten_when_their_files_are_gone(each, keep, finish):

@@ -2,28 +2,12 @@
 
 import pytest
 
-from tests.storage.test_contract import CATALOGUES, minute
+from tests.storage.catalogues import Each, minute
 
 
-class Signing:
-    """The register, each call in a transaction of its own."""
-
-    def __init__(self, catalogue) -> None:
-        self.catalogue = catalogue
-
-    def __getattr__(self, name):
-        def call(*arguments):
-            (result,) = self.catalogue.batch([lambda it: getattr(it.signing, name)(*arguments)])
-            return result
-
-        return call
-
-
-@pytest.fixture(params=CATALOGUES)
-def signing(request, tmp_path):
-    catalogue = CATALOGUES[request.param](tmp_path)
-    yield Signing(catalogue)
-    catalogue.close()
+@pytest.fixture
+def signing(catalogue):
+    return Each(catalogue, "signing")
 
 
 def test_a_secret_is_made_on_first_need_and_stays(signing):

@@ -12,15 +12,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from actors.storage.memory import MemoryCatalogue
 from actors.storage.ports import PRIORITIES, Elsewhere, JobNotFound, NewInput, StorageError
 from actors.storage.retention import Rules
 from actors.storage.sqlite import SqliteCatalogue
 from actors.storage.twins import LET_GO, twin_of
 from tests.conftest import NOON
-from tests.storage.test_contract import (
+from tests.storage.catalogues import (
     ANY,
-    CATALOGUES,
     OUTPUT,
     RECEIPT,
     Each,
@@ -29,16 +27,10 @@ from tests.storage.test_contract import (
     new_image,
     new_job,
 )
+from tests.storage.memory.catalogue import MemoryCatalogue
 
 ELSEWHERE = Elsewhere("http://example.org/a.png")
 MADE_WITH = "these versions"
-
-
-@pytest.fixture(params=CATALOGUES)
-def each(request, tmp_path):
-    opened = CATALOGUES[request.param](tmp_path)
-    yield Each(opened)
-    opened.close()
 
 
 def a_twin(name, priority="normal", *, sha256="1a", recipe="{}", **changes):
@@ -289,7 +281,7 @@ def test_one_whose_files_have_gone_is_no_finished_twin(each):
     claimed(each)
     complete(each, "a")
 
-    each._catalogue.batch(
+    each.catalogue.batch(
         [lambda it: it.retention.expire(Rules(results=timedelta(0)), minute(60), 9)]
     )
 
@@ -438,7 +430,7 @@ class Twins(RuleBasedStateMachine):
     def expire(self):
         rules = Rules(results=timedelta(minutes=1))
         for each in self.both:
-            each._catalogue.batch([lambda it: it.retention.expire(rules, minute(self.now), 9)])
+            each.do(lambda it: it.retention.expire(rules, minute(self.now), 9))
 
     @invariant()
     def nobody_is_held_back_without_one_that_can_let_it_go(self):

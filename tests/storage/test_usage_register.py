@@ -12,24 +12,15 @@ from actors.storage.ports import ENDED, StorageError
 from actors.storage.sqlite import SqliteCatalogue
 from actors.storage.usage import LONGEST_WAIT, SHORTEST_WAIT, Bill, QuotaExceeded
 from tests.conftest import NOON
-from tests.storage.test_contract import ANY, CATALOGUES, OUTPUT, minute, new_job
+from tests.storage.catalogues import ANY, CATALOGUES, OUTPUT, Each, minute, new_job
 
 TOMORROW = timedelta(days=1)
 JOBS = Bill("key 1", jobs=2)
 PIXELS = Bill("key 1", pixels=100)
 
 
-class Counted:
-    """A catalogue in which jobs are made on account, each call in a transaction of its own."""
-
-    def __init__(self, catalogue) -> None:
-        self.catalogue = catalogue
-
-    def do(self, call):
-        (result,) = self.catalogue.batch([call])
-        if isinstance(result, StorageError):
-            raise result
-        return result
+class Counted(Each):
+    """A catalogue in which jobs are made on account."""
 
     def submit(self, name, bill=JOBS, pixels=0, now=NOON):
         def submit(it):
@@ -63,11 +54,9 @@ class Counted:
         return True
 
 
-@pytest.fixture(params=CATALOGUES)
-def counted(request, tmp_path):
-    catalogue = CATALOGUES[request.param](tmp_path)
-    yield Counted(catalogue)
-    catalogue.close()
+@pytest.fixture
+def counted(catalogue):
+    return Counted(catalogue)
 
 
 # --- Jobs in flight -------------------------------------------------------------------------------
@@ -403,8 +392,8 @@ def test_a_register_in_sqlite_survives_a_reopening(tmp_path):
 
 
 def test_the_file_has_no_address_in_it_and_forgets_days_that_are_over(tmp_path):
-    counted = Counted(SqliteCatalogue(tmp_path / "calotype.db"))
-    db = counted.catalogue._db
+    catalogue = SqliteCatalogue(tmp_path / "calotype.db")
+    counted, db = Counted(catalogue), catalogue._db
     for number in range(3):
         counted.submit(f"a{number}", Bill(f"origin 192.0.2.{number}", pixels=9), 9)
 
@@ -414,18 +403,17 @@ def test_the_file_has_no_address_in_it_and_forgets_days_that_are_over(tmp_path):
     names = db.execute("select distinct account from places").fetchall()
     assert len(names) == 4
     assert not any("192" in name and "." in name for (name,) in names)
-    counted.catalogue.close()
+    catalogue.close()
     for file in tmp_path.iterdir():
         assert b"192.0.2" not in file.read_bytes()
 
 
 def test_a_place_costs_no_look_at_other_accounts_or_at_jobs_that_have_ended(tmp_path):
-    counted = Counted(SqliteCatalogue(tmp_path / "calotype.db"))
-    db = counted.catalogue._db
+    catalogue = SqliteCatalogue(tmp_path / "calotype.db")
 
-    plan = db.execute(
+    plan = catalogue._db.execute(
         "explain query plan select count(*), min(since) from places where account = 'a'"
     ).fetchall()
 
     assert "USING COVERING INDEX idx_places_account_since (account=?)" in plan[0][3]
-    counted.catalogue.close()
+    catalogue.close()

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, AsyncExitStack
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 import trio
@@ -14,7 +14,7 @@ from tests.conftest import PATIENCE
 from tests.web import running
 from tests.web.running import Server
 from web.client import AsyncClient, Client
-from web.results import Job
+from web.results import DeadJob, Job
 
 StartServer: TypeAlias = Callable[..., AbstractContextManager[Server]]
 
@@ -51,10 +51,16 @@ class InThread:
 
         return call
 
-    async def jobs(self, **which: object) -> AsyncIterator[Job]:
-        method = getattr(self._client, "jobs")  # noqa: B009 - of any arguments
-        for job in await trio.to_thread.run_sync(lambda: list(method(**which))):
-            yield job
+    def jobs(self, **which: object) -> AsyncIterator[Job]:
+        return self._iterate("jobs", **which)
+
+    def dead_jobs(self, **which: object) -> AsyncIterator[DeadJob]:
+        return self._iterate("dead_jobs", **which)
+
+    async def _iterate(self, name: str, **which: object) -> AsyncIterator[Any]:
+        method = getattr(self._client, name)
+        for each in await trio.to_thread.run_sync(lambda: list(method(**which))):
+            yield each
 
 
 @pytest.fixture(params=["blocking", "waiting"])

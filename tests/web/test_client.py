@@ -1,7 +1,9 @@
 """The HTTP API in Python: the one contract of both clients, against the real service."""
 
 import os
+import re
 import subprocess
+from datetime import timedelta
 from io import BytesIO
 from typing import BinaryIO
 
@@ -131,6 +133,7 @@ async def test_all_results_come_by_their_names(client, photo):
     assert [(each.name, each.suffix) for each in several] == [("small", ".jpg"), ("facts", ".json")]
     assert is_picture(first.data, (16, 12))
     assert (first.name, alone.name) == ("", "")
+    assert first.file_name.endswith("-small.jpg")
 
 
 async def test_a_file_is_sent_from_where_it_stands_and_left_open(client, photo):
@@ -268,6 +271,35 @@ async def test_a_batch_is_submitted_waited_for_and_its_jobs_listed(client, photo
     assert {job.batch_id for job in page.jobs} == {accepted.id}
 
 
+async def test_of_a_batch_that_named_nobody_there_is_nothing_to_send(client, photo):
+    image = await client.upload(photo)
+    batch = await client.submit_batch([(image, THUMBNAIL)])
+    await client.wait_for_batch(batch.id)
+
+    assert await client.batch_deliveries(batch.id) == ()
+    with pytest.raises(Conflict):
+        await client.redeliver_batch(batch.id)
+
+
+async def test_an_image_that_would_have_to_be_sent_with_a_batch_is_refused_in_words(client, photo):
+    with pytest.raises(TypeError, match="upload"):
+        await client.submit_batch([(photo, THUMBNAIL)])
+
+
+async def test_a_picture_is_called_as_the_service_calls_its_file(client, photo, tmp_path):
+    submitted = await client.submit(photo, THUMBNAIL)
+    await client.wait(submitted.id)
+
+    picture = await client.download(submitted.id)
+    saved = await client.save(submitted.id, tmp_path / "a.jpg")
+    named = await client.download(submitted.id, "output")
+    at_once = await client.submit_and_wait(photo, {**THUMBNAIL, "width": 31})
+
+    assert picture.file_name == saved.file_name == named.file_name == f"{submitted.id}.jpg"
+    assert (picture.name, named.name) == ("", "output")
+    assert re.fullmatch(r"[0-9a-f-]{36}\.jpg", at_once.file_name)
+
+
 async def test_a_batch_is_cancelled_and_deleted_and_its_wait_has_an_end(client, photo):
     image = await client.upload(photo)
     delayed = [(image, {**THUMBNAIL, "delay": 3600})] * 3
@@ -345,6 +377,45 @@ def make_key(server: running.Server, *scopes: str) -> str:
         check=True,
     )
     return made.stdout.strip()
+
+
+async def test_a_queue_is_paused_looked_at_and_resumed(connect, start_server, photo):
+    with start_server() as server:
+        client = connect(server.url)
+
+        paused = await client.pause_queue()
+        submitted = await client.submit(photo, THUMBNAIL)
+        looked = await client.queue()
+        resumed = await client.resume_queue()
+        ended = await client.wait(submitted.id)
+
+    assert (paused.paused, paused.pending) == (True, 0)
+    assert (looked.paused, looked.pending, looked.waiting, looked.processing) == (True, 1, 0, 0)
+    assert looked.oldest_pending_seconds >= 0
+    assert not resumed.paused
+    assert ended.status == "completed"
+
+
+async def test_all_that_has_failed_is_listed_and_tried_again_once(
+    connect, start_server, monkeypatch
+):
+    monkeypatch.setattr("web.calls.PAGE", 2)
+    with start_server() as server:
+        client = connect(server.url)
+        ids = [(await client.submit(b"no picture", THUMBNAIL)).id for _ in range(3)]
+        for job_id in ids:
+            await client.wait(job_id)
+
+        listed = [job async for job in client.dead_jobs(code="not_an_image")]
+        of_another_code = [job async for job in client.dead_jobs(code="timed_out")]
+        too_young = await client.retry_dead_jobs(older_than=timedelta(hours=1))
+        retried = await client.retry_dead_jobs(code="not_an_image", older_than=timedelta(0))
+        again = [await client.wait(job_id) for job_id in ids]
+
+    assert [job.id for job in listed] == ids
+    assert {(job.error_code, job.attempts) for job in listed} == {("not_an_image", 1)}
+    assert (of_another_code, too_young, retried) == ([], 0, 3)
+    assert [job.attempts for job in again] == [2, 2, 2]
 
 
 async def test_the_service_is_said_to_be_there(client):

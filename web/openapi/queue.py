@@ -7,7 +7,7 @@ from typing import Final
 
 from web.openapi import examples
 from web.openapi.words import Answer, Body, Json, Route, json_of
-from web.schedule import DeadJobs, DeadWords, QueueState, Retried, RetryWords
+from web.queue import DeadJobs, DeadWords, QueueState, Retried, RetryWords
 
 _RUNNING: Final[Json] = {
     "paused": False,
@@ -49,12 +49,14 @@ ROUTES: Mapping[str, Route] = {
                 "The queue, paused.", json_of(QueueState, paused={**_RUNNING, "paused": True})
             )
         },
+        problems=("invalid",),
     ),
     "POST /queue/resume": Route(
         tag="service",
         name="resume_queue",
         summary="Begin jobs again",
         answers={200: Answer("The queue, running.", json_of(QueueState, running=_RUNNING))},
+        problems=("invalid",),
     ),
     "GET /queue/dead": Route(
         tag="service",

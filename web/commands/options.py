@@ -1,10 +1,14 @@
-"""The option `--key-file` of commands that are clients, and the variable that may stand for it.
+"""Options that commands share: a span of time, and the key to a service.
 
-A key is never an argument itself: whoever lists the processes could read it, and shells remember.
+A key is never an argument itself, but in the file of `--key-file`, or in a variable: whoever lists
+the processes could read it, and shells remember.
 """
 
 from __future__ import annotations
 
+import math
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +21,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 C = TypeVar("C", bound="Callable[..., object]")
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}  # in seconds
+LONGEST = 10 * 366 * UNITS["d"]
+
+
+class Duration(click.ParamType[timedelta]):
+    """A span of time such as 45s, 15m, 1h, 30d or 2w."""
+
+    name = "duration"
+
+    def convert(
+        self,
+        value: str | timedelta,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> timedelta:
+        """Return the span that `value` names."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch("([0-9]{1,9})([smhdw])", value)
+        seconds = int(found[1]) * UNITS[found[2]] if found else math.inf
+        if seconds > LONGEST:
+            self.fail(
+                f"{value!r} is no span of up to ten years, such as 15m, 1h or 30d.", param, ctx
+            )
+        return timedelta(seconds=seconds)
 
 
 def _key(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> str | None:
@@ -38,9 +68,3 @@ def key_option(command: C) -> C:
         callback=_key,
         help=f"The file with the key to the service.  [default: the key in {KEY_VARIABLE}]",
     )(command)
-
-
-def service_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command be told which service it asks, and with which key."""
-    command = click.option("--url", default="http://127.0.0.1:8080", show_default=True)(command)
-    return key_option(command)

@@ -12,11 +12,11 @@ import trio
 
 from actors.imaging.facts import Written
 from web.client import AsyncClient
-from web.errands import Errand, Outputs, errands_for
+from web.commands.errands import Errand, Outputs, errands_for
+from web.commands.interruption import INTERRUPTED, run_interruptibly
+from web.commands.options import key_option
+from web.commands.progress import Board
 from web.failures import RequestFailed, Unreachable
-from web.interruption import INTERRUPTED, run_interruptibly
-from web.key_file import key_option
-from web.progress import Board
 from web.receiving import written_beside
 from web.recipes import OPERATIONS
 from web.sending import ImageUrl

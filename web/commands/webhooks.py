@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,16 +11,13 @@ import structlog
 
 from actors.outside.signing import new_secret
 from actors.storage.audit import Act
-from web.client import Client
-from web.failures import RequestFailed
-from web.key_file import service_options
-from web.keys import Duration, change_beside, checked_tenant, user_name
+from web.commands.asking import asking, service_options
+from web.commands.beside import change_beside, checked_tenant, user_name
+from web.commands.options import Duration
 from web.logs import configure_logs
 from web.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from actors.storage.ports import Catalogue
 
 log = structlog.get_logger("calotype.webhooks")
@@ -79,7 +74,7 @@ def secret(*, tenant: str | None, rotate: bool, grace: timedelta) -> None:
 @service_options
 def list_deliveries(job_id: str, url: str, key: str | None) -> None:
     """List the deliveries about a job, the newest first, with attempts and the last answer."""
-    with _service(url, key) as client:
+    with asking(url, key) as client:
         found = client.deliveries(job_id)
     for each in found:
         answer = each.last_status or each.last_error or "-"
@@ -93,7 +88,7 @@ def list_deliveries(job_id: str, url: str, key: str | None) -> None:
 @service_options
 def show(job_id: str, url: str, key: str | None) -> None:
     """Print all that is known of the deliveries about a job, as JSON, the newest first."""
-    with _service(url, key) as client:
+    with asking(url, key) as client:
         found = client.deliveries(job_id)
     click.echo(msgspec.json.format(msgspec.json.encode(found)))
 
@@ -103,17 +98,6 @@ def show(job_id: str, url: str, key: str | None) -> None:
 @service_options
 def resend(job_ids: tuple[str, ...], url: str, key: str | None) -> None:
     """Send the newest delivery about each of these jobs again, whatever became of it."""
-    with _service(url, key) as client:
+    with asking(url, key) as client:
         for job_id in job_ids:
             click.echo(client.redeliver(job_id).id)
-
-
-@contextmanager
-def _service(url: str, key: str | None) -> Iterator[Client]:
-    """Yield a client; if the service says no, or nothing, say why and end with 1."""
-    try:
-        with Client(url, key=key) as client:
-            yield client
-    except RequestFailed as error:
-        click.echo(f"calotype: {error}", err=True)
-        sys.exit(1)

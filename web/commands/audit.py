@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from actors.storage.opening import view_catalogue
-from web.keys import complaining
+from web.commands.beside import complaining
 from web.settings import read_settings
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from actors.storage.opening import view_catalogue
-from web.keys import keys
+from web.commands.keys import keys
 from web.tokens import read_token
 
 ACME = ("--tenant", "acme", "--scope", "jobs:read")
@@ -33,8 +33,8 @@ def logged(monkeypatch):
         def info(self, event, **said):
             events.append((event, said))
 
-    monkeypatch.setattr("web.keys.log", Log())
-    monkeypatch.setattr("web.keys.configure_logs", lambda *_: None)
+    monkeypatch.setattr("web.commands.keys.log", Log())
+    monkeypatch.setattr("web.commands.keys.configure_logs", lambda *_: None)
     return events
 
 

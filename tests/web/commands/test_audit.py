@@ -13,8 +13,8 @@ from actors.storage.keeping import Keeping
 from actors.storage.opening import open_beside
 from actors.storage.ports import Catalogue
 from tests.storage.test_audit_register import YEAR
-from web.audit import audit
-from web.keys import keys
+from web.commands.audit import audit
+from web.commands.keys import keys
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -24,7 +24,7 @@ def catalogue(tmp_path, monkeypatch):
     """The place of the catalogue."""
     path = tmp_path / "calotype.db"
     monkeypatch.setenv("DB_PATH", str(path))
-    monkeypatch.setattr("web.keys.configure_logs", lambda *_: None)
+    monkeypatch.setattr("web.commands.keys.configure_logs", lambda *_: None)
     return path
 
 

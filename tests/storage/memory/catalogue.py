@@ -1,28 +1,15 @@
-"""Both ports in memory: the fake that the contract suite verifies beside the real ones."""
+"""The catalogue in memory: the fake that the contract suite verifies beside the real one."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
-import itertools
-import os
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from actors.storage.memory_audit import MemoryAudit
-from actors.storage.memory_batches import MemoryBatches
-from actors.storage.memory_events import MemoryEvents
-from actors.storage.memory_keys import MemoryKeys
-from actors.storage.memory_outbox import MemoryOutbox
-from actors.storage.memory_repeats import MemoryRepeats
-from actors.storage.memory_retention import MemoryRetention
-from actors.storage.memory_signing import MemorySigning
-from actors.storage.memory_usage import MemoryUsage
 from actors.storage.ports import (
     ENDED,
     PRIORITIES,
     STATUSES,
-    BlobFile,
     BlobNotFound,
     Dead,
     Elsewhere,
@@ -44,9 +31,18 @@ from actors.storage.ports import (
     WrongStatus,
 )
 from actors.storage.twins import LET_GO, twin_of
+from tests.storage.memory.audit import MemoryAudit
+from tests.storage.memory.batches import MemoryBatches
+from tests.storage.memory.events import MemoryEvents
+from tests.storage.memory.keys import MemoryKeys
+from tests.storage.memory.outbox import MemoryOutbox
+from tests.storage.memory.repeats import MemoryRepeats
+from tests.storage.memory.retention import MemoryRetention
+from tests.storage.memory.signing import MemorySigning
+from tests.storage.memory.usage import MemoryUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
     from actors.storage.ports import Catalogue, Priority
@@ -258,15 +254,18 @@ class MemoryCatalogue:
         now: datetime,
         *,
         run_at: datetime,
+        spare: bool = False,
     ) -> Job:
         """See `Catalogue.postpone`."""
         job = self._claimed(job_id, attempt)
-        if job.attempts >= job.attempts_allowed:
+        if job.attempts >= job.attempts_allowed + spare:
             return self.fail(job_id, attempt, code, error, now)
         return self._change(
             replace(
                 job,
                 status="pending",
+                attempts_allowed=job.attempts_allowed + spare,
+                spared=job.spared + spare,
                 run_at=run_at,
                 error_code=code,
                 error=error,
@@ -576,48 +575,3 @@ class MemoryCatalogue:
 
 def _is_due(entry: _Entry) -> bool:
     return entry.job.status == "pending" and entry.due
-
-
-class MemoryBlobs:
-    """Blobs as long as the process lives."""
-
-    def __init__(self) -> None:
-        self._blobs: dict[str, bytes] = {}
-
-    def put(self, key: str, data: bytes) -> str:
-        """See `Blobs.put`."""
-        self._blobs[key] = data
-        return hashlib.sha256(data).hexdigest()
-
-    def copy(self, key: str, to: str) -> int:
-        """See `Blobs.copy`."""
-        self._blobs[to] = data = self.get(key)
-        return len(data)
-
-    def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
-        """See `Blobs.get`."""
-        try:
-            data = self._blobs[key]
-        except KeyError:
-            raise BlobNotFound(key) from None
-        return data[offset:] if length is None else data[offset : offset + length]
-
-    def open(self, key: str) -> BlobFile:
-        """See `Blobs.open`."""
-        data = self.get(key)
-        file = BlobFile(os.memfd_create("blob"), "r+b")
-        file.write(data)
-        return file
-
-    def delete(self, key: str) -> None:
-        """See `Blobs.delete`."""
-        self._blobs.pop(key, None)
-
-    def locate(self, key: str) -> str:
-        """See `Blobs.locate`."""
-        return f"memory:{key}"
-
-    def shards(self) -> Iterator[list[str]]:
-        """See `Blobs.shards`."""
-        for _, keys in itertools.groupby(sorted(self._blobs), lambda key: key[:2]):
-            yield list(keys)

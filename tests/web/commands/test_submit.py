@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 from tests.conftest import PATIENCE, draw, is_picture
 from tests.web import faulty
 from tests.web.running import COMMAND, environment, free_port, start_server
-from web.errands import errands_for
+from web.commands.errands import errands_for
+from web.commands.submit import submit
 from web.sending import ImageUrl
-from web.submit import submit
 
 THUMBNAIL = ("--operation", "thumbnail", "--width", "32", "--height", "32")
 

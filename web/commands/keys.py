@@ -5,15 +5,9 @@ They change the catalogue itself, beside the service if that is running; it noti
 
 from __future__ import annotations
 
-import math
-import os
-import pwd
-import re
-import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 import msgspec
@@ -22,17 +16,17 @@ from rich.console import Console
 from rich.table import Table
 
 from actors.storage.audit import Act
-from actors.storage.credentials import SCOPES, TENANT, Key, KeyNotFound, NewKey, Scope
-from actors.storage.opening import open_beside, view_catalogue
-from actors.storage.ports import StorageError
+from actors.storage.credentials import SCOPES, Key, NewKey, Scope
+from actors.storage.opening import view_catalogue
 from web.bounds import PARSERS, limits_text, read_limits
+from web.commands.beside import change_beside, checked_tenant, complaining, user_name
+from web.commands.options import Duration
 from web.logs import configure_logs
 from web.settings import read_settings
 from web.tokens import ID_BYTES, Token, make_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from actors.storage.audit import Action
     from actors.storage.ports import Catalogue
@@ -42,45 +36,8 @@ C = TypeVar("C", bound="Callable[..., object]")
 
 log = structlog.get_logger("calotype.keys")
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}  # in seconds
-LONGEST = 10 * 366 * UNITS["d"]
 LONGEST_NAME = 100
 DEFAULT = "default"  # what takes a limit away that a key has of its own
-
-
-class Duration(click.ParamType[timedelta]):
-    """A span of time such as 45s, 15m, 1h, 30d or 2w."""
-
-    name = "duration"
-
-    def convert(
-        self,
-        value: str | timedelta,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> timedelta:
-        """Return the span that `value` names."""
-        if isinstance(value, timedelta):
-            return value
-        found = re.fullmatch("([0-9]{1,9})([smhdw])", value)
-        seconds = int(found[1]) * UNITS[found[2]] if found else math.inf
-        if seconds > LONGEST:
-            self.fail(
-                f"{value!r} is no span of up to ten years, such as 15m, 1h or 30d.", param, ctx
-            )
-        return timedelta(seconds=seconds)
-
-
-def checked_tenant(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> str | None:
-    """Return the name of a tenant, if it is one. Raises: click.BadParameter."""
-    if value is not None and not re.fullmatch(TENANT, value):
-        raise click.BadParameter(
-            f"{value!r} is no name of up to 32 of a-z, 0-9, - and _, with none of the last two in "
-            "front."
-        )
-    return value
 
 
 def _name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -320,42 +277,12 @@ def _change(call: Callable[[Catalogue], T], act: Callable[[T], Act]) -> T:
     return change_beside(settings.db_path, change)
 
 
-def change_beside(db_path: Path, call: Callable[[Catalogue], T]) -> T:
-    """Change the catalogue, beside the service; or say why not, and end with 1."""
-    with complaining(), open_beside(db_path) as catalogue:
-        (result,) = catalogue.batch([call])
-        if isinstance(result, StorageError):
-            raise result
-        return cast("T", result)
-
-
 def _act(action: Action, key: Key, **details: str) -> Act:
     about = {"scopes": ",".join(key.scopes), "name": key.name, "limits": key.limits or ""}
     if key.expires_at:
         about["expires_at"] = key.expires_at.isoformat()
     said = {name: value for name, value in (about | details).items() if value}
     return Act(action=action, subject=key.id, tenant=key.tenant, user=user_name(), details=said)
-
-
-def user_name() -> str:
-    """Return the name of whoever runs the command, as the operating system has it."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
-
-
-@contextmanager
-def complaining() -> Iterator[None]:
-    """Say what is wrong with the catalogue, and end with 1."""
-    try:
-        yield
-    except KeyNotFound as error:
-        click.echo(f"calotype: there is no key {error}", err=True)
-        sys.exit(1)
-    except StorageError as error:
-        click.echo(f"calotype: the catalogue cannot be opened: {error}", err=True)
-        sys.exit(1)
 
 
 def _told(key: Key) -> dict[str, object]:

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from actors.storage.memory import _Entry, _Kept
     from actors.storage.ports import Job, Removed
     from actors.storage.retention import Rules
+    from tests.storage.memory.catalogue import _Entry, _Kept
 
 
 class MemoryRetention:

@@ -20,13 +20,13 @@ from rich.live import Live
 from rich.table import Table
 
 from actors.imaging.sample import photo as generated
-from web.crowd import Crowd, Mode, Plan, Target
-from web.figures import percentile, plot
-from web.interruption import INTERRUPTED, run_interruptibly
-from web.key_file import key_option
+from web.commands.crowd import Crowd, Mode, Plan, Target
+from web.commands.figures import percentile, plot
+from web.commands.interruption import INTERRUPTED, run_interruptibly
+from web.commands.options import key_option
 
 if TYPE_CHECKING:
-    from web.figures import Figures
+    from web.commands.figures import Figures
 
 # With a limit of time alone, and with none: bounds all the same.
 REQUESTS: Final = 200

@@ -10,9 +10,9 @@ import msgspec
 import trio
 
 from web.calls import WAIT
+from web.commands.figures import Figures
+from web.commands.lean import BROKEN, Answer, LeanConnection
 from web.failures import problem
-from web.figures import Figures
-from web.lean import BROKEN, Answer, LeanConnection
 from web.results import Job
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from tests.web.running import COMMAND, PATIENCE, Server
 
 pytestmark = pytest.mark.service
 
-PHOTO = Path(__file__).parent.parent.parent / "examples" / "photo.jpg"
+PHOTO = Path(__file__).parents[3] / "examples" / "photo.jpg"
 
 
 def submit(server: Server) -> dict[str, object]:

@@ -14,11 +14,11 @@ from click.testing import CliRunner, Result
 
 from tests.conftest import PATIENCE
 from tests.web.running import COMMAND, Server, environment, free_port
-from web import load as load_module
-from web.crowd import Crowd, Plan, Target
-from web.figures import Samples, percentile
-from web.lean import BROKEN, LeanConnection
-from web.load import is_loopback, load
+from web.commands import load as load_module
+from web.commands.crowd import Crowd, Plan, Target
+from web.commands.figures import Samples, percentile
+from web.commands.lean import BROKEN, LeanConnection
+from web.commands.load import is_loopback, load
 
 THUMBNAIL = "operation=thumbnail&width=32&height=32"
 REFUSAL = b"HTTP/1.1 503 \r\nRetry-After: %d\r\nContent-Length: 0\r\n\r\n"
@@ -236,7 +236,7 @@ async def test_a_broken_connection_is_an_error_and_the_next_job_opens_another(nu
 
 
 async def test_what_a_silent_server_leaves_undone_is_counted(nursery, monkeypatch):
-    monkeypatch.setattr("web.crowd.GRACE", 0.1)
+    monkeypatch.setattr("web.commands.crowd.GRACE", 0.1)
     port = await Scripted(nursery, FINE, SILENCE).start()
     patient = crowd(port, seconds=0.1)
 

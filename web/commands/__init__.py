@@ -1,0 +1,1 @@
+"""The commands of `calotype`, each a module of its name, and what they are made of."""
