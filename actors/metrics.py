@@ -19,7 +19,7 @@ QUEUE_WAIT = Histogram(
     "From when a job may be begun to the beginning of its first attempt.",
     buckets=SECONDS,
 )
-RENDER = Histogram("calotype_render_seconds", "Time of a render in its thread.", buckets=SECONDS)
+RENDER = Histogram("calotype_render_seconds", "Time of a render.", buckets=SECONDS)
 FETCHES = Counter("calotype_fetches", "Fetches that ended, by how they ended.", ["outcome"])
 FETCHED = Counter("calotype_fetched_bytes", "Bytes of the images that were fetched.")
 FETCH = Histogram(

@@ -1,4 +1,4 @@
-"""The priority of threads that only calculate."""
+"""The priority of threads and processes that only calculate."""
 
 import os
 import threading

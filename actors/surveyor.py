@@ -14,8 +14,8 @@ from actors.imaging.plan import Plan, foresee
 from actors.imaging.recipe import Output, Recipe, encode_recipe
 from actors.messages import FindImage, Foresee, Keep, KeepImage, Open
 from actors.priority import give_way
-from actors.rendering.process import RenderDied
-from actors.rendering.protocol import contents, in_memory
+from actors.rendering.process import RenderDied, held
+from actors.rendering.protocol import contents
 from actors.storage.ports import StorageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ FACTS = encode_recipe(Recipe((Output(format="json"),)))
 
 
 class Surveyor:
-    """Owns no state. Each message is a task of its own, which waits for a thread and the Store."""
+    """Owns no state. Each message is a task of its own, which waits for a render and the Store."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Surveyor:
         if isinstance(facts, ImageError):
             return facts
         try:
-            finished = await self._renderer.render(in_memory(data), FACTS)
+            finished = await self._renderer.render(held(data), FACTS)
         except RenderDied as died:
             log.error("survey_died", why=str(died))  # noqa: TRY400  (it tells nothing more)
             return ImagingCrashed("Something went wrong here. It was logged.")
@@ -114,10 +114,11 @@ class Surveyor:
     async def _foresee(self, image: bytes | str, recipe: Recipe, tenant: str) -> Plan | ImageError:
         for image_id in recipe.needs:
             await self._store.ask(FindImage(image_id, tenant=tenant))
-        file = in_memory(image) if isinstance(image, bytes) else await self._opened(image, tenant)
-        return await trio.to_thread.run_sync(
-            _foresee, file, recipe, self._limits, limiter=self._renderer.places
-        )
+        file = held(image) if isinstance(image, bytes) else await self._opened(image, tenant)
+        with file:
+            return await trio.to_thread.run_sync(
+                _foresee, file, recipe, self._limits, limiter=self._renderer.places
+            )
 
     async def _opened(self, image_id: str, tenant: str) -> FileIO:
         record = await self._store.ask(FindImage(image_id, tenant=tenant))

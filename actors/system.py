@@ -14,7 +14,6 @@ from actors.dispatcher import Dispatcher
 from actors.fetcher import Fetcher
 from actors.mailbox import Address, open_mailbox
 from actors.orders import Orders
-from actors.rendering.renderer import open_renderer
 from actors.store import Store, StoreLimits
 from actors.supervision import Activity, Actor, ActorStatistics, Intensity, supervise
 from actors.surveyor import Surveyor
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from actors.fetcher import Fetching
     from actors.mailbox import Mailbox
-    from actors.rendering.renderer import Renderer, Rendering
+    from actors.rendering.renderer import Renderer
     from actors.store import OpenStorage
 
 
@@ -39,7 +38,6 @@ class Capacity:
     """
 
     workers: int
-    rendering: Rendering
     storage_calls: int
     mail: int
     store: StoreLimits
@@ -129,7 +127,10 @@ class System:
         )
 
     def _make_fetcher(self, mailbox: Mailbox, activity: Activity) -> Actor:
-        return Fetcher(mailbox, self._capacity.fetching, self.fetches, self._orders, activity)
+        return Fetcher(
+            *(mailbox, self._capacity.fetching, self.fetches, self._orders, activity),
+            workers=self._capacity.fetching_workers,
+        )
 
     def _make_courier(self, door: Address, mailbox: Mailbox, activity: Activity) -> Actor:
         return Courier(mailbox, door.clone(), self._capacity.posting, self._orders, activity)
@@ -144,15 +145,14 @@ class System:
         )
 
     def _make_surveyor(self, door: Address, mailbox: Mailbox, activity: Activity) -> Actor:
-        images = self._capacity.rendering.limits
-        return Surveyor(mailbox, door.clone(), self.renderer, images, activity)
+        return Surveyor(mailbox, door.clone(), self.renderer, self.renderer.limits, activity)
 
     def _make_worker(
         self, store: Address, fetcher: Address, mailbox: Mailbox, activity: Activity
     ) -> Actor:
         return Worker(
             *(mailbox, store.clone(), fetcher.clone()),
-            *(self.renderer, self._capacity.rendering.limits, activity),
+            *(self.renderer, self.renderer.limits, activity),
         )
 
     async def _hire(self) -> Address:
@@ -166,7 +166,11 @@ class System:
 
 @asynccontextmanager
 async def open_system(
-    open_storage: OpenStorage, capacity: Capacity, *, grace: Callable[[], float]
+    open_storage: OpenStorage,
+    capacity: Capacity,
+    renderer: Renderer,
+    *,
+    grace: Callable[[], float],
 ) -> AsyncIterator[System]:
     """Run the actors for the time of the block.
 
@@ -177,7 +181,7 @@ async def open_system(
       StorageError: if the storage cannot be opened.
       TooManyCrashes: if an actor keeps crashing; the block is cancelled.
     """
-    async with open_renderer(capacity.rendering) as renderer, trio.open_nursery() as nursery:
+    async with trio.open_nursery() as nursery:
         system = System(capacity, open_storage, renderer, nursery)
         try:
             with system.front_door:

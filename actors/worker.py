@@ -13,7 +13,7 @@ from actors.errors import AskFailed, JobInterrupted
 from actors.imaging.errors import ImageError, ImagingCrashed, RenderStopped
 from actors.imaging.inspect import count_pixels
 from actors.messages import Complete, Crash, Download, Fail, KeepInput, Open, Reuse, Run, TryLater
-from actors.outside.breaker import HostResting
+from actors.outside.breaker import HostBusy, HostResting
 from actors.outside.errors import (
     OutsideError,
     SourceForbidden,
@@ -21,8 +21,7 @@ from actors.outside.errors import (
     SourceUnreachable,
 )
 from actors.priority import give_way
-from actors.rendering.process import RenderDied
-from actors.rendering.protocol import in_memory
+from actors.rendering.process import RenderDied, held
 from actors.storage.ports import (
     BlobNotFound,
     JobNotFound,
@@ -208,7 +207,7 @@ class Worker:
             return _Failure("crashed", REFUSED)
         except QuotaExceeded as error:
             return _Failure("quota_exceeded", TOO_MANY_PIXELS.format(error.bound))
-        return files.enter_context(in_memory(data))
+        return files.enter_context(held(data))
 
 
 def _count_pixels(data: bytes, limits: Limits) -> int:
@@ -228,17 +227,23 @@ class _Failure(NamedTuple):
 
 
 class _Absence(NamedTuple):
-    """Why there is no image yet, and for how many seconds it is of no use to ask again."""
+    """Why there is no image yet, and for how many seconds it is of no use to ask again.
+
+    `spare`: nobody was asked, for a reason that is none of the job's, so it is no attempt.
+    """
 
     code: str
     error: str
     seconds: float
+    spare: bool = False
 
 
 def _why_not(error: OutsideError) -> _Failure | _Absence:
     code = next(code for kind, code in CODES if isinstance(error, kind))
     told = f"The image could not be fetched. {error}"
     match error:
+        case HostBusy():
+            return _Absence(code, told, 0.0, spare=True)
         case HostResting(seconds=seconds):
             return _Absence(code, told, seconds)
         case SourceUnreachable(may_pass=True, retry_after=seconds):

@@ -19,6 +19,9 @@ from actors.errors import ActorStopped
 from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.recipe import Output, Recipe, encode_recipe
 from actors.mailbox import open_mailbox
+from actors.messages import Open
+from actors.rendering.protocol import in_memory
+from actors.rendering.renderer import Renderer, Rendering
 from actors.storage.opening import Places
 from actors.storage.ports import Catalogue, Job, Storage, StorageError
 from tests.storage.memory.blobs import MemoryBlobs
@@ -111,7 +114,7 @@ class FakeStore:
     """Answers the actors above it as the test says, and remembers what it was asked.
 
     `answers` are those to each kind of message, the last of them for ever: values, errors to fail
-    with, or `ActorStopped` for none.
+    with, or `ActorStopped` for none. Who wants to `Open` bytes has them as a file.
     """
 
     def __init__(self, answers: dict[type, list[object]]) -> None:
@@ -133,6 +136,8 @@ class FakeStore:
                 self.before_answering(envelope.message)
                 answers = self.answers[type(envelope.message)]
                 answer = answers.pop(0) if len(answers) > 1 else answers[0]
+                if isinstance(envelope.message, Open) and isinstance(answer, bytes):
+                    answer = in_memory(answer)
                 if isinstance(answer, Exception):
                     envelope.fail(answer)
                 elif answer is not ActorStopped:
@@ -237,3 +242,11 @@ def quiet() -> None:
 def photo() -> bytes:
     """A small JPEG."""
     return draw()
+
+
+@pytest.fixture(scope="session")
+def renderer() -> Iterator[Renderer]:
+    """Two warm processes, which the tests share: nothing in them belongs to one run of trio."""
+    renderer = Renderer(Rendering(renders=2))
+    yield renderer
+    trio.run(renderer.close)

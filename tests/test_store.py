@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,13 +20,14 @@ from structlog.testing import capture_logs
 
 from actors import metrics
 from actors.errors import ActorStopped, BacklogFull, Draining, HandlerCrashed, OutputNotFound
+from actors.handlers import jobs as job_handlers
 from actors.handlers.work import LONGEST_REST, LONGEST_RETRY, MOST_SPARED
 from actors.imaging.facts import Facts
 from actors.imaging.made import Made
 from actors.imaging.operations.filters import Blur
 from actors.imaging.operations.turning import Flip
 from actors.imaging.operations.watermark import Watermark
-from actors.imaging.recipe import Output, Recipe
+from actors.imaging.recipe import Output, Recipe, encode_recipe
 from actors.mailbox import open_mailbox
 from actors.messages import (
     Await,
@@ -34,6 +36,7 @@ from actors.messages import (
     Complete,
     Count,
     CountKeys,
+    Crash,
     Delete,
     DeleteImage,
     Drain,
@@ -49,17 +52,19 @@ from actors.messages import (
     LearnLinkSecret,
     ListDead,
     ListJobs,
-    Load,
     LookAtPool,
+    Open,
     ReadImage,
     ReadOutput,
     Reclaim,
     Redrive,
     Retry,
     Submit,
+    SubmitBatch,
     TryLater,
 )
 from actors.orders import Orders
+from actors.rendering.protocol import contents
 from actors.storage.credentials import KeyNotFound, NewKey
 from actors.storage.opening import open_storage
 from actors.storage.ports import (
@@ -77,6 +82,7 @@ from actors.storage.ports import (
     StorageUnavailable,
     WrongStatus,
 )
+from actors.storage.quarantine import Quarantined
 from actors.storage.usage import Bill, QuotaExceeded
 from actors.store import Store, StoreLimits
 from actors.supervision import Activity, Intensity, supervise
@@ -208,7 +214,7 @@ async def test_an_accepted_job_is_in_the_catalogue_and_its_bytes_are_kept(store,
     assert (job.status, job.priority, job.operation) == ("pending", "high", "thumbnail")
     assert (job.attempts, job.attempts_allowed, job.input_size) == (0, 3, len(photo))
     assert await store.find(job) == job
-    assert await store.ask(Load(job.input_key)) == photo
+    assert contents(await store.ask(Open(job.input_key))) == photo
 
 
 async def test_the_file_of_a_job_is_named_for_a_person_to_find(store, photo):
@@ -243,7 +249,7 @@ async def test_what_was_fetched_for_a_job_is_kept_as_its_input(store, distant, p
     assert (job.input_size, job.input_sha256) == (len(photo), hashlib.sha256(photo).hexdigest())
     assert job.input_key.startswith(f"{job.id[:2]}/{job.id}-1-")
     assert job.input_key.endswith(".jpg")
-    assert await store.ask(Load(job.input_key)) == photo
+    assert contents(await store.ask(Open(job.input_key))) == photo
 
 
 async def test_what_was_fetched_too_late_leaves_no_file(store, storage, distant):
@@ -264,7 +270,7 @@ async def test_what_was_fetched_twice_takes_no_place_of_what_is_there(store, sto
 
     job = await store.find(distant)
     assert storage.inputs.keys == {job.input_key}
-    assert await store.ask(Load(job.input_key)) == b"first"
+    assert contents(await store.ask(Open(job.input_key))) == b"first"
 
 
 async def test_what_was_fetched_goes_with_its_job(store, storage, distant):
@@ -333,6 +339,23 @@ async def test_the_backlog_is_exact_though_many_submit_at_once(nursery, storage)
 
     assert outcomes.count(BacklogFull) == 15
     assert (await store.ask(Count())).count("pending") == 5
+
+
+async def test_what_a_batch_says_is_written_out_in_a_thread(store, monkeypatch):
+    writers = set()
+
+    def write(recipe):
+        writers.add(threading.current_thread())
+        return encode_recipe(recipe)
+
+    monkeypatch.setattr(job_handlers, "encode_recipe", write)
+    image = await store.keep_image()
+
+    batched = await store.ask(SubmitBatch(3 * (Submit(image.id, "thumbnail", THUMBNAIL, "low"),)))
+
+    assert len(batched.job_ids) == 3
+    assert writers
+    assert threading.current_thread() not in writers
 
 
 async def test_the_backlog_is_exact_though_many_retry_at_once(nursery, storage):
@@ -732,7 +755,7 @@ async def test_an_unknown_job_is_named(store, request_):
 
 async def test_unknown_bytes_are_named(store):
     with pytest.raises(BlobNotFound):
-        await store.ask(Load("3f/nowhere"))
+        contents(await store.ask(Open("3f/nowhere")))
     with pytest.raises(BlobNotFound):
         await store.ask(ReadOutput("3f/nowhere", 0, 9))
 
@@ -872,9 +895,7 @@ async def test_attempts_that_are_spared_do_not_count_but_have_an_end(nursery, st
 
 
 @pytest.mark.parametrize("message", [Cancel, Delete])
-async def test_what_has_stopped_a_worker_is_done_though_nobody_waits_for_it(
-    nursery, storage, message
-):
+async def test_what_nobody_waits_for_any_more_is_not_begun(nursery, storage, message):
     store = Running(storage)
     await nursery.start(store.run)
     job = await store.submit()
@@ -891,8 +912,7 @@ async def test_what_has_stopped_a_worker_is_done_though_nobody_waits_for_it(
         await place.outcome()
     await trio.testing.wait_all_tasks_blocked(0.01)
 
-    ended = await Asker(nursery, store, Find(job.id)).outcome()
-    assert ended is JobNotFound or ended.status == "cancelled"
+    assert await store.find(job) == job
 
 
 @pytest.mark.parametrize("trouble", ["blobs", "catalogue", "backlog", "mark", "quota"])
@@ -1033,7 +1053,7 @@ async def test_a_job_of_an_image_writes_no_file_and_has_those_bytes(store, stora
         (image.id, image.key, 4)
     ]
     assert {job.input_sha256 for job in jobs} == {image.sha256}
-    assert await store.ask(Load(jobs[0].input_key)) == b"logo"
+    assert contents(await store.ask(Open(jobs[0].input_key))) == b"logo"
 
 
 async def test_what_comes_in_is_measured_once_though_many_jobs_use_it(store):
@@ -1109,8 +1129,8 @@ async def test_the_file_of_a_deleted_image_stays_until_the_last_job_that_needs_i
         await store.ask(FindImage(image.id))
     claimed = await store.claim(2)
     loaded = [
-        await store.ask(Load(claimed[0].input_key)),
-        await store.ask(Load(claimed[1].others[image.id])),
+        contents(await store.ask(Open(claimed[0].input_key))),
+        contents(await store.ask(Open(claimed[1].others[image.id]))),
     ]
     await store.ask(Delete(made_of_it.id))
     after_first = storage.inputs.keys
@@ -1221,7 +1241,7 @@ async def test_a_crash_loses_no_job_and_a_clean_store_goes_on(store, photo):
     claimed = await store.claim(2)
 
     assert {job.id for job in claimed} == {pending.id, processing.id}
-    assert await store.ask(Load(pending.input_key)) == photo
+    assert contents(await store.ask(Open(pending.input_key))) == photo
     assert store.activity.crashed == 1
 
 
@@ -1785,12 +1805,12 @@ class Life:
             assert (job.receipt is not None) == (job.status == "completed") == bool(pictures)
             for made in pictures:
                 assert (await self.store.ask(Fetch(job.id, 99, made.name))).data == made.data
-            data = await self.store.ask(Load(job.input_key))
+            data = contents(await self.store.ask(Open(job.input_key)))
             sent = self.bytes[job.image_id] if job.image_id else self.photos.get(job.id, data)
             assert data == sent
             assert hashlib.sha256(data).hexdigest() == job.input_sha256
             for image_id, key in job.others.items():
-                assert await self.store.ask(Load(key)) == self.bytes[image_id]
+                assert contents(await self.store.ask(Open(key))) == self.bytes[image_id]
         for image_id in self.images:
             image = await self.store.ask(FindImage(image_id))
             assert await self.store.ask(ReadImage(image.key, 0, 99)) == self.bytes[image_id]
@@ -1924,6 +1944,17 @@ async def test_a_job_that_is_to_be_tried_later_is_so_and_in_the_end_has_failed(n
     assert (failed.status, failed.error_code, failed.attempts) == ("failed", why[0], 2)
 
 
+async def test_a_job_that_is_put_off_as_no_try_has_all_its_tries_left(timely):
+    job = await timely.submit()
+
+    for attempt in range(1, 8):
+        await timely.claim()
+        await timely.ask(TryLater(job.id, attempt, "code", "why", spare=True))
+
+    waiting = await timely.find(job)
+    assert (waiting.status, waiting.attempts, waiting.spared) == ("pending", 7, 7)
+
+
 @pytest.mark.parametrize(("asked", "waited"), [(0.0, 0.05), (90.0, 90.0), (1e9, LONGEST_RETRY)])
 async def test_what_a_source_asks_for_is_heard_within_bounds(timely, asked, waited):
     await timely.submit()
@@ -1934,6 +1965,80 @@ async def test_what_a_source_asks_for_is_heard_within_bounds(timely, asked, wait
     waiting = await timely.find(job)
     seconds = (waiting.run_at - waiting.updated_at).total_seconds()
     assert seconds == waited if asked else 0 <= seconds <= waited
+
+
+async def kill(store, deaths, image=b"photo", **more):
+    """Have a job of this image end so many processes; return it."""
+    job = await store.submit(image, **more)
+    for attempt in range(1, deaths + 1):
+        await store.claim()
+        await store.ask(Crash(job.id, attempt))
+    return await store.find(job)
+
+
+async def test_a_job_whose_process_ends_is_tried_later_and_in_the_end_has_failed(timely):
+    waiting = await kill(timely, 1)
+    await timely.claim()
+    await timely.ask(Crash(waiting.id, 2))
+
+    failed = await timely.find(waiting)
+    why = "crashed", "The process that rendered it has ended."
+    assert (waiting.status, waiting.error_code, waiting.error) == ("pending", *why)
+    assert (failed.status, failed.error_code, failed.error) == ("failed", *why)
+
+
+async def test_an_image_that_has_ended_processes_too_often_is_in_quarantine_in_any_job(timely):
+    await kill(timely, 2)
+    await timely.submit(recipe=Recipe((Output(format="webp"),)))
+    await timely.submit(b"another")
+
+    same, other = await timely.claim(2)
+
+    assert (same.quarantined, other.quarantined) == (True, False)
+
+
+async def test_deaths_are_counted_over_all_jobs_of_an_image(timely):
+    await timely.ask(Cancel((await kill(timely, 1)).id))
+    await timely.submit()
+
+    (suspected,) = await timely.claim()
+    await timely.ask(Crash(suspected.id, 1))
+    (held,) = await timely.claim()
+
+    assert (suspected.quarantined, held.quarantined) == (False, True)
+
+
+async def test_what_an_image_does_to_one_tenant_is_none_of_anothers_business(timely):
+    await kill(timely, 2)
+    await timely.ask(replace(SUBMIT, tenant="other"))
+
+    (job,) = await timely.claim()
+
+    assert not job.quarantined
+
+
+async def test_an_image_that_is_fetched_is_in_quarantine_as_well(timely):
+    await kill(timely, 2)
+    job = await timely.submit(Elsewhere("http://example.org/a.png"))
+    await timely.claim()
+
+    with pytest.raises(Quarantined):
+        await timely.ask(KeepInput(job.id, 1, b"photo"))
+
+    assert (await timely.find(job)).input_key is None
+
+
+async def test_a_death_of_an_old_attempt_counts_for_nothing(timely):
+    job = await timely.submit()
+    await timely.claim()
+    await timely.ask(Reclaim(frozenset()))
+
+    for _ in range(3):
+        with pytest.raises(StaleClaim):
+            await timely.ask(Crash(job.id, 1))
+
+    (again,) = await timely.claim()
+    assert not again.quarantined
 
 
 async def test_a_result_of_an_old_attempt_puts_nothing_off(store):

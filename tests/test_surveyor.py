@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
+import signal
 import threading
-import time
 
 import pytest
 import trio
@@ -18,16 +18,15 @@ from actors.imaging.errors import (
     ImagingCrashed,
     ImpossibleRecipe,
     NotAnImage,
-    RenderStopped,
     UnsupportedFormat,
 )
 from actors.imaging.facts import Limits
+from actors.imaging.inspect import inspect
 from actors.imaging.operations.cropping import Crop
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Output, Recipe
-from actors.imaging.render import render
 from actors.mailbox import open_mailbox
-from actors.messages import Count, FindImage, Foresee, Keep, KeepImage, Load
+from actors.messages import Count, FindImage, Foresee, Keep, KeepImage, Open
 from actors.priority import NICENESS
 from actors.storage.ports import (
     BlobNotFound,
@@ -39,6 +38,7 @@ from actors.storage.ports import (
 from actors.supervision import Activity, Intensity, supervise
 from actors.surveyor import Surveyor
 from tests.conftest import NOON, PATIENCE, THUMBNAIL, FakeStore, draw, nothing_left_of
+from tests.rendering.children import paused, send_all, until_at_work
 
 IMAGE = ImageRecord(
     id="5e",
@@ -57,12 +57,12 @@ IMAGE = ImageRecord(
 class Surveying:
     """A Surveyor under supervision with a fake Store, and ways to ask it."""
 
-    def __init__(self, nursery, image, limits):
+    def __init__(self, nursery, image, limits, renderer):
         self._nursery = nursery
-        self.store = FakeStore({KeepImage: [IMAGE], FindImage: [IMAGE], Load: [image]})
+        self.store = FakeStore({KeepImage: [IMAGE], FindImage: [IMAGE], Open: [image]})
         self.address, self.mailbox = open_mailbox("surveyor", 8)
         self.activity = Activity("surveyor", self.mailbox)
-        self.cpu = trio.CapacityLimiter(2)
+        self.renderer = renderer
         self.limits = limits
         self.ended = trio.Event()
         self.scope = trio.CancelScope()
@@ -70,7 +70,7 @@ class Surveying:
     def make(self):
         # A clone, because one that crashes closes what it holds.
         store = self.store.address.clone()
-        return Surveyor(self.mailbox, store, self.cpu, self.limits, self.activity)
+        return Surveyor(self.mailbox, store, self.renderer, self.limits, self.activity)
 
     async def run(self, *, task_status):
         with self.scope, self.store.address:
@@ -85,7 +85,7 @@ class Surveying:
             return await self.address.ask(request)
 
     async def begin(self, request, *, till_idle=True):
-        """Ask in a task of its own, and return when that goes no further, nor its thread."""
+        """Ask in a task of its own, and return when that goes no further, nor its render."""
         asking = Asking(self, request)
         self._nursery.start_soon(asking.run)
         await trio.testing.wait_all_tasks_blocked()
@@ -94,9 +94,9 @@ class Surveying:
         return asking
 
     async def settle(self):
-        """Wait until no thread is at work."""
+        """Wait until no render is under way."""
         with trio.fail_after(PATIENCE):
-            while self.cpu.borrowed_tokens:
+            while self.renderer.places.borrowed_tokens:
                 await trio.testing.wait_all_tasks_blocked(0.005)
 
 
@@ -125,9 +125,9 @@ class Asking:
 
 
 @pytest.fixture
-def start(nursery, photo):
-    async def start_one(limits=None, *, store_reads=True):
-        surveying = Surveying(nursery, photo, limits or Limits())
+def start(nursery, photo, renderer):
+    async def start_one(limits=renderer.limits, *, store_reads=True):
+        surveying = Surveying(nursery, photo, limits, renderer)
         if store_reads:
             surveying.read_mail_of_store()
         await nursery.start(surveying.run)
@@ -261,7 +261,7 @@ async def test_a_plan_is_told_of_an_image_by_its_id(start, photo):
     plan = await surveying.ask(Foresee("5e", THUMBNAIL))
 
     assert plan == await surveying.ask(Foresee(photo, THUMBNAIL))
-    assert surveying.store.asked == [FindImage("5e"), Load("5e/5e.jpg")]
+    assert surveying.store.asked == [FindImage("5e"), Open("5e/5e.jpg")]
 
 
 async def test_no_plan_is_told_of_a_recipe_that_names_an_image_that_is_not_there(start, photo):
@@ -293,9 +293,9 @@ async def test_a_recipe_that_does_not_fit_the_image_is_told_with_the_step(start,
     ("message", "trouble"),
     [
         (FindImage, ImageNotFound("5e")),
-        (Load, BlobNotFound("5e/5e.jpg")),
+        (Open, BlobNotFound("5e/5e.jpg")),
         (FindImage, StorageUnavailable("away")),
-        (Load, HandlerCrashed("Load")),
+        (Open, HandlerCrashed("Open")),
     ],
     ids=["unknown", "gone", "away", "crashed"],
 )
@@ -329,21 +329,24 @@ async def test_no_more_images_are_in_hand_at_once_than_there_are_renders(start, 
 async def test_it_shares_the_processors_with_the_renders(start, message):
     surveying = await start()
 
-    for _ in range(2):
-        surveying.cpu.acquire_on_behalf_of_nowait(object())
+    renders = [object(), object()]
+    for each in renders:
+        surveying.renderer.places.acquire_on_behalf_of_nowait(each)
     waiting = Asking(surveying, message)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(waiting.run)
         await trio.testing.wait_all_tasks_blocked()
-        tasks_waiting = surveying.cpu.statistics().tasks_waiting
+        tasks_waiting = surveying.renderer.places.statistics().tasks_waiting
         waiting.scope.cancel()
     surveying.scope.cancel()
+    for each in renders:
+        surveying.renderer.places.release_on_behalf_of(each)
 
     assert tasks_waiting == 1
 
 
 @pytest.mark.parametrize(
-    ("work", "message"), [("render", Keep(b"")), ("foresee", Foresee(b"", THUMBNAIL))]
+    ("work", "message"), [("inspect", Keep(b"")), ("foresee", Foresee(b"", THUMBNAIL))]
 )
 async def test_its_threads_give_way_to_all_others(start, monkeypatch, work, message):
     def look(*_):
@@ -374,31 +377,27 @@ async def test_what_nobody_waits_for_any_more_is_not_begun(start, photo):
     assert [kept.data for kept in surveying.store.asked_for(KeepImage)] == [photo, photo]
 
 
-async def test_a_look_that_nobody_waits_for_any_more_is_given_up(start, monkeypatch, photo):
-    def look(_data, _recipe, _limits, stopped):
-        while not stopped():
-            time.sleep(0.001)
-        raise RenderStopped
-
+async def test_a_look_that_nobody_waits_for_any_more_is_given_up(start, photo):
     surveying = await start()
-    with monkeypatch.context() as patch:
-        patch.setattr(actors.surveyor, "render", look)
+    await surveying.ask(Keep(photo))
+    with paused():
         leaving = await surveying.begin(Keep(photo), till_idle=False)
+        await until_at_work(surveying.renderer)
         leaving.scope.cancel()
         await surveying.settle()
 
     assert await surveying.ask(Keep(photo)) == IMAGE
-    assert len(surveying.store.asked) == 1
+    assert len(surveying.store.asked) == 2
     assert surveying.activity.crashed == 0
 
 
 async def test_an_image_whose_id_nobody_would_know_is_not_kept(start, monkeypatch, photo):
     def look(*arguments):
         gate.wait(PATIENCE)
-        return render(*arguments[:3])
+        return inspect(*arguments)
 
     gate = threading.Event()
-    monkeypatch.setattr(actors.surveyor, "render", look)
+    monkeypatch.setattr(actors.surveyor, "inspect", look)
     surveying = await start()
     leaving = await surveying.begin(Keep(photo), till_idle=False)
 
@@ -410,12 +409,40 @@ async def test_an_image_whose_id_nobody_would_know_is_not_kept(start, monkeypatc
     assert surveying.store.asked_for(KeepImage) == []
 
 
+async def test_a_look_whose_process_dies_costs_its_own_request(start, photo):
+    surveying = await start()
+    await surveying.ask(Keep(photo))
+    with capture_logs() as logs, paused():
+        asking = await surveying.begin(Keep(photo), till_idle=False)
+        await until_at_work(surveying.renderer)
+        send_all(signal.SIGKILL)
+        heard = await asking.outcome()
+
+    assert heard is ImagingCrashed
+    assert "survey_died" in [each["event"] for each in logs]
+    assert await surveying.ask(Keep(photo)) == IMAGE
+    assert surveying.activity.crashed == 0
+
+
+async def test_a_bug_in_a_process_is_logged_with_where_it_is(start, photo, monkeypatch):
+    surveying = await start()
+    monkeypatch.setattr(actors.surveyor, "FACTS", "{")
+
+    with capture_logs() as logs:
+        heard = await (await surveying.begin(Keep(photo))).outcome()
+
+    assert heard is ImagingCrashed
+    (bug,) = [each["bug"] for each in logs if each["event"] == "survey_crashed"]
+    assert "Traceback" in bug
+    assert "DecodeError" in bug
+
+
 def break_down(*_):
     raise ZeroDivisionError("a bug")
 
 
 @pytest.mark.parametrize(
-    ("work", "message"), [("render", Keep(draw())), ("foresee", Foresee(draw(), THUMBNAIL))]
+    ("work", "message"), [("inspect", Keep(draw())), ("foresee", Foresee(draw(), THUMBNAIL))]
 )
 async def test_a_bug_that_an_image_meets_costs_its_own_request_and_no_other(
     start, monkeypatch, photo, work, message
@@ -436,7 +463,7 @@ async def test_a_bug_that_an_image_meets_costs_its_own_request_and_no_other(
 
 
 @pytest.mark.parametrize(
-    ("work", "message"), [("render", Keep), ("foresee", lambda data: Foresee(data, THUMBNAIL))]
+    ("work", "message"), [("inspect", Keep), ("foresee", lambda data: Foresee(data, THUMBNAIL))]
 )
 async def test_a_bug_that_an_image_meets_leaves_nothing_in_memory(
     start, monkeypatch, work, message

@@ -1,25 +1,21 @@
 """The whole of it, on a real disk and with real pictures: whatever crashes, every job ends."""
 
 import itertools
-import threading
+import sys
 import time
-from contextlib import contextmanager
 
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
-import actors.surveyor
-import actors.worker
 from actors.dispatcher import Dispatcher
 from actors.errors import ActorStopped, Draining, HandlerCrashed
 from actors.fetcher import Fetching
 from actors.handlers.jobs import JobHandlers
-from actors.imaging.facts import Limits
 from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Output, Recipe
-from actors.imaging.render import render
 from actors.messages import (
     Await,
     Cancel,
@@ -38,24 +34,26 @@ from actors.messages import (
     Retry,
     Submit,
 )
+from actors.rendering import process
+from actors.rendering.renderer import Rendering, open_renderer
 from actors.storage.opening import open_storage
 from actors.storage.ports import JobNotFound, Query, StorageUnavailable
+from actors.storage.quarantine import REFUSED
 from actors.store import StoreLimits
 from actors.supervision import Intensity, TooManyCrashes
 from actors.surveyor import Surveyor
 from actors.system import Capacity, open_system
 from actors.worker import Worker
 from tests.conftest import PATIENCE, THUMBNAIL, draw, is_picture, places_in
+from tests.rendering.children import paused, state, until_at_work
 
 
 def capacity(workers=2, attempts=3, max_crashes=5):
     return Capacity(
         workers=workers,
-        renders=2,
         storage_calls=4,
         mail=64,
-        store=StoreLimits(backlog=1_000, asks=16, attempts=attempts),
-        images=Limits(),
+        store=StoreLimits(backlog=1_000, asks=16, attempts=attempts, retry_delay=0.05),
         fetching=Fetching(max_bytes=10**7),
         intensity=Intensity(max_crashes),
     )
@@ -90,12 +88,13 @@ class Client:
 
 
 @pytest.fixture
-def opening(tmp_path):
+def opening(tmp_path, renderer):
     """Open a system in the same directory each time."""
 
-    def open_it(*, grace=PATIENCE, **changes):
+    def open_it(*, grace=PATIENCE, renderer=renderer, **changes):
         return open_system(
-            lambda: open_storage(places_in(tmp_path)), capacity(**changes), grace=lambda: grace
+            *(lambda: open_storage(places_in(tmp_path)), capacity(**changes), renderer),
+            grace=lambda: grace,
         )
 
     return open_it
@@ -124,41 +123,36 @@ def files(tmp_path):
 
 
 @pytest.fixture
-def held_renders(monkeypatch):
-    """Renders that wait in their threads until they are let go."""
-    held = HeldRenders()
-    monkeypatch.setattr(actors.worker, "render", held)
-    yield held
-    held.go_on()
-
-
-@pytest.fixture
-def held_surveys(monkeypatch):
-    """Surveys that wait in their threads until they are let go."""
-    held = HeldRenders()
-    monkeypatch.setattr(actors.surveyor, "render", held)
+async def held_renders(renderer, nursery):
+    """Renders that wait for their turn until they are let go."""
+    held = HeldRenders(renderer.places, nursery)
     yield held
     held.go_on()
 
 
 class HeldRenders:
-    def __init__(self):
-        self.begun = 0
-        self._gate = threading.Event()
+    def __init__(self, places, nursery):
+        self._places = places
+        self._nursery = nursery
+        self._held = [object() for _ in range(int(places.total_tokens))]
+        for each in self._held:
+            places.acquire_on_behalf_of_nowait(each)
 
-    def __call__(self, *arguments):
-        self.begun += 1
-        self._gate.wait(PATIENCE)
-        return render(*arguments)
+    @property
+    def begun(self):
+        return self._places.statistics().tasks_waiting
 
     def go_on(self):
-        self._gate.set()
+        while self._held:
+            self._places.release_on_behalf_of(self._held.pop())
 
-    @contextmanager
     def go_on_soon(self):
-        """Let go a moment after the block has begun to end."""
-        yield
-        threading.Timer(0.1, self.go_on).start()
+        """Let go a moment after the block that the caller is in has begun to end."""
+        self._nursery.start_soon(self._go_on_soon)
+
+    async def _go_on_soon(self):
+        await trio.sleep(0.1)
+        self.go_on()
 
 
 def crash_once(monkeypatch, kind, method):
@@ -388,6 +382,75 @@ async def test_a_job_that_crashes_every_worker_ends_as_crashed(opening, photo, m
     assert (ended[0].error_code, ended[0].attempts) == ("crashed", 3)
 
 
+# A render process whom every image kills.
+FRAGILE = """
+import os, sys
+from actors.rendering import child
+child.RenderProcess._fulfilled = lambda *_: os.abort()
+child.main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+"""
+
+
+async def test_a_job_that_kills_every_process_ends_as_crashed(opening, photo, monkeypatch):
+    async with (
+        open_renderer(Rendering(renders=1)) as fragile,
+        opening(workers=1, attempts=3, renderer=fragile) as system,
+    ):
+        client = Client(system)
+        with monkeypatch.context() as patch, capture_logs() as logs:
+            patch.setattr(process, "COMMAND", (sys.executable, "-c", FRAGILE))
+            ended = await client.wait_for_end(await client.submit(photo))
+        after = await client.wait_for_end(await client.submit(draw(50, 50)))
+        figures = {each.name: each.crashed for each in system.statistics()}
+
+    assert (ended.status, ended.error_code, ended.attempts) == ("failed", "crashed", 3)
+    assert ended.error == "The process that rendered it has ended."
+    assert [each["event"] for each in logs].count("render_died") == 3
+    assert after.status == "completed"
+    assert set(figures.values()) == {0}
+
+
+async def test_what_has_killed_too_many_processes_kills_no_more_of_them(
+    opening, photo, monkeypatch
+):
+    async with (
+        open_renderer(Rendering(renders=1)) as fragile,
+        opening(workers=1, attempts=2, renderer=fragile) as system,
+    ):
+        client = Client(system)
+        with monkeypatch.context() as patch, capture_logs() as logs:
+            patch.setattr(process, "COMMAND", (sys.executable, "-c", FRAGILE))
+            await client.wait_for_end(await client.submit(photo))
+            refused = await client.wait_for_end(
+                await client.submit(photo, recipe=Recipe((Output(format="webp"),)))
+            )
+
+    assert (refused.status, refused.error_code, refused.attempts) == ("failed", "crashed", 1)
+    assert refused.error == REFUSED
+    assert [each["event"] for each in logs].count("render_died") == 2
+
+
+async def test_a_job_that_is_cancelled_stops_at_work_within_a_second(opening, photo, renderer):
+    async with opening(workers=1) as system:
+        client = Client(system)
+        await client.wait_for_end(await client.submit(photo))
+        with paused() as pids:
+            job = await client.submit(draw(50, 50))
+            await client.wait_until(job, "processing")
+            await until_at_work(renderer)
+            begun = time.monotonic()
+            await client.ask(Cancel(job.id))
+            with trio.fail_after(PATIENCE):
+                while renderer.places.borrowed_tokens:
+                    await trio.testing.wait_all_tasks_blocked(0.005)
+            seconds = time.monotonic() - begun
+        again = await client.wait_for_end(await client.submit(photo))
+
+    assert seconds < 1
+    assert [state(pid) for pid in pids].count("") == 1
+    assert again.status == "completed"
+
+
 async def test_a_surveyor_that_crashes_spoils_no_job_and_is_replaced(opening, photo, monkeypatch):
     crash_once(monkeypatch, Surveyor, "_keep")
     async with opening() as system:
@@ -499,8 +562,7 @@ async def test_leaving_finishes_the_jobs_in_hand_and_leaves_the_others(
         client = Client(system)
         in_hand, pending = await client.submit(photo), await client.submit(photo)
         await client.wait_until(in_hand, "processing")
-        with held_renders.go_on_soon():
-            pass
+        held_renders.go_on_soon()
 
     jobs = look()
 
@@ -525,40 +587,33 @@ async def begin_to_keep(nursery, system, photo, held):
     return outcome
 
 
-async def test_leaving_finishes_the_images_in_hand(opening, photo, held_surveys):
+async def test_leaving_finishes_the_images_in_hand(opening, photo, held_renders):
     async with trio.open_nursery() as nursery, opening() as system:
-        outcome = await begin_to_keep(nursery, system, photo, held_surveys)
-        with held_surveys.go_on_soon():
-            pass
+        outcome = await begin_to_keep(nursery, system, photo, held_renders)
+        held_renders.go_on_soon()
 
     async with opening() as system:
         assert await Client(system).ask(FindImage(outcome[0].id)) == outcome[0]
 
 
-async def test_while_draining_no_image_is_kept_but_those_in_hand_are(opening, photo, held_surveys):
+async def test_while_draining_no_image_is_kept_but_those_in_hand_are(opening, photo, held_renders):
     async with opening() as system, trio.open_nursery() as nursery:
         client = Client(system)
-        outcome = await begin_to_keep(nursery, system, photo, held_surveys)
+        outcome = await begin_to_keep(nursery, system, photo, held_renders)
         await client.ask(Drain())
 
         with pytest.raises(Draining):
             await client.ask(Keep(photo))
+        held_renders.go_on()
         plan = await client.ask(Foresee(photo, THUMBNAIL))
-        held_surveys.go_on()
 
     assert plan.outputs[0].width == 16
     assert outcome[0].width == 64
 
 
-async def test_grace_bounds_the_images_in_hand_as_well(opening, photo, monkeypatch, files):
-    async def hang(*_):
-        held.begun += 1
-        await trio.sleep_forever()
-
-    held = HeldRenders()
-    monkeypatch.setattr(Surveyor, "_keep", hang)
+async def test_grace_bounds_the_images_in_hand_as_well(opening, photo, held_renders, files):
     async with trio.open_nursery() as nursery, opening(grace=0.2) as system:
-        outcome = await begin_to_keep(nursery, system, photo, held)
+        outcome = await begin_to_keep(nursery, system, photo, held_renders)
         left = time.monotonic()
 
     assert 0.15 < time.monotonic() - left < 3
@@ -581,8 +636,7 @@ async def test_what_was_left_is_done_at_the_next_start(opening, photo, held_rend
         client = Client(system)
         jobs = [await client.submit(photo) for _ in range(5)]
         await client.wait_until(jobs[0], "processing")
-        with held_renders.go_on_soon():
-            pass
+        held_renders.go_on_soon()
 
     async with opening(workers=1) as system:
         ended = [await Client(system).wait_for_end(job) for job in jobs]
@@ -598,8 +652,8 @@ async def test_what_was_processing_when_everything_was_cancelled_is_done_again(
             client = Client(system)
             job = await client.submit(photo)
             await client.wait_until(job, "processing")
-            with held_renders.go_on_soon():
-                scope.cancel()
+            held_renders.go_on_soon()
+            scope.cancel()
             await trio.sleep_forever()
     left = look()[job.id]
 

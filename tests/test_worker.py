@@ -1,6 +1,7 @@
 """A Worker ends each job it is given, or says that it could not."""
 
 import io
+import signal
 from dataclasses import replace
 
 import pytest
@@ -9,16 +10,26 @@ import trio.testing
 from PIL import Image
 from structlog.testing import capture_logs
 
-import actors.worker
 from actors import metrics
 from actors.errors import ActorStopped, HandlerCrashed, JobInterrupted
-from actors.imaging.facts import Limits
+from actors.imaging.operations.cropping import Crop
 from actors.imaging.operations.scaling import Thumbnail
 from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Output, Recipe, encode_recipe
 from actors.mailbox import open_mailbox
-from actors.messages import Complete, Count, Download, Fail, KeepInput, Load, Reuse, Run, TryLater
-from actors.outside.breaker import HostResting
+from actors.messages import (
+    Complete,
+    Count,
+    Crash,
+    Download,
+    Fail,
+    KeepInput,
+    Open,
+    Reuse,
+    Run,
+    TryLater,
+)
+from actors.outside.breaker import HostBusy, HostResting
 from actors.outside.errors import SourceForbidden, SourceTooLarge, SourceUnreachable
 from actors.storage.ports import (
     BlobNotFound,
@@ -27,9 +38,12 @@ from actors.storage.ports import (
     StorageFull,
     StorageUnavailable,
 )
+from actors.storage.quarantine import REFUSED, Quarantined
 from actors.supervision import Activity
 from actors.worker import Worker
-from tests.conftest import PATIENCE, FakeStore, draw, is_picture, make_job, nothing_left_of
+from tests.conftest import PATIENCE, FakeStore, draw, is_picture, make_job
+from tests.imaging.pictures import png
+from tests.rendering.children import paused, send_all, until_at_work
 
 
 async def for_ever() -> None:
@@ -40,16 +54,16 @@ async def for_ever() -> None:
 class Working:
     """A Worker with a fake Store, and a way to give it jobs."""
 
-    def __init__(self, image, limits):
-        answers = {Load: [image], KeepInput: [None], Complete: [None], Fail: [None]}
+    def __init__(self, image, renderer):
+        answers = {Open: [image], KeepInput: [None], Complete: [None], Fail: [None]}
         answers |= {Reuse: [False]}
-        self.store = FakeStore({**answers, TryLater: [None]})
+        self.store = FakeStore({**answers, TryLater: [None], Crash: [None]})
         self.fetcher = FakeStore({Download: [image]})
         self.address, self.mailbox = open_mailbox("worker", 0)
         self.activity = Activity("worker", self.mailbox)
         self.worker = Worker(
             *(self.mailbox, self.store.address, self.fetcher.address),
-            *(trio.CapacityLimiter(1), limits, self.activity),
+            *(renderer, renderer.limits, self.activity),
         )
         self.ended = trio.Event()
 
@@ -63,9 +77,9 @@ class Working:
 
 
 @pytest.fixture
-def start(nursery, photo):
-    async def start_one(image=photo, limits=None):
-        working = Working(image, limits or Limits())
+def start(nursery, photo, renderer):
+    async def start_one(image=photo, limited=renderer):
+        working = Working(image, limited)
         nursery.start_soon(working.store.run)
         nursery.start_soon(working.fetcher.run)
         await nursery.start(working.run)
@@ -81,7 +95,7 @@ async def test_a_job_is_rendered_and_completed(start, photo):
     await working.work(job)
 
     load, complete = working.store.asked
-    assert load == Load(job.input_key or "")
+    assert load == Open(job.input_key or "")
     assert (complete.job_id, complete.attempt) == (job.id, 2)
     (made,) = complete.made
     assert (made.name, made.format, made.width, made.height) == ("output", "png", 16, 12)
@@ -99,7 +113,7 @@ async def test_all_outputs_of_a_job_are_made_of_one_original(start):
 
     await working.work(make_job(1, recipe=encode_recipe(recipe)))
 
-    assert len(working.store.asked_for(Load)) == 1
+    assert len(working.store.asked_for(Open)) == 1
     (complete,) = working.store.asked_for(Complete)
     assert [(made.name, made.width) for made in complete.made] == list(sizes.items())
     assert all(is_picture(made.data, (made.width, made.height)) for made in complete.made)
@@ -111,11 +125,11 @@ MARKED = encode_recipe(Recipe((Output(operations=(Watermark(image="mark"),), for
 
 async def test_the_other_images_of_a_job_are_loaded_as_well(start, photo):
     working = await start()
-    working.store.answers[Load] = [photo, draw(400, 400, "PNG", color="red")]
+    working.store.answers[Open] = [photo, draw(400, 400, "PNG", color="red")]
 
     await working.work(make_job(1, recipe=MARKED, others={"mark": "5e/mark.png"}))
 
-    assert working.store.asked_for(Load) == [Load(KEY), Load("5e/mark.png")]
+    assert working.store.asked_for(Open) == [Open(KEY), Open("5e/mark.png")]
     ((made,),) = [complete.made for complete in working.store.asked_for(Complete)]
     with Image.open(io.BytesIO(made.data)) as picture:
         assert picture.getpixel((32, 24)) == (255, 0, 0)
@@ -149,7 +163,7 @@ async def test_what_was_fetched_once_is_not_fetched_again(start):
     await working.work(make_job(1, image_url=URL, attempts=2))
 
     assert working.fetcher.asked == []
-    assert working.store.asked_for(Load) != []
+    assert working.store.asked_for(Open) != []
     assert working.store.asked_for(Complete) != []
 
 
@@ -190,6 +204,19 @@ async def test_a_job_whose_source_may_be_there_later_is_given_up_until_then(star
     told = f"The image could not be fetched. {error}"
     assert working.store.asked == [
         TryLater(make_job(1).id, 2, "source_unreachable", told, at_least=seconds)
+    ]
+
+
+async def test_a_job_whose_source_is_too_busy_is_put_off_and_that_counts_as_no_try(start):
+    working = await start()
+    error = HostBusy("As many as may be.")
+    working.fetcher.answers[Download] = [error]
+
+    await working.work(make_distant_job(attempts=2))
+
+    told = f"The image could not be fetched. {error}"
+    assert working.store.asked == [
+        TryLater(make_job(1).id, 2, "source_unreachable", told, spare=True)
     ]
 
 
@@ -260,7 +287,7 @@ async def test_a_fetch_for_a_job_that_is_cancelled_ends_at_once(nursery, start):
 
 async def test_a_job_that_lacks_one_of_its_other_images_ends(start, photo):
     working = await start()
-    working.store.answers[Load] = [photo, BlobNotFound("5e/mark.png")]
+    working.store.answers[Open] = [photo, BlobNotFound("5e/mark.png")]
 
     await working.work(make_job(1, recipe=MARKED, others={"mark": "5e/mark.png"}))
 
@@ -294,17 +321,17 @@ async def test_what_it_does_can_be_seen(start):
 
 
 @pytest.mark.parametrize(
-    ("image", "limits", "code"),
+    ("image", "code"),
     [
-        (b"la la la", Limits(), "not_an_image"),
-        (draw()[:-300], Limits(), "not_an_image"),
-        (b"8BPS\0\1" + bytes(100), Limits(), "unsupported_format"),
-        (draw(100, 100), Limits(max_pixels=9_999), "image_too_large"),
+        (b"la la la", "not_an_image"),
+        (draw()[:-300], "not_an_image"),
+        (b"8BPS\0\1" + bytes(100), "unsupported_format"),
+        (png(60_000, 60_000, b""), "image_too_large"),
     ],
     ids=["song", "truncated", "photoshop", "large"],
 )
-async def test_a_fault_of_the_image_ends_the_job_with_its_code(start, image, limits, code):
-    working = await start(image, limits)
+async def test_a_fault_of_the_image_ends_the_job_with_its_code(start, image, code):
+    working = await start(image)
     job = make_job(1, attempts=3)
 
     await working.work(job)
@@ -316,8 +343,8 @@ async def test_a_fault_of_the_image_ends_the_job_with_its_code(start, image, lim
 
 
 async def test_a_recipe_that_does_not_fit_the_image_ends_the_job(start):
-    working = await start(limits=Limits(max_pixels=5_000))
-    recipe = Recipe((Output(operations=(Thumbnail(100, 100, enlarge=True),)),))
+    working = await start()
+    recipe = Recipe((Output(operations=(Crop(x=60, y=0, width=10, height=10),)),))
 
     await working.work(make_job(1, recipe=encode_recipe(recipe)))
 
@@ -352,10 +379,10 @@ async def test_a_result_that_is_refused_ends_the_work_all_the_same(start, image,
     assert answer is None
 
 
-@pytest.mark.parametrize("message", [Load, Complete, Fail])
+@pytest.mark.parametrize("message", [Open, Complete, Fail])
 @pytest.mark.parametrize(
     "trouble",
-    [StorageUnavailable("away"), ActorStopped, HandlerCrashed("Load")],
+    [StorageUnavailable("away"), ActorStopped, HandlerCrashed("Open")],
     ids=["away", "stopped", "crashed"],
 )
 async def test_a_job_that_can_neither_be_completed_nor_failed_is_interrupted(
@@ -388,8 +415,8 @@ async def test_a_store_that_has_gone_for_good_interrupts_the_job(start):
         await working.work(make_job(1))
 
 
-async def test_a_job_that_nobody_waits_for_any_more_is_not_begun(nursery, photo):
-    working = Working(photo, Limits())
+async def test_a_job_that_nobody_waits_for_any_more_is_not_begun(nursery, photo, renderer):
+    working = Working(photo, renderer)
     nursery.start_soon(working.store.run)
     address, working.worker._mailbox = open_mailbox("worker", 1)
     with trio.move_on_after(0.01):
@@ -415,63 +442,81 @@ async def test_a_render_that_nobody_waits_for_any_more_is_given_up(start):
     assert [message.job_id for message in working.store.asked_for(Complete)] == [make_job(2).id]
 
 
-def crash(*_):
-    raise ZeroDivisionError("a bug")
-
-
-async def test_a_render_that_crashes_costs_its_job_and_nothing_else(start, monkeypatch):
+async def test_a_recipe_that_cannot_be_read_costs_its_job_and_nothing_else(start):
     working = await start()
-    with monkeypatch.context() as bug:
-        bug.setattr(actors.worker, "render", crash)
-        with capture_logs() as logs:
-            for number in range(20):
-                await working.work(make_job(number))
 
+    with capture_logs() as logs:
+        for number in range(20):
+            await working.work(make_job(number, recipe="{"))
     await working.work(make_job(20))
 
     failed = working.store.asked_for(Fail)
     assert [(each.job_id, each.code) for each in failed] == [
         (make_job(number).id, "crashed") for number in range(20)
     ]
-    assert "ZeroDivisionError" not in failed[0].error
+    assert "DecodeError" not in failed[0].error
     assert [message.job_id for message in working.store.asked_for(Complete)] == [make_job(20).id]
-    events = [(entry["event"], entry["job_id"], entry["exc_info"]) for entry in logs]
-    assert events == [("render_crashed", make_job(number).id, True) for number in range(20)]
+    crashes = [entry for entry in logs if entry["event"] == "render_crashed"]
+    assert [entry["job_id"] for entry in crashes] == [make_job(number).id for number in range(20)]
+    assert all("DecodeError" in entry["bug"] for entry in crashes)
 
 
-async def test_a_render_that_crashes_leaves_nothing_in_memory(start, monkeypatch):
-    picture = draw(20, 20)
-    working = await start(picture)
-    monkeypatch.setattr(actors.worker, "render", crash)
+async def test_a_render_whose_process_dies_is_tried_later(start, renderer):
+    working = await start()
+    job = make_job(1, attempts=2)
+    await working.work(job)
+    working.store.asked.clear()
 
-    with nothing_left_of(picture):
-        await working.work(make_job(1))
-        await trio.testing.wait_all_tasks_blocked(0.01)
+    with capture_logs() as logs, paused():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(working.work, job)
+            await until_at_work(renderer)
+            send_all(signal.SIGKILL)
+
+    assert working.store.asked_for(Crash) == [Crash(job.id, 2)]
+    told = [each for each in logs if each["event"] == "render_died"]
+    assert [(each["job_id"], each["attempt"]) for each in told] == [(job.id, 2)]
+    await working.work(make_job(3))
+    assert [each.job_id for each in working.store.asked_for(Complete)] == [make_job(3).id]
 
 
-async def test_a_recipe_that_cannot_be_read_costs_its_job_and_nothing_else(start):
+async def test_a_job_whose_image_is_in_quarantine_fails_and_nothing_is_opened(start):
     working = await start()
 
-    await working.work(make_job(1, recipe="{"))
+    await working.work(make_job(1, quarantined=True))
 
-    assert [failed.code for failed in working.store.asked_for(Fail)] == ["crashed"]
+    (failed,) = working.store.asked
+    assert (failed.code, failed.error) == ("crashed", REFUSED)
 
 
-async def test_no_more_renders_at_once_than_the_limiter_allows(nursery, photo):
-    cpu = trio.CapacityLimiter(1)
-    first, second = Working(photo, Limits()), Working(photo, Limits())
+async def test_a_job_fails_whose_fetched_image_is_in_quarantine(start):
+    working = await start()
+    working.store.answers[KeepInput] = [Quarantined("5e")]
+
+    await working.work(make_job(1, input_key=None, image_url="http://example.org/a.png"))
+
+    (failed,) = working.store.asked_for(Fail)
+    assert (failed.code, failed.error) == ("crashed", REFUSED)
+
+
+async def test_no_more_renders_at_once_than_there_are_places(nursery, photo, renderer):
+    first, second = Working(photo, renderer), Working(photo, renderer)
     for working in (first, second):
-        working.worker._cpu = cpu
         nursery.start_soon(working.store.run)
         nursery.start_soon(working.fetcher.run)
         await nursery.start(working.run)
 
-    async with cpu, trio.open_nursery() as asking:
+    all_of_them = [object() for _ in range(int(renderer.places.total_tokens))]
+    for each in all_of_them:
+        renderer.places.acquire_on_behalf_of_nowait(each)
+    async with trio.open_nursery() as asking:
         asking.start_soon(first.work, make_job(1))
         asking.start_soon(second.work, make_job(2))
         await trio.testing.wait_all_tasks_blocked()
-        waiting = cpu.statistics().tasks_waiting
+        waiting = renderer.places.statistics().tasks_waiting
         asking.cancel_scope.cancel()
+    for each in all_of_them:
+        renderer.places.release_on_behalf_of(each)
 
     assert waiting == 2
 

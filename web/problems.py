@@ -19,9 +19,16 @@ from actors.errors import (
     Draining,
     HandlerCrashed,
     MailboxFull,
+    NoRenderProcess,
     OutputNotFound,
 )
-from actors.imaging.errors import ImageError, ImageTooLarge, ImagingCrashed, ImpossibleRecipe
+from actors.imaging.errors import (
+    ImageError,
+    ImageTooLarge,
+    ImagingCrashed,
+    ImpossibleRecipe,
+    TimedOut,
+)
 from actors.storage.batches import BatchNotFound
 from actors.storage.outbox import DeliveryNotFound
 from actors.storage.ports import (
@@ -150,12 +157,13 @@ TOLD: tuple[tuple[type[Exception], str, str], ...] = (
     (JobNotFound, "not_found", "There is no such job."),
     (ImageNotFound, "not_found", "There is no such image."),
     (BatchNotFound, "not_found", "There is no such batch."),
-    (DeliveryNotFound, "conflict", "Nothing was to be sent about this job, or it was long ago."),
+    (DeliveryNotFound, "conflict", "Nothing was to be sent about it, or it was long ago."),
     (OutputNotFound, "not_found", "The job has no output of that name."),
     (BlobNotFound, "gone", "The image is no longer kept."),
     (BacklogFull, "overloaded", "Too many jobs are pending. Try again later."),
     (MailboxFull, "overloaded", "The service is busy. Try again later."),
     (trio.TooSlowError, "overloaded", "The service is busy. Try again later."),
+    (NoRenderProcess, "overloaded", "There is nothing to render in now. Try again later."),
     (Draining, "draining", "The service is shutting down. Try again later."),
     (OtherRequest, "idempotency_mismatch", "This Idempotency-Key was sent with another request."),
     (AnswerForgotten, "gone", "This was done before, and what it made has been deleted since."),
@@ -169,6 +177,7 @@ TOLD: tuple[tuple[type[Exception], str, str], ...] = (
 OF_IMAGES: tuple[tuple[type[ImageError], str], ...] = (
     (ImpossibleRecipe, "invalid"),
     (ImageTooLarge, "too_large"),
+    (TimedOut, "too_large"),
     (ImageError, "unsupported_media_type"),
 )
 

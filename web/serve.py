@@ -19,6 +19,8 @@ from actors.courier import Posting
 from actors.errors import AskFailed
 from actors.fetcher import Fetching
 from actors.messages import CountKeys, Drain
+from actors.rendering.protocol import MAX_FILES
+from actors.rendering.renderer import open_renderer
 from actors.storage.opening import Places, open_storage
 from actors.store import StoreLimits
 from actors.system import Capacity, open_system
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("calotype.serve")
 
-# A thread that decodes holds the interpreter for this long at most while the event loop waits.
+# A thread holds the interpreter for this long at most while the event loop waits.
 SWITCH_INTERVAL = 0.0005  # seconds
 SPARE_FILES = 256  # descriptors besides those of connections
 DRAIN = 2.0  # seconds for the actors to hear of the stop
@@ -104,8 +106,9 @@ async def serve(settings: Settings) -> bool:
     if settings.needs_keys and not settings.db_path.exists():
         raise OpenToAnybody(settings.host)  # Before anything is made.
     sys.setswitchinterval(SWITCH_INTERVAL)
-    # A connection, and the file in which its body waits.
-    _allow_files(2 * settings.max_connections + SPARE_FILES)
+    # A connection, and the file in which its body waits; a render, and what it is made of.
+    renders = settings.max_renders + settings.worker_pool_size
+    _allow_files(2 * settings.max_connections + MAX_FILES * renders + SPARE_FILES)
     presets = Presets(settings.presets)
     stopping = Stopping(settings.shutdown_grace)
     health = Health()
@@ -114,8 +117,10 @@ async def serve(settings: Settings) -> bool:
         async with trio.open_nursery() as nursery:
             async with (
                 _traces(settings, stopping),
+                open_renderer(settings.rendering) as renderer,
                 open_system(
-                    partial(open_storage, places), _capacity(settings), grace=stopping.left
+                    *(partial(open_storage, places), _capacity(settings), renderer),
+                    grace=stopping.left,
                 ) as system,
             ):
                 # A second signal must be heard until the last actor has left.
@@ -269,7 +274,6 @@ def _allow_files(wanted: int) -> None:
 def _capacity(settings: Settings) -> Capacity:
     return Capacity(
         workers=settings.worker_pool_size,
-        rendering=settings.rendering,
         storage_calls=settings.storage_threads,
         mail=settings.mailbox_size,
         store=StoreLimits(

@@ -17,8 +17,8 @@ from actors.imaging.receipt import details, is_current, made_with, media_type, r
 from actors.messages import Complete, Crash, Fail, KeepInput, Open, Reclaim, Reuse, TryLater
 from actors.outside.backoff import full_jitter
 from actors.storage.keys import key_of
-from actors.storage.ports import BlobNotFound, NewInput, Output, StaleClaim
-from actors.storage.quarantine import REFUSED, SUSPECTS, Quarantined
+from actors.storage.ports import BlobNotFound, NewInput, Output
+from actors.storage.quarantine import SUSPECTS, Quarantined
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -168,16 +168,12 @@ class WorkHandlers:
         job_id, attempt, now = message.job_id, message.attempt, self._stock.now()
 
         def crash(catalogue: Catalogue) -> Job:
-            job = catalogue.find(job_id)
-            if job.attempts != attempt or job.input_sha256 is None:
-                raise StaleClaim(job_id)
-            deaths = catalogue.quarantine.note(
-                *(job.tenant, job.input_sha256, made_with(), job_id, now),
-                SUSPECTS,
-            )
-            if deaths >= self._deaths:
-                return catalogue.fail(job_id, attempt, "crashed", REFUSED, now)
-            return self._postpone(catalogue, TryLater(job_id, attempt, "crashed", DIED), now)
+            job = self._postpone(catalogue, TryLater(job_id, attempt, "crashed", DIED), now)
+            if job.input_sha256 is not None:  # Jobs of older versions have none.
+                catalogue.quarantine.note(
+                    *(job.tenant, job.input_sha256, made_with(), job_id, now), SUSPECTS
+                )
+            return job
 
         self._postponed(await self._stock.commit(crash))
 
@@ -196,6 +192,7 @@ class WorkHandlers:
         return catalogue.postpone(
             *(message.job_id, message.attempt, message.code, message.error, now),
             run_at=now + timedelta(seconds=pause),
+            spare=message.spare,
         )
 
     def _postponed(self, job: Job) -> None:

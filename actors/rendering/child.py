@@ -1,7 +1,7 @@
 """A render process: `python -m actors.rendering.child LINE LIFELINE DUTY`.
 
 It reads orders from the socket LINE, one after the other, and ends when that is closed. LIFELINE is
-the reading end of a pipe whose writing end only the service has.
+a socket whose other end only the service has, and says nothing on.
 """
 
 from __future__ import annotations
@@ -108,13 +108,15 @@ class RenderProcess:
         give_way()
         keep_memory(1)
         prepare(self._duty.limits)
-        self._say(Ready(confine()))
+        # The decoder of HEIC is one that cannot do without.
+        self._say(Ready(confine(threads="heic" in self._duty.limits.formats)))
         while True:
             text, files = receive(self._line)
             if not text:
                 return
             match SAID.decode(text):
                 case Order() as order:
+                    _bind(resource.RLIMIT_AS, math.inf)  # The last render's.
                     self._say(*self._fulfilled(order, files))
                 case Stop():
                     pass  # It came too late.
@@ -170,10 +172,15 @@ class RenderProcess:
         """Have what goes far beyond a plan end here: the memory as such, the time this process."""
         pages = int(os.pread(self._sizes.fileno(), 100, 0).split()[0])
         most = pages * resource.getpagesize() + SURPLUS * needed + SLACK
-        seconds = math.ceil(time.process_time()) + self._duty.seconds
-        for kind, bound in ((resource.RLIMIT_AS, most), (resource.RLIMIT_CPU, seconds)):
-            _, hard = resource.getrlimit(kind)
-            resource.setrlimit(kind, (bound, hard))
+        _bind(resource.RLIMIT_AS, most)
+        _bind(resource.RLIMIT_CPU, math.ceil(time.process_time()) + self._duty.seconds)
+
+
+def _bind(kind: int, most: float) -> None:
+    """Set a bound, if that which the service itself was given is not lower."""
+    _, hard = resource.getrlimit(kind)
+    least = min(most, math.inf if hard == resource.RLIM_INFINITY else hard)
+    resource.setrlimit(kind, (resource.RLIM_INFINITY if least == math.inf else int(least), hard))
 
 
 def _told(made: Made) -> Told:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,6 +33,7 @@ from actors.rendering.memory import TooMuch
 from actors.rendering.protocol import (
     ANSWERED,
     MAX_OUTPUT,
+    MAX_TEXT,
     TOLD,
     Answered,
     Failed,
@@ -42,7 +44,6 @@ from actors.rendering.protocol import (
     Rendered,
     Said,
     Stop,
-    Stopped,
     contents,
     in_memory,
     receive,
@@ -50,7 +51,7 @@ from actors.rendering.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from actors.rendering.memory import Loan, Memory
     from actors.rendering.protocol import Duty
@@ -95,18 +96,23 @@ class Finished(NamedTuple):
 
 
 class RenderProcess:
-    """One process, which belongs to whoever has begun it, and does one render at a time."""
+    """One process, which belongs to whoever has begun it, and does one render at a time.
 
-    def __init__(self, process: trio.Process, line: socket.socket) -> None:
+    It lives no longer than the other end of its lifeline is open, which is `held` here.
+    """
+
+    def __init__(self, process: trio.Process, line: socket.socket, held: socket.socket) -> None:
         self._process = process
         self._line = line
+        self._held = held
+        self._is_at_work = False
+        self._has_ended = False
         self.renders = 0
-        self.has_ended = False
 
     @property
-    def is_there(self) -> bool:
-        """Whether it has not ended by itself."""
-        return self._process.returncode is None
+    def is_free(self) -> bool:
+        """Whether it could take an order, as far as one can know."""
+        return not (self._has_ended or self._is_at_work or self._process.returncode is not None)
 
     @property
     def pid(self) -> int:
@@ -122,14 +128,17 @@ class RenderProcess:
         try:
             with trio.fail_after(START):
                 answer, _ = await self._heard()
+                if not isinstance(answer, Ready):
+                    raise await self._death(f"It said {answer}")
         except trio.Cancelled:
-            await self.end()
+            with trio.move_on_after(LAST, shield=True):
+                await self.end()
             raise
         except (RenderDied, trio.TooSlowError) as error:
-            await self.end()
+            with trio.move_on_after(LAST, shield=True):
+                await self.end()
             raise NoRenderProcess(f"The process did not begin: {error}") from error
-        means = answer.means if isinstance(answer, Ready) else ()
-        log.info("render_process_started", pid=self.pid, confined_by=means)
+        log.info("render_process_started", pid=self.pid, confined_by=answer.means)
 
     async def render(
         self,
@@ -146,17 +155,20 @@ class RenderProcess:
 
         Raises:
           RenderDied: if it ends in the middle of it.
+          NoRenderProcess: if nothing can be handed to it.
         """
+        files = held(recipe.encode()), image, *others.values()
         self.renders += 1
-        files = in_memory(recipe.encode()), image, *others.values()
+        self._is_at_work = True
         with memory.advance(ADVANCE) as loan:
             try:
-                self._say(Order(tuple(others), loan.amount), files)
                 with trio.move_on_after(seconds) as time:
+                    await self._say(Order(tuple(others), loan.amount), files)
                     return await self._outcome(memory, loan, time)
                 await self.end()
             except trio.Cancelled:
-                await self._stop()
+                with trio.move_on_after(PATIENCE + LAST, shield=True):
+                    await self._stop()
                 raise
             except RenderDied as died:
                 if died.code != -signal.SIGXCPU:
@@ -167,65 +179,81 @@ class RenderProcess:
         self, memory: Memory, loan: Loan, time: trio.CancelScope
     ) -> Finished | ImageError:
         while True:
-            match await self._heard():
-                case Needs(needed), _:
-                    left = time.deadline - trio.current_time()
-                    time.deadline = float("inf")
-                    try:
-                        await memory.extend(loan, needed)
-                    except TooMuch:
+            answer, files = await self._heard()
+            with _closed(files):
+                if isinstance(answer, Needs):
+                    if not await self._lent(answer.memory, memory, loan, time):
                         await self._stop()
-                        return _too_much(needed, memory.total)
-                    time.deadline = trio.current_time() + left
-                    self._say(Granted())
-                case Rendered(seconds, others), files:
-                    metrics.RENDER.observe(seconds)
-                    return Finished(await self._made(files), others)
-                case Failed(code), (why, bug):
-                    error = ERRORS[code](contents(why).decode())
-                    error.add_note(contents(bug).decode())
-                    return error
-                case answer, _:
-                    raise await self._death(f"It said {answer}")
+                        return _too_much(answer.memory, memory.total)
+                    await self._say(Granted())
+                else:
+                    return await self._end_of_it(answer, files)
 
-    async def _made(self, files: Sequence[FileIO]) -> tuple[Made, ...]:
-        sizes = [os.fstat(file.fileno()).st_size for file in files]
-        if any(size > MAX_OUTPUT for size in sizes):
-            raise await self._death("It has made too much")
-        told, *outputs = [await _read(file, size) for file, size in zip(files, sizes, strict=True)]
+    async def _lent(self, needed: int, memory: Memory, loan: Loan, time: trio.CancelScope) -> bool:
+        """Whether so much has been lent; the wait for it does not count as time of the render."""
+        left = time.deadline - trio.current_time()
+        time.deadline = math.inf
         try:
-            pairs = zip(TOLD.decode(told), outputs, strict=True)
-            return tuple(Made(data=data, **msgspec.structs.asdict(each)) for each, data in pairs)
-        except ValueError as error:
-            raise await self._death(f"It said what it cannot: {error}") from error
+            await memory.extend(loan, needed)
+        except TooMuch:
+            return False
+        time.deadline = trio.current_time() + left
+        return True
 
-    def _say(self, message: Said, files: Sequence[FileIO] = ()) -> None:
-        # If nobody listens, whoever listens next hears of it.
-        with suppress(ConnectionError):
+    async def _end_of_it(self, answer: Answered, files: Sequence[FileIO]) -> Finished | ImageError:
+        try:
+            match answer, files:
+                case Rendered(seconds, others), (told, *outputs):
+                    metrics.RENDER.observe(seconds)
+                    return Finished(await _made(told, outputs), others)
+                case Failed(code), (why, bug) if code in ERRORS:
+                    error = ERRORS[code](contents(why, MAX_TEXT).decode())
+                    error.add_note(contents(bug, MAX_TEXT).decode())
+                    return error
+        # The process may have had anything done to it.
+        except (OSError, ValueError, RecursionError) as error:
+            raise await self._death(f"It gave what it cannot: {error}") from error
+        raise await self._death(f"It said {answer} with {len(files)} files")
+
+    async def _say(self, message: Said, files: Sequence[FileIO] = ()) -> None:
+        try:
             send(self._line, message, files)
+        except ConnectionError:
+            pass  # Nobody listens: whoever listens next hears of it.
+        except OSError as error:
+            raise await self._death(f"It does not listen: {error}") from error
 
     async def _heard(self) -> tuple[Answered, list[FileIO]]:
         await trio.lowlevel.wait_readable(self._line)
         text, files = b"", list[FileIO]()
-        with suppress(ConnectionError):
+        try:
             text, files = receive(self._line)
+        except ConnectionError:
+            pass  # It has closed the line.
+        except OSError as error:
+            raise await self._death(f"It gave what it cannot: {error}") from error
         if not text:
             # It is on its way out, and what it ends with tells why.
             with trio.move_on_after(LAST, shield=True):
                 await self._process.wait()
             raise await self._death("It has gone")
         try:
-            return ANSWERED.decode(text), files
-        except msgspec.DecodeError as error:
-            raise await self._death(f"It said what it cannot: {error}") from error
+            answer = ANSWERED.decode(text)
+        except (msgspec.DecodeError, RecursionError) as error:
+            with _closed(files):
+                raise await self._death(f"It said what it cannot: {error}") from error
+        self._is_at_work = isinstance(answer, Needs)
+        return answer, files
 
     async def _stop(self) -> None:
         """Have the render given up; end the process if it does not listen."""
         with trio.move_on_after(PATIENCE, shield=True), suppress(RenderDied):
-            self._say(Stop())
-            answer: Answered | None = None
-            while not isinstance(answer, Rendered | Failed | Stopped):
-                answer, _ = await self._heard()
+            if self._is_at_work:
+                await self._say(Stop())
+            while self._is_at_work:
+                _, files = await self._heard()
+                with _closed(files):
+                    pass
             return
         await self.end()
 
@@ -235,18 +263,22 @@ class RenderProcess:
 
     async def end(self) -> None:
         """End the process, whatever it does. Not even a cancellation leaves it behind."""
-        self.has_ended = True
-        self._line.close()
-        self._process.kill()
+        self.kill()
         with trio.move_on_after(LAST, shield=True):
             await self._process.wait()
 
+    def kill(self) -> None:
+        """Have the process ended."""
+        self._has_ended = True
+        self._line.close()
+        self._held.close()
+        self._process.kill()
 
-async def start_process(duty: Duty, lifeline: int, environment: Mapping[str, str]) -> RenderProcess:
+
+async def start_process(duty: Duty, environment: Mapping[str, str]) -> RenderProcess:
     """Begin a process, and wait until it is ready.
 
     Args:
-      lifeline: the reading end of a pipe; the process ends when the other end is closed.
       environment: what it is to know besides where its modules are.
 
     Raises:
@@ -254,30 +286,67 @@ async def start_process(duty: Duty, lifeline: int, environment: Mapping[str, str
     """
     with ExitStack() as undo:
         try:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            undo.enter_context(ours)
-            with theirs:
-                numbers = theirs.fileno(), lifeline
-                process = await trio.lowlevel.open_process(
-                    [*COMMAND, *map(str, numbers), msgspec.json.encode(duty).decode()],
-                    pass_fds=numbers,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
-                )
+            line, its_line = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            undo.enter_context(line)
+            with its_line:
+                # One for each: processes that shared an end would share who is told of its close.
+                ours, lifeline = socket.socketpair()
+                undo.enter_context(ours)
+                with lifeline:
+                    numbers = its_line.fileno(), lifeline.fileno()
+                    process = await trio.lowlevel.open_process(
+                        [*COMMAND, *map(str, numbers), msgspec.json.encode(duty).decode()],
+                        pass_fds=numbers,
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+                    )
         except OSError as error:
             raise NoRenderProcess(str(error)) from error
         undo.pop_all()
-    ours.setblocking(False)
-    begun = RenderProcess(process, ours)
+    line.setblocking(False)
+    begun = RenderProcess(process, line, ours)
     await begun.be_ready()
     return begun
 
 
+def held(data: bytes) -> FileIO:
+    """Return a file in memory that holds `data`, to be rendered.
+
+    Raises:
+      NoRenderProcess: if there is none to be had.
+    """
+    try:
+        return in_memory(data)
+    except OSError as error:
+        raise NoRenderProcess(str(error)) from error
+
+
+@contextmanager
+def _closed(files: Sequence[FileIO]) -> Iterator[None]:
+    """Have the files closed at the end of the block."""
+    with ExitStack() as opened:
+        for file in files:
+            opened.enter_context(file)
+        yield
+
+
+async def _made(told: FileIO, outputs: Sequence[FileIO]) -> tuple[Made, ...]:
+    sizes = [os.fstat(file.fileno()).st_size for file in outputs]
+    if sum(sizes) > MAX_OUTPUT:
+        raise ValueError("too much")
+    each = TOLD.decode(contents(told, MAX_TEXT))
+    if len(each) != len(outputs):
+        raise ValueError("not as many outputs as it says")
+    data = [await _read(file, size) for file, size in zip(outputs, sizes, strict=True)]
+    pairs = zip(each, data, strict=True)
+    return tuple(Made(data=data, **msgspec.structs.asdict(one)) for one, data in pairs)
+
+
 async def _read(file: FileIO, size: int) -> bytes:
     if size <= MUCH:
-        return contents(file)
-    return await trio.to_thread.run_sync(contents, file)
+        return contents(file, size)
+    return await trio.to_thread.run_sync(contents, file, size)
 
 
 def _too_much(needed: int, allowed: int) -> ImageTooLarge:

@@ -7,14 +7,17 @@ through a pipe. Nothing is unpickled: the process has had strangers' bytes in it
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import stat
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct, json
 
 from actors.imaging.facts import Limits, Written
-from actors.imaging.recipe import MAX_OTHERS, MAX_OUTPUTS, Operation
+from actors.imaging.recipe import MAX_OTHERS, MAX_OUTPUTS, Name, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +26,9 @@ if TYPE_CHECKING:
 # In bytes; and open files: a recipe, an image and the others, or the list of the outputs and them.
 MAX_MESSAGE = 4096
 MAX_FILES = 1 + max(1 + MAX_OTHERS, MAX_OUTPUTS)
-# In bytes, of one output.
+# In bytes: of one file, and of what is said in one.
 MAX_OUTPUT = 1024 * 1024 * 1024
+MAX_TEXT = 4 * 1024 * 1024
 
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 
@@ -95,7 +99,7 @@ class Stopped(Struct, frozen=True, tag=True):
 class Told(Struct, frozen=True):
     """An output as `Made` has it, without its bytes."""
 
-    name: str
+    name: Name
     format: Written | Literal["json"]
     width: Count
     height: Count
@@ -124,22 +128,46 @@ def send(line: socket.socket, message: Said | Answered, files: Sequence[FileIO] 
 
 
 def receive(line: socket.socket) -> tuple[bytes, list[FileIO]]:
-    """Return the next message, and what came with it; no message at all at the end."""
+    """Return the next message, and what came with it; no message at all at the end.
+
+    Raises:
+      OSError: if something came that is no file.
+    """
     text, numbers, _, _ = socket.recv_fds(line, MAX_MESSAGE, MAX_FILES)
+    with ExitStack() as undo:
+        for number in numbers:
+            undo.callback(os.close, number)
+        for number in numbers:
+            if not stat.S_ISREG(os.fstat(number).st_mode):
+                raise OSError(errno.EINVAL, "It is no file")
+        undo.pop_all()
     return text, [os.fdopen(number, "rb", buffering=0) for number in numbers]
 
 
 def in_memory(data: bytes) -> FileIO:
-    """Return a new file in memory that holds `data`."""
-    file = os.fdopen(os.memfd_create("render"), "r+b", buffering=0)
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
+    """Return a new file in memory that holds `data`.
+
+    Raises:
+      OSError: if there is no room, or no descriptor to be had.
+    """
+    with ExitStack() as undo:
+        file = undo.enter_context(os.fdopen(os.memfd_create("render"), "r+b", buffering=0))
+        rest = memoryview(data)
+        while rest:
+            rest = rest[file.write(rest) :]
+        undo.pop_all()
     return file
 
 
-def contents(file: FileIO) -> bytes:
-    """Return all of a file, and close it."""
+def contents(file: FileIO, most: int = MAX_OUTPUT) -> bytes:
+    """Return all of a file, and close it.
+
+    Raises:
+      OSError: if it cannot be read.
+      ValueError: if it has more than `most` bytes.
+    """
     with file:
-        file.seek(0)
-        return file.read()
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise ValueError(f"more than {most:,} bytes")
+        return os.pread(file.fileno(), size, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -13,7 +12,7 @@ import trio
 
 from actors.imaging.facts import DEFAULT_LIMITS
 from actors.rendering.memory import Memory
-from actors.rendering.process import start_process
+from actors.rendering.process import LAST, start_process
 from actors.rendering.protocol import Duty
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class Renderer:
         self._rules = rules
         self._duty = Duty(rules.limits, math.ceil(rules.seconds))
         self._idle: list[RenderProcess] = []
-        self._lifeline, self._held = os.pipe()
+        self.limits = rules.limits
         self.places = trio.CapacityLimiter(rules.renders)
         self.memory = Memory(rules.memory)
 
@@ -76,24 +75,26 @@ class Renderer:
                         image, recipe, others, self.memory, self._rules.seconds
                     )
                 finally:
-                    if not process.has_ended:
+                    if process.is_free:
                         self._idle.append(process)
+                    else:
+                        process.kill()
 
     async def _process(self) -> RenderProcess:
         while self._idle:
             process = self._idle.pop()
-            if process.is_there and process.renders < self._rules.renders_per_process:
+            if process.is_free and process.renders < self._rules.renders_per_process:
                 return process
             await process.end()
-        return await start_process(self._duty, self._lifeline, self._rules.environment)
+        return await start_process(self._duty, self._rules.environment)
 
     async def close(self) -> None:
         """End the processes; nobody may render any more."""
         for process in self._idle:
+            process.kill()
+        for process in self._idle:
             await process.end()
         self._idle.clear()
-        os.close(self._held)
-        os.close(self._lifeline)
 
 
 @asynccontextmanager
@@ -103,4 +104,5 @@ async def open_renderer(rules: Rendering) -> AsyncIterator[Renderer]:
     try:
         yield renderer
     finally:
-        await renderer.close()
+        with trio.move_on_after(LAST, shield=True):
+            await renderer.close()

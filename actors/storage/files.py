@@ -11,16 +11,16 @@ import errno
 import hashlib
 import itertools
 import os
+import stat
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actors.storage.directories import make_directory, sync_directory
-from actors.storage.ports import BlobNotFound, StorageFull, StorageUnavailable
+from actors.storage.ports import BlobFile, BlobNotFound, StorageFull, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from io import FileIO
 
 # There can be no other link: on this file system, between these two, or to this file.
 UNLINKABLE = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -90,13 +90,18 @@ class Files:
             wanted = rest if length is None else min(length, rest)
             return os.pread(file.fileno(), wanted, offset) if wanted > 0 else b""
 
-    def open(self, key: str) -> FileIO:
+    def open(self, key: str) -> BlobFile:
         """See `Blobs.open`."""
         with _named_errors():
             try:
-                return (self._directory / key).open("rb", buffering=0)
+                file = BlobFile(self._directory / key)
             except FileNotFoundError:
                 raise BlobNotFound(key) from None
+            # What somebody has put there that is no file can have no bytes.
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                file.close()
+                raise BlobNotFound(key)
+            return file
 
     def delete(self, key: str) -> None:
         """See `Blobs.delete`."""

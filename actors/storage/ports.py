@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from io import FileIO
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-    from io import FileIO
 
     from actors.storage.audit import AuditRegister
     from actors.storage.batches import BatchRegister
@@ -471,11 +471,13 @@ class Catalogue(Protocol):
         now: datetime,
         *,
         run_at: datetime,
+        spare: bool = False,
     ) -> Job:
         """End an attempt that came to nothing for a reason that can pass.
 
         The job is pending in its old place, but not due before `run_at`, and tells why; or, if that
-        was the last attempt it is allowed, it has failed for that reason.
+        was the last attempt it is allowed, it has failed for that reason. With `spare`, one more is
+        allowed in its stead.
 
         Raises: JobNotFound, StaleClaim.
         """
@@ -560,6 +562,17 @@ class Catalogue(Protocol):
         """Close what is open."""
 
 
+class BlobFile(FileIO):
+    """The bytes of a blob as an open file.
+
+    It can be an answer that nobody hears any more: who drops it closes it.
+    """
+
+    def __del__(self) -> None:
+        """Close the file, which is nobody's fault."""
+        self.close()
+
+
 class Blobs(Protocol):
     """Bytes under keys. Every method may be called by several threads at once.
 
@@ -589,7 +602,7 @@ class Blobs(Protocol):
         Raises: BlobNotFound, StorageUnavailable.
         """
 
-    def open(self, key: str) -> FileIO:
+    def open(self, key: str) -> BlobFile:
         """Return the bytes as an open file, whose `fileno` a process can be given.
 
         Raises: BlobNotFound, StorageUnavailable.

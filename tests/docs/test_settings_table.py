@@ -6,7 +6,7 @@ from web.settings import Settings
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "operations.md"
 HEAD = "| setting | default | meaning |\n| --- | --- | --- |\n"
-COMPUTED = {"max_renders": "the number of cores"}
+COMPUTED = {"max_renders": "the number of cores", "render_memory": "half of the memory"}
 
 
 def default_of(name: str) -> str:

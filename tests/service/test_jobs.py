@@ -3,6 +3,7 @@
 import hashlib
 import struct
 import subprocess
+import time
 import zlib
 from itertools import product
 from pathlib import Path
@@ -192,9 +193,11 @@ async def test_the_result_of_a_cancelled_render_never_appears(start_server, hubb
             job_id = await api.submit(hubble, **slow)
             await api.until_stats(lambda stats: stats.cpu["used"] == 1)
 
+            begun = time.monotonic()
             response = await api.post(f"/jobs/{job_id}/cancel")
             await api.until_stats(lambda stats: not stats.pool["busy"] and not stats.cpu["used"])
 
+            assert time.monotonic() - begun < 1
             assert response.json()["status"] == "cancelled"
             assert (await api.job(job_id))["status"] == "cancelled"
             assert files_in(server.dir / "outputs") == []

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 import shutil
 import tempfile
 import threading
@@ -1115,6 +1116,18 @@ def test_bytes_come_back_as_they_went_in_with_their_digest(blobs):
     assert digest == hashlib.sha256(data).hexdigest()
 
 
+def test_bytes_can_be_had_as_an_open_file_that_outlives_the_key(blobs):
+    blobs.put("3f/a.jpg", b"picture")
+
+    with blobs.open("3f/a.jpg") as file:
+        blobs.delete("3f/a.jpg")
+        data = os.pread(file.fileno(), 100, 0)
+
+    assert data == b"picture"
+    with pytest.raises(BlobNotFound):
+        blobs.open("3f/a.jpg")
+
+
 def test_nothing_at_all_can_be_kept(blobs):
     blobs.put("3f/a", b"")
 
@@ -1264,7 +1277,7 @@ CALLS = st.one_of(
     st.tuples(st.just("complete"), JOBS, ATTEMPTS, st.integers(1, 3)),
     st.tuples(st.just("supply"), JOBS, ATTEMPTS),
     st.tuples(st.just("release"), JOBS, ATTEMPTS, st.booleans(), st.none() | st.integers(0, 3)),
-    st.tuples(st.just("postpone"), JOBS, ATTEMPTS, st.integers(0, 3)),
+    st.tuples(st.just("postpone"), JOBS, ATTEMPTS, st.integers(0, 3), st.booleans()),
     DELETE,
     ADD_IMAGE,
     st.tuples(st.just("find_image"), IMAGES),
@@ -1409,9 +1422,9 @@ class SameOnBoth(RuleBasedStateMachine):
             case "release", (job, attempt, spare, minutes):
                 arguments = latest(self.jobs, job), attempt, "why", now
                 named = {"spare": spare, "run_at": self.later(minutes)}
-            case "postpone", (job, attempt, minutes):
+            case "postpone", (job, attempt, minutes, spare):
                 arguments = latest(self.jobs, job), attempt, "gone", "away", now
-                named = {"run_at": self.later(minutes)}
+                named = {"run_at": self.later(minutes), "spare": spare}
             case "complete", (job, attempt, count):
                 job_id = latest(self.jobs, job)
                 outputs = [output_of(job_id, attempt, next(self.numbers)) for _ in range(count)]

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanKind, StatusCode
 from quart import Blueprint
 from quart_trio.wrappers import TrioResponse as Response
 from structlog.testing import capture_logs
@@ -26,9 +26,9 @@ from structlog.testing import capture_logs
 from actors import tracing
 from actors.errors import ActorStopped
 from actors.fetcher import Fetching
-from actors.imaging.facts import Limits
 from actors.mailbox import Mailbox, Request, open_mailbox
-from actors.messages import Await, Delete, Find, Submit
+from actors.messages import Await, Delete, Find, ListDeliveries, OfJob, Submit
+from actors.rendering.renderer import Renderer
 from actors.storage.opening import open_storage
 from actors.storage.ports import Elsewhere, JobNotFound
 from actors.store import StoreLimits
@@ -89,33 +89,33 @@ def spans():
 
 
 @asynccontextmanager
-async def open_actors(directory: Path):
+async def open_actors(directory: Path, renderer: Renderer):
     """Run the actors; when they have left, all of their spans have ended."""
     capacity = Capacity(
         workers=1,
-        renders=1,
         storage_calls=2,
         mail=8,
         store=StoreLimits(backlog=10, asks=8, attempts=3),
-        images=Limits(),
         fetching=Fetching(max_bytes=10**6),
     )
     with trio.fail_after(PATIENCE):
         async with open_system(
-            lambda: open_storage(places_in(directory)), capacity, grace=lambda: PATIENCE
+            lambda: open_storage(places_in(directory)), capacity, renderer, grace=lambda: PATIENCE
         ) as system:
             yield system
 
 
-async def run_job(system: System, image: bytes | Elsewhere | None = None):
+async def run_job(system: System, image: bytes | Elsewhere | None = None, url: str | None = None):
     """Have a job done, and return its record."""
-    submit = Submit(image or draw(), "thumbnail", THUMBNAIL, "normal", tenant="acme")
+    submit = Submit(
+        *(image or draw(), "thumbnail", THUMBNAIL, "normal"), tenant="acme", callback_url=url
+    )
     job = await system.front_door.ask(submit)
     return await system.front_door.ask(Await(job.id, tenant="acme"))
 
 
-async def test_a_request_and_the_job_that_comes_of_it_are_one_tree(spans, tmp_path):
-    async with open_actors(tmp_path) as system:
+async def test_a_request_and_the_job_that_comes_of_it_are_one_tree(spans, renderer, tmp_path):
+    async with open_actors(tmp_path, renderer) as system:
         with tracing.request([TRACEPARENT]):
             job = await run_job(system)
 
@@ -131,8 +131,8 @@ async def test_a_request_and_the_job_that_comes_of_it_are_one_tree(spans, tmp_pa
         f"{attempt} > ask Complete",
         f"{attempt} > ask Complete > blob put",
         f"{attempt} > ask Complete > catalogue commit",
-        f"{attempt} > ask Load",
-        f"{attempt} > ask Load > blob get",
+        f"{attempt} > ask Open",
+        f"{attempt} > ask Open > blob open",
         f"{attempt} > ask Reuse",
         f"{attempt} > ask Reuse > catalogue commit",
         f"{attempt} > render",
@@ -151,11 +151,11 @@ async def test_a_request_and_the_job_that_comes_of_it_are_one_tree(spans, tmp_pa
     }
     (link,) = spans.one("process jobs").links
     assert link.context.span_id == spans.one("send jobs").context.span_id
-    assert spans.one("ask Load").attributes["calotype.actor"] == "store"
+    assert spans.one("ask Open").attributes["calotype.actor"] == "store"
 
 
-async def test_the_wait_in_the_queue_is_a_span_as_long_as_it_was(spans, tmp_path):
-    async with open_actors(tmp_path) as system:
+async def test_the_wait_in_the_queue_is_a_span_as_long_as_it_was(spans, renderer, tmp_path):
+    async with open_actors(tmp_path, renderer) as system:
         with tracing.request([]):
             job = await run_job(system)
 
@@ -165,8 +165,8 @@ async def test_the_wait_in_the_queue_is_a_span_as_long_as_it_was(spans, tmp_path
     )
 
 
-async def test_a_fetch_is_a_span_without_its_address(spans, tmp_path):
-    async with open_actors(tmp_path) as system:
+async def test_a_fetch_is_a_span_without_its_address(spans, renderer, tmp_path):
+    async with open_actors(tmp_path, renderer) as system:
         with tracing.request([]):
             job = await run_job(system, Elsewhere("http://127.0.0.1:9/secret.jpg"))
 
@@ -178,8 +178,39 @@ async def test_a_fetch_is_a_span_without_its_address(spans, tmp_path):
     assert "secret" not in "".join(span.to_json() for span in spans.all)
 
 
-async def test_what_nobody_has_asked_for_is_in_no_trace(spans, tmp_path):
-    async with open_actors(tmp_path) as system:
+async def test_a_webhook_is_a_span_beside_the_attempt_at_its_job(spans, renderer, tmp_path):
+    async with open_actors(tmp_path, renderer) as system:
+        with tracing.request([]):
+            job = await run_job(system, url="http://127.0.0.1:9/secret")
+        while True:
+            (sent,) = await system.front_door.ask(ListDeliveries(OfJob(job.id), tenant="acme"))
+            if sent.fate == "dead":
+                break
+            await trio.sleep(0.005)
+
+    span, attempt = spans.one("deliver webhooks"), spans.one("process jobs")
+    assert span.parent.span_id == attempt.parent.span_id
+    assert span.context.trace_id == attempt.context.trace_id
+    (link,), (same,) = span.links, attempt.links
+    assert link.context == same.context
+    assert span.kind is SpanKind.CLIENT
+    assert dict(span.attributes) == {
+        "messaging.system": "calotype",
+        "messaging.operation.name": "deliver",
+        "messaging.operation.type": "deliver",
+        "messaging.destination.name": "webhooks",
+        "messaging.message.id": sent.id,
+        "calotype.subject": job.id,
+        "calotype.tenant": "acme",
+        "calotype.attempt": 1,
+        "error.type": "SourceForbidden",
+    }
+    assert span.status.status_code is StatusCode.ERROR
+    assert "secret" not in "".join(span.to_json() for span in spans.all)
+
+
+async def test_what_nobody_has_asked_for_is_in_no_trace(spans, renderer, tmp_path):
+    async with open_actors(tmp_path, renderer) as system:
         job = await run_job(system)
         await system.front_door.ask(Delete(job.id, tenant="acme"))
 
@@ -188,8 +219,8 @@ async def test_what_nobody_has_asked_for_is_in_no_trace(spans, tmp_path):
     assert not spans.one("process jobs").links
 
 
-async def test_an_error_is_told_by_its_name_alone(spans, tmp_path):
-    async with open_actors(tmp_path) as system:
+async def test_an_error_is_told_by_its_name_alone(spans, renderer, tmp_path):
+    async with open_actors(tmp_path, renderer) as system:
         with tracing.request([]), pytest.raises(JobNotFound):
             await system.front_door.ask(Find("secret"))
 
@@ -203,11 +234,13 @@ async def test_an_error_is_told_by_its_name_alone(spans, tmp_path):
 @pytest.mark.parametrize(
     "sampler", [ALWAYS_OFF, ParentBased(ALWAYS_OFF)], ids=["always off", "parent"]
 )
-async def test_of_what_is_not_sampled_no_span_is_made_but_the_trace_goes_on(tmp_path, sampler):
+async def test_of_what_is_not_sampled_no_span_is_made_but_the_trace_goes_on(
+    renderer, tmp_path, sampler
+):
     not_sampled = f"00-{TRACE}-{PARENT}-00".encode()
 
     with recording(sampler) as spans:
-        async with open_actors(tmp_path) as system:
+        async with open_actors(tmp_path, renderer) as system:
             with tracing.request([(b"traceparent", not_sampled)]):
                 assert tracing.span("anything") is tracing.NO_SPAN
                 job = await run_job(system)
@@ -217,8 +250,8 @@ async def test_of_what_is_not_sampled_no_span_is_made_but_the_trace_goes_on(tmp_
     assert '-00"' in job.trace
 
 
-async def test_the_state_of_other_vendors_goes_with_the_job(spans, tmp_path):
-    async with open_actors(tmp_path) as system:
+async def test_the_state_of_other_vendors_goes_with_the_job(spans, renderer, tmp_path):
+    async with open_actors(tmp_path, renderer) as system:
         with tracing.request([TRACEPARENT, (b"tracestate", b"a=1"), (b"tracestate", b"b=2")]):
             job = await run_job(system)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from typing import TYPE_CHECKING
 
-from actors.rendering.protocol import in_memory
-from actors.storage.ports import BlobNotFound
+from actors.storage.ports import BlobFile, BlobNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from io import FileIO
 
 
 class MemoryBlobs:
@@ -38,9 +37,12 @@ class MemoryBlobs:
             raise BlobNotFound(key) from None
         return data[offset:] if length is None else data[offset : offset + length]
 
-    def open(self, key: str) -> FileIO:
+    def open(self, key: str) -> BlobFile:
         """See `Blobs.open`."""
-        return in_memory(self.get(key))
+        data = self.get(key)
+        file = BlobFile(os.memfd_create("blob"), "r+b")
+        file.write(data)
+        return file
 
     def delete(self, key: str) -> None:
         """See `Blobs.delete`."""
