@@ -8,7 +8,7 @@ import structlog
 import trio
 
 from actors.errors import AskFailed
-from actors.imaging.errors import ImageError, ImagingCrashed, contained
+from actors.imaging.errors import ImageError, ImagingCrashed, UnsupportedFormat, contained
 from actors.imaging.inspect import inspect
 from actors.imaging.plan import Plan, foresee
 from actors.imaging.recipe import Output, Recipe, encode_recipe
@@ -105,7 +105,7 @@ class Surveyor:
             finished = await self._renderer.render(held(data), FACTS)
         except RenderDied as died:
             log.error("survey_died", why=str(died))  # noqa: TRY400  (it tells nothing more)
-            return ImagingCrashed("Something went wrong here. It was logged.")
+            return UnsupportedFormat("This image has ended the process that looked at it.")
         if isinstance(finished, ImageError):
             return _told(finished)
         (portrait,) = finished.made

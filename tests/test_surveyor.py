@@ -418,7 +418,7 @@ async def test_a_look_whose_process_dies_costs_its_own_request(start, photo):
         send_all(signal.SIGKILL)
         heard = await asking.outcome()
 
-    assert heard is ImagingCrashed
+    assert heard is UnsupportedFormat
     assert "survey_died" in [each["event"] for each in logs]
     assert await surveying.ask(Keep(photo)) == IMAGE
     assert surveying.activity.crashed == 0

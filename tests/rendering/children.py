@@ -60,8 +60,8 @@ def paused() -> Iterator[set[int]]:
 
 
 async def until_at_work(renderer: Renderer) -> None:
-    """Wait until a render is in the hands of a process, or waits for one to begin."""
+    """Wait until a render is in the hands of a process, which has some memory lent to it then."""
     with trio.fail_after(PATIENCE):
-        while not renderer.places.borrowed_tokens:
+        while not renderer.memory.lent:
             await trio.testing.wait_all_tasks_blocked()
     await trio.testing.wait_all_tasks_blocked(0.01)
