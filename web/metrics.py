@@ -27,4 +27,10 @@ BODIES = Gauge("calotype_body_bytes", "Bytes of request bodies that are held.", 
 CONNECTIONS = Gauge("calotype_connections", "Open connections.")
 STREAMS = Gauge("calotype_event_streams", "Open streams of events.")
 EVENTS_SENT = Counter("calotype_events_sent", "Events sent to those who follow them.")
+LOOP_DELAY = Histogram(
+    "calotype_loop_delay_seconds",
+    "By how much the event loop is late, looked at ten times a second.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0),
+)
+TASKS = Gauge("calotype_tasks", "Tasks of the event loop.")
 GIVEN_UP = Counter("calotype_answers_given_up", "Answers given up, since nobody took them.")

@@ -43,6 +43,7 @@ from web.links import Links, links_blueprint
 from web.openapi.blueprint import openapi_blueprint
 from web.origins import Origins, parse_proxies
 from web.presets import Presets
+from web.pulse import take_pulse
 from web.queue import queue_blueprint
 from web.settings import OpenToAnybody
 from web.streams import StreamLimits, Streams
@@ -129,6 +130,7 @@ async def serve(settings: Settings) -> bool:
                 if settings.presets:
                     await nursery.start(_reload_at_signal, presets)
                 await _check_keys(settings, system.front_door)
+                nursery.start_soon(take_pulse)
                 await _serve_web(settings, places, system, presets, health, stopping)
             nursery.cancel_scope.cancel()
     in_time = stopping.left() > 0

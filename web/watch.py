@@ -149,6 +149,7 @@ def set_gauges(stats: Stats) -> None:
     metrics.BODIES.labels("memory").set(stats.bodies.in_memory)
     metrics.BODIES.labels("disk").set(stats.bodies.on_disk)
     metrics.CONNECTIONS.set(stats.connections.open)
+    metrics.TASKS.set(trio.lowlevel.current_statistics().tasks_living)
 
 
 def _lent(memory: Memory) -> Limiter:

@@ -13,7 +13,7 @@ import trio
 from PIL import Image
 
 from tests.service import photographs
-from tests.service.asking import PATIENCE, (
+from tests.service.asking import (
     FORMS,
     PATIENCE,
     close_gate,
