@@ -7,12 +7,13 @@ the tests find it; nothing else is written.
 import sys
 import time
 import traceback
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import count
+from pathlib import Path
 
 import click
 
-from tests.fuzz.attempts import Finding, attempt, bound_memory, inputs
+from tests.fuzz.attempts import CORPUS, Finding, attempt, bound_memory, inputs
 from tests.fuzz.targets import Target, targets
 
 TURN = 20  # inputs for one parser, until it is the next one's turn
@@ -23,7 +24,8 @@ TURN = 20  # inputs for one parser, until it is the next one's turn
 @click.option("--runs", type=int, help="For how many inputs of each parser, in place of minutes.")
 @click.option("--seed", type=int, default=1, show_default=True, help="What chance begins with.")
 @click.option("--only", multiple=True, help="A parser; all of them by default.")
-def main(minutes: float, runs: int | None, seed: int, only: tuple[str, ...]) -> None:
+@click.option("--corpus", type=Path, default=CORPUS, help="Where to keep what breaks a parser.")
+def main(minutes: float, runs: int | None, seed: int, only: tuple[str, ...], corpus: Path) -> None:
     """Try every parser in turn, and tell what was found; exit with 1 if there was anything."""
     every = targets()
     if unknown := set(only) - every.keys():
@@ -32,15 +34,18 @@ def main(minutes: float, runs: int | None, seed: int, only: tuple[str, ...]) -> 
     bound_memory()
     ends = time.monotonic() + 60 * minutes
     found = try_all(chosen, seed, runs, ends)
+    for finding in found:
+        path = finding.keep(corpus)
+        click.echo(f"\n{finding.target} is broken by {path} ({len(finding.data)} bytes):")
+        click.echo("".join(traceback.format_exception(finding.error)))
     sys.exit(1 if found else 0)
 
 
-def try_all(
-    chosen: dict[str, Target], seed: int, runs: int | None, ends: float
-) -> dict[str, Finding]:
+def try_all(chosen: dict[str, Target], seed: int, runs: int | None, ends: float) -> list[Finding]:
     """Return the first finding of each parser, which is not tried again after it."""
     streams = {name: inputs(target, seed) for name, target in chosen.items()}
-    tried, spent, found = Counter[str](), Counter[str](), dict[str, Finding]()
+    tried, taken, found = Counter[str](), Counter[str](), list[Finding]()
+    spent: defaultdict[str, float] = defaultdict(float)
     for turn in count():
         if not streams or (turn * TURN >= runs if runs else time.monotonic() >= ends):
             break
@@ -48,23 +53,18 @@ def try_all(
             begun = time.process_time()
             for _ in range(TURN):
                 tried[name] += 1
-                if finding := attempt(name, chosen[name], next(stream)):
-                    found[name] = finding
-                    tell(finding)
+                outcome = attempt(name, chosen[name], next(stream))
+                if isinstance(outcome, Finding):
+                    found.append(outcome)
                     del streams[name]
                     break
+                taken[name] += outcome
             spent[name] += time.process_time() - begun
     for name in chosen:
-        said = "broken" if name in found else "fine"
-        click.echo(f"{name:8}  {tried[name]:>9,} inputs  {spent[name]:>7.1f} s  {said}")
+        said = "fine" if name in streams else "broken"
+        share = f"{tried[name]:>11,} inputs, {taken[name] / max(1, tried[name]):>4.0%} taken"
+        click.echo(f"{name:8} {share} {spent[name]:>7.1f} s  {said}")
     return found
-
-
-def tell(finding: Finding) -> None:
-    """Keep what broke a parser, and say what it was."""
-    path = finding.keep()
-    click.echo(f"{finding.target} is broken by {path} ({len(finding.data)} bytes):")
-    click.echo("".join(traceback.format_exception(finding.error)))
 
 
 if __name__ == "__main__":

@@ -38,20 +38,19 @@ class Finding(NamedTuple):
 
 def inputs(target: Target, seed: int) -> Iterator[bytes]:
     """Yield what chance makes of the good input, a bit of each in turn, for ever."""
-    words = (*target.words, *(each[:64] for each in target.seeds))
-    for stream in cycle([mutations(each, seed + n, words) for n, each in enumerate(target.seeds)]):
+    streams = [mutations(each, seed + n, target.words) for n, each in enumerate(target.seeds)]
+    for stream in cycle(streams):
         yield next(stream)
 
 
-def attempt(name: str, target: Target, data: bytes) -> Finding | None:
-    """Try one input; return what was found, if anything was."""
+def attempt(name: str, target: Target, data: bytes) -> Finding | bool:
+    """Try one input; return what was found, or else whether the input was taken."""
     try:
         with _bounded_time():
-            target.read(data)
+            return target.read(data)
     # Whatever a target lets through is what we look for.
     except (Exception, TookTooLong) as error:  # noqa: BLE001
         return Finding(name, data, error)
-    return None
 
 
 def bound_memory() -> None:

@@ -1,6 +1,7 @@
 """What chance makes of good input: the same for the same seed, and more of it for ever."""
 
 import random
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,8 @@ from typing import Literal
 
 from tests.imaging.pictures import PNG
 
+# What the grammars of texts put together: names, numbers, and strings in quotes.
+_TOKEN = re.compile(rb'"[^"\r\n]*"|[A-Za-z0-9_.%+-]+')
 _EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF)
 
 
@@ -22,8 +25,9 @@ def mutations(data: bytes, seed: int, words: Sequence[bytes] = ()) -> Iterator[b
     while True:
         changed = bytearray(data)
         for _ in range(chance.choice((1, 1, 1, 2, 4))):
-            if words and chance.random() < 0.4:
-                _said(changed, chance, chance.choice(words))
+            if words and chance.random() < 0.6:
+                way = chance.choice((_said, _said_instead, _said_instead))
+                way(changed, chance, chance.choice(words))
             else:
                 chance.choice(ways)(changed, chance)
         # Else hardly one of them would get past the sums.
@@ -84,6 +88,14 @@ def _said(data: bytearray, chance: random.Random, word: bytes) -> None:
     """Put a word in, or in the place of as much."""
     start = _place(data, chance)
     data[start : start + chance.choice((0, 0, len(word)))] = word
+
+
+def _said_instead(data: bytearray, chance: random.Random, word: bytes) -> None:
+    """Put a word, or another token, in the place of a token."""
+    tokens = [found.span() for found in _TOKEN.finditer(data)]
+    if tokens:
+        (start, stop), (first, last) = chance.choice(tokens), chance.choice(tokens)
+        data[start:stop] = word if chance.random() < 0.5 else data[first:last]
 
 
 def _extreme(data: bytearray, chance: random.Random) -> None:
