@@ -150,7 +150,7 @@ TOLD: tuple[tuple[type[Exception], str, str], ...] = (
     (JobNotFound, "not_found", "There is no such job."),
     (ImageNotFound, "not_found", "There is no such image."),
     (BatchNotFound, "not_found", "There is no such batch."),
-    (DeliveryNotFound, "conflict", "Nothing was to be sent about this job, or it was long ago."),
+    (DeliveryNotFound, "conflict", "Nothing was to be sent about it, or it was long ago."),
     (OutputNotFound, "not_found", "The job has no output of that name."),
     (BlobNotFound, "gone", "The image is no longer kept."),
     (BacklogFull, "overloaded", "Too many jobs are pending. Try again later."),
