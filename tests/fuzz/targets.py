@@ -15,6 +15,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
+from httpx2 import Response
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
@@ -34,14 +35,17 @@ from tests.imaging.pictures import exif
 from web.accept import accepted
 from web.batch_order import batch_order
 from web.bounds import parse_quota, parse_rate
+from web.calls import _decode
 from web.downloads import read_range
 from web.events import read_event_id
+from web.failures import ProblemError, problem
 from web.gate import _bearer_text
 from web.jobs import _preferred_wait as preferred_wait
 from web.origins import UNKNOWN, Origins, parse_proxies
 from web.presets import BadPresets, Presets
 from web.problems import Problem
 from web.repeats import _name as read_once_name
+from web.results import Job
 from web.tokens import Token, read_token
 from web.wire import Body, Offer, WireLimits, order
 
@@ -162,6 +166,7 @@ _BATCH = {
     "callback_url": "https://example.org/told",
 }
 _WORDS_OF_JSON = (
+    *(b"[" * 2000, b'{"a":' * 1500),
     *(b'"', b"{", b"}", b"[", b"]", b",", b":", b"null", b"true", b"-1", b"1e999", b"0.5", b"[[[["),
     *(b"9" * 30, b'"\\ud800"', b'"\\u0000"', b"\xff", b'"op":"blur"', b'"op":"trim"', b'"50%"'),
     *(b'"image_url":"http://127.1/"', b'"preset":"avatar"', b'"width":', b'"#12345678"', b'"json"'),
@@ -212,6 +217,16 @@ def read_batch(data: bytes) -> bool:
     return _is_taken(read)
 
 
+def read_answer(data: bytes) -> bool:
+    """Read, as our client does, what a server answers that may be any."""
+    error = problem(500, data)
+    assert error.status == 500
+    with suppress(ProblemError):
+        _decode(Response(200, content=data), Job)
+        return True
+    return not error.code.startswith("http_")
+
+
 def _is_taken(ask: Callable[[], object]) -> bool:
     """Whether there is no problem, which must be one of the client's that it can be told."""
     try:
@@ -249,8 +264,9 @@ def _of_bodies() -> dict[str, Target]:
         for each in (said, several)
     )
     one = b'--B\r\nContent-Disposition: form-data; name="request"\r\n\r\n%b\r\n--B--\r\n' % several
+    answer = b'{"title":"Internal","status":500,"code":"internal","detail":"a","errors":[]}'
     query = b"operation=resize&width=30&height=25%25&output_format=webp&priority=low"
-    kinds = (FORM.encode(), b'Multipart/Form-Data; charset=utf-8; boundary="B"', b"image/png")
+    kinds = (FORM.encode(), b'Multipart/Form-Data; charset=utf-8; boundary="B"')
     return {
         "recipe": Target(read_recipe, recipes, _WORDS_OF_JSON),
         "json": Target(
@@ -259,6 +275,7 @@ def _of_bodies() -> dict[str, Target]:
         "form": Target(partial(read_submission, FORM), (_form(), one), _WORDS_OF_FORMS),
         "query": Target(read_query, (query,), (b"&", b"=", b"%", b"+", b"%ff", b"%00", b"1e2")),
         "type": Target(read_type, kinds, (b";", b'"', b"=", b"*=utf-8''", b"*0=", b"\\", b"B")),
+        "answer": Target(read_answer, (answer,), _WORDS_OF_JSON),
         "batch": Target(read_batch, (json.dumps(_BATCH).encode(),), _WORDS_OF_JSON),
     }
 
@@ -366,7 +383,7 @@ def _of_fields() -> dict[str, Target]:
         "address": _field(
             read_address,
             "https://example.org:443/a%20b?c=d#e",
-            "http://[2001:db8::1]/",
+            "http://[2606:4700::1111]/",
             words="// @ : [ ] # ? %00 %2f .. 127.1 0x7f localhost \u3002 \u00df xn-- http: ::",
         ),
         "bounds": _field(read_bounds, "100/1m", "500M", "off", words="/ d k 9999999999"),
