@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from httpx2 import Response
+from PIL import Image
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
@@ -127,12 +128,18 @@ def _of_images() -> dict[str, Target]:
         )
         for kind, words in _WORDS_OF_FORMATS.items()
     }
-    said = (
-        *(exif(6, each) for each in "<>"),
-        exif_kept(metadata(files["jpeg"], inspect(files["jpeg"])).exif, "all", 6),
-        files["tiff"],
-    )
-    return {**found, "exif": Target(read_exif, said, (b"\x69\x87\4\0\1\0\0\0", b"\x25\x88\4\0"))}
+    about = _exif_of_a_camera()
+    said = (*(exif(6, each) for each in "<>"), about, exif_kept(about, "all", 6), files["tiff"])
+    words = (b"\x69\x87\4\0\1\0\0\0", b"\x25\x88\4\0", bytes(4), bytes(8))
+    return {**found, "exif": Target(read_exif, said, words)}
+
+
+def _exif_of_a_camera() -> bytes:
+    about = Image.Exif()
+    about[0x010F], about[0x0112] = "Maker", 6
+    about.get_ifd(0x8769).update({0x829A: 0.008, 0x9003: "2024:02:29 12:00:00", 0x9204: -0.5})
+    about.get_ifd(0x8825).update({1: "N", 2: (52.0, 30.0, 0.5)})
+    return about.tobytes().removeprefix(b"Exif\0\0")
 
 
 # --- Bodies ---------------------------------------------------------------------------------------
@@ -371,7 +378,7 @@ def _of_fields() -> dict[str, Target]:
             words="q= ;q=nan ;q=-1 ;q=1e9 image/ / *",
         ),
         "range": _field(
-            check_range, "bytes=0-99", "bytes=-5", "bytes=7-", words="bytes= - 9999999"
+            check_range, "bytes=0-99", "bytes=-5", "bytes=7-", words="bytes= - . 9999999"
         ),
         "origin": _field(
             read_origin,
@@ -387,7 +394,9 @@ def _of_fields() -> dict[str, Target]:
             words="// @ : [ ] # ? %00 %2f .. 127.1 0x7f localhost \u3002 \u00df xn-- http: ::",
         ),
         "bounds": _field(read_bounds, "100/1m", "500M", "off", words="/ d k 9999999999"),
-        "wishes": _field(read_wishes, "wait=5, respond-async", '"a \\" name"', words="wait= ="),
+        "wishes": _field(
+            read_wishes, "wait=5, respond-async", '"a \\" name"', words="wait= = " + "9" * 30
+        ),
     }
 
 
