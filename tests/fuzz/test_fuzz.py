@@ -11,7 +11,7 @@ from tests.fuzz.targets import Target, targets
 
 ROOT = Path(__file__).parent.parent.parent
 KEPT = sorted(CORPUS.glob("*/*"))
-RUNS = 3000  # inputs for each parser: some ten seconds of one core in all
+RUNS = 2000  # inputs for each parser: some ten seconds of one core in all
 
 
 @pytest.fixture(scope="module")
