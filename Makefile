@@ -24,7 +24,8 @@ FLAKE8_ASYNC = $(BIN)/flake8-async --disable=ASYNC9,ASYNC128 --startable-in-cont
 .DEFAULT_GOAL := help
 # `check` runs its steps in order, so that the tests have the last word.
 .NOTPARALLEL:
-.PHONY: help serve test check format-check lint types imports bench soak gallery docs format lock clean
+.PHONY: help serve test check format-check lint types imports bench soak gallery docs format fuzz audit \
+	sbom lock clean
 
 help:  ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -67,6 +68,17 @@ format: .venv/.test  ## Format, and mend what can be mended without thought
 	@$(BIN)/ruff check --fix-only --quiet $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
+fuzz: .venv/.test  ## Give our parsers what chance makes of good input (ARGS="--minutes 5 --seed 1")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+# It asks a service on the internet, so `check` does without it. What could not be looked up fails it.
+audit: .venv/.test  ## Is a fault known of what is locked? Needs the internet
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner=off $(ARGS) \
+		-r requirements/build.txt -r requirements/runtime.txt -r requirements/test.txt
+
+sbom: .venv/.test  ## Write the bill of materials, in CycloneDX: calotype.cdx.json
+	@$(BIN)/python -m tests.supply.bill calotype.cdx.json
+
 # Resolved for every supported Python and platform at once; what is locked stays
 # as it is unless ARGS says otherwise, as in ARGS=--upgrade.
 COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 \
@@ -76,10 +88,11 @@ lock: .venv/.test  ## Write the requirements anew from pyproject.toml
 	$(COMPILE) -o requirements/build.txt --group pyproject.toml:build
 	$(COMPILE) -o requirements/runtime.txt -c requirements/build.txt pyproject.toml
 	$(COMPILE) -o requirements/test.txt -c requirements/build.txt -c requirements/runtime.txt \
-		--extra plot --group test --group lint --group lock pyproject.toml
+		--extra plot --group test --group lint --group supply --group lock pyproject.toml
 
 clean:  ## Remove what make has made (the service's data stays)
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist gallery
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist gallery \
+		calotype.cdx.json
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 

@@ -489,6 +489,6 @@ def _post(path: str, content: Content | None = None) -> Call:
 def _decode(response: httpx2.Response, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(response.content, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         reason = "This is not how Calotype answers."
         raise ProblemError(response.status_code, "not_understood", reason) from error

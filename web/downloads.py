@@ -173,30 +173,41 @@ def _not_modified(headers: Mapping[str, str]) -> Response:
 
 
 def _part(file: File) -> tuple[int, int] | None:
-    """Return the range that is asked for, as start and stop; None for the whole.
+    """Return the range that is asked for, as start and stop; None for the whole, and for HEAD.
 
-    What is no single range of bytes is ignored, as RFC 9110, 14.2 allows, and asks for with HEAD.
+    Raises:
+      Problem: `range_not_satisfiable`.
     """
     if request.method == "HEAD":
         return None
-    asked = _RANGE.fullmatch(request.headers.get("Range", ""))
-    if asked is None:
+    part = read_range(request.headers.get("Range", ""), file.size)
+    if (
+        part is None
+        or request.headers.get("If-Range", file.headers["ETag"]) != file.headers["ETag"]
+    ):
         return None
-    if_range = request.headers.get("If-Range")
-    if if_range is not None and if_range != f'"{file.sha256}"':
-        return None
-    first, last = (int(number) if number else None for number in asked.groups())
-    if first is None:
-        # So many from the end (RFC 9110, 14.1.2).
-        start, stop = file.size - min(last or 0, file.size), file.size
-    else:
-        start, stop = first, file.size if last is None else min(last + 1, file.size)
-        if last is not None and last < first:
-            return None
-    if start >= file.size:
+    if part[0] >= file.size:
         raise Problem(
             "range_not_satisfiable",
             f"The image has {file.size} bytes.",
             headers={"Content-Range": f"bytes */{file.size}"},
         )
-    return start, stop
+    return part
+
+
+def read_range(text: str, size: int) -> tuple[int, int] | None:
+    """Return which of `size` bytes a field Range names, as start and stop.
+
+    None stands for all: what is no single range of bytes is ignored, as RFC 9110, 14.2 allows. The
+    start may be beyond the end.
+    """
+    asked = _RANGE.fullmatch(text)
+    if asked is None:
+        return None
+    first, last = (int(number) if number else None for number in asked.groups())
+    if first is None:
+        # So many from the end (RFC 9110, 14.1.2).
+        return size - min(last or 0, size), size
+    if last is not None and last < first:
+        return None
+    return first, size if last is None else min(last + 1, size)

@@ -87,9 +87,19 @@ def _after(words: StreamWords) -> int | None:
 
     A client that comes again says so in the header, and its address is the same as before.
     """
-    given = request.headers.get("Last-Event-ID", "").strip()
+    seen = read_event_id(request.headers.get("Last-Event-ID", ""))
+    return words.last_event_id if seen is None else seen
+
+
+def read_event_id(text: str) -> int | None:
+    """Return the number in a field Last-Event-ID; None if it is empty.
+
+    Raises:
+      Problem: `malformed`.
+    """
+    given = text.strip()
     if not given:
-        return words.last_event_id
+        return None
     if not NUMBER.fullmatch(given) or int(given) > MAX_NUMBER:
         raise Problem("malformed", "The Last-Event-ID is none of ours.")
     return int(given)

@@ -132,7 +132,7 @@ def problem(status: int, body: bytes) -> ProblemError:
     """Return what an answer that is no success says, also one that Calotype did not write."""
     try:
         said = msgspec.json.decode(body, type=_Said)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ProblemError(status, f"http_{status}", f"The answer was a bare {status}.")
     kind = ProblemError.kinds.get(said.code, ProblemError)
     return kind(status, said.code, said.detail or said.title, said.errors)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta, Struct, json
+from msgspec import DecodeError, Meta, Struct, json
 
 from actors.imaging.expect import Expect
 from actors.imaging.facts import Written
@@ -200,4 +200,7 @@ def decode_recipe(text: str) -> Recipe:
     Raises:
       msgspec.DecodeError: if it is not JSON, or, as its subclass `ValidationError`, no recipe.
     """
-    return _DECODER.decode(text)
+    try:
+        return _DECODER.decode(text)
+    except RecursionError as error:
+        raise DecodeError("It is nested too deep.") from error

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzz.chance import mutations
+from tests.imaging.good_files import good_files
 from tests.imaging.hostile import FAMILIES
-from tests.imaging.mutation import good_files, mutations
 from tests.imaging.outcomes import BROKEN, PICTURE, TOO_LARGE, UNSUPPORTED
 
 ROOT = Path(__file__).parent.parent.parent

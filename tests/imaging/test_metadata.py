@@ -15,8 +15,8 @@ from actors.imaging.ifd import ASCII, LONG, write_directory, write_header
 from actors.imaging.inspect import SUFFIXES, inspect
 from actors.imaging.metadata import Metadata, has_metadata, metadata
 from actors.imaging.recipe import Encoding
+from tests.fuzz.chance import mutations
 from tests.imaging.containers import avif, box, coded, ispe, plain_tiff, reference, tiff
-from tests.imaging.mutation import mutations
 from tests.imaging.pictures import (
     chunk,
     colour_profile,

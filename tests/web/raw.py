@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPResponse
 from typing import NamedTuple
 
@@ -61,10 +61,17 @@ def read_answer(connection: socket.socket, method: str = "GET") -> Answer:
     return Answer(response.status, headers, response.read())
 
 
-def exchange(port: int, request: bytes) -> bytes:
-    """Send `request` on a connection of its own, and return all that comes until its end."""
+def exchange(port: int, *pieces: bytes, says_end: bool = False) -> bytes:
+    """Send `pieces` on a connection of their own, and return all that comes until its end.
+
+    Args:
+      says_end: the server is told that there is no more, which it takes for the client's going.
+    """
     with connect(port) as connection:
-        send(connection, request)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        if all(send(connection, piece) for piece in pieces) and says_end:
+            with suppress(OSError):  # It may have been closed already.
+                connection.shutdown(socket.SHUT_WR)
         return read_to_end(connection)
 
 

@@ -219,5 +219,5 @@ def _why_no_image(answer: Answer) -> str:
 def _decode(answer: Answer, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(answer.body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise _Failed("not_understood") from None
