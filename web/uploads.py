@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hypercorn.typing import ASGIReceiveCallable
 
-# Each piece that comes costs some 40 microseconds, so a body must not be made of nothing but crumbs.
+# Each piece costs some 40 microseconds, so a body must not come in nothing but crumbs.
 MANY_PIECES = 4096
 LEAST_PIECE = 64  # bytes of a piece on average, once there are many
 SMALL = 4096  # bytes; smaller pieces are put together, since each costs some 40 more than it has
