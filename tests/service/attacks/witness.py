@@ -49,9 +49,10 @@ class Witness:
     `jobs` are the seconds that each of its jobs took, and `health` those of each GET /health.
     """
 
-    def __init__(self, server: Server, photo: bytes) -> None:
+    def __init__(self, server: Server, photo: bytes, key: str | None = None) -> None:
         self._server = server
         self._photo = photo
+        self._own = (f"Authorization: Bearer {key}",) if key else ()
         self._width = 16
         self._process = psutil.Process(server.process.pid)
         self._over = threading.Event()
@@ -94,7 +95,12 @@ class Witness:
         self._width += 1  # or it would be a twin of one that is done
         line = SMALL_JOB % self._width
         answer: Answer = ask(
-            self._server.port, line, "Content-Type: image/jpeg", "Prefer: wait=20", body=self._photo
+            self._server.port,
+            line,
+            "Content-Type: image/jpeg",
+            "Prefer: wait=20",
+            *self._own,
+            body=self._photo,
         )
         assert answer.status == 200, answer
         assert json.loads(answer.body)["status"] == "completed"
@@ -122,7 +128,7 @@ class Witness:
 
 @contextmanager
 def another_client(
-    server: Server, photo: bytes, name: str, *, growth: int = 64 * MIB
+    server: Server, photo: bytes, name: str, *, growth: int = 64 * MIB, key: str | None = None
 ) -> Iterator[Witness]:
     """Have another client served during the block, and check that nobody else noticed anything.
 
@@ -131,8 +137,8 @@ def another_client(
     """
     pid, written = server.process.pid, server.log.stat().st_size
     # What is loaded with the first job counts for nobody.
-    Witness(server, photo)._have_a_job_done()
-    witness = Witness(server, photo)
+    Witness(server, photo, key)._have_a_job_done()
+    witness = Witness(server, photo, key)
     thread = threading.Thread(target=witness.look)
     thread.start()
     try:
