@@ -70,8 +70,8 @@ def test_a_packed_body_is_never_unpacked(attacked, photo):
             packed = (kind, "Content-Encoding: gzip")
             answer = ask(attacked.port, "POST /jobs", *packed, body=body)
             assert (answer.status, answer.code) == (400, "malformed")
-        packed = ("Content-Type: image/png", "Content-Encoding: gzip", "Prefer: wait=50")
-        answer = ask(attacked.port, f"POST /jobs?{GRAY}", *packed, body=body)
+        told = ("Content-Type: image/png", "Content-Encoding: gzip", "Prefer: wait=50")
+        answer = ask(attacked.port, f"POST /jobs?{GRAY}", *told, body=body)
         assert json.loads(answer.body)["error_code"] == "not_an_image"
 
 
@@ -84,6 +84,7 @@ def form(number: int) -> bytes:
 
 
 LARGE = 1_000_000
+AGAIN = 3
 BODIES = {
     "json-depth": (JSON, b'{"a":' + b"[" * LARGE, {400}),
     "json-closed-depth": (JSON, b'{"a":' + b"[" * 400_000 + b"]" * 400_000 + b"}", {400, 422}),
@@ -101,11 +102,11 @@ BODIES = {
     "json-the-same-member": (JSON, b"{%s}" % b",".join([b'"width":9'] * 90_000), {400, 422}),
     "json-escapes": (JSON, b'{"operation":"' + b"\\u0061" * 160_000 + b'"}', {422}),
     "json-lone-surrogates": (JSON, b'{"operation":"' + b"\\ud800" * 160_000 + b'"}', {400, 422}),
-    "json-steps": (JSON, b'{"operations":[' + b"{}," * 300_000 + b"{}]}", {413, 422}),
-    "json-outputs": (JSON, b'{"outputs":[' + b'{"name":"a"},' * 80_000 + b"{}]}", {413, 422}),
+    "json-steps": (JSON, b'{"operations":[' + b"{}," * 300_000 + b"{}]}", {400}),
+    "json-outputs": (JSON, b'{"outputs":[' + b'{"name":"a"},' * 70_000 + b"{}]}", {400}),
     "json-of-spaces": (JSON, b" " * 10 * LARGE, {400, 413}),
     "form-of-100,000-parts": (OF_BOUNDARY, form(100_000), {413}),
-    "form-of-dashes": (OF_BOUNDARY, b"--B" * 3 * LARGE, {400}),
+    "form-of-dashes": (OF_BOUNDARY, b"--B" * 3 * LARGE, {400, 422}),
     "form-of-line-ends": (OF_BOUNDARY, b"--B\r\n" + b"\r\n" * 5 * LARGE, {400}),
     "form-that-nearly-ends": (
         OF_BOUNDARY,
@@ -125,12 +126,12 @@ BODIES = {
 def test_bodies_that_unfold(attacked, photo, name):
     kind, body, statuses = BODIES[name]
     with another_client(attacked, photo, name, growth=96 * MIB) as witness:
-        answer = ask(attacked.port, "POST /jobs", kind, body=body)
+        answers = [ask(attacked.port, "POST /jobs", kind, body=body) for _ in range(AGAIN)]
         spent = witness.spent
 
-    assert answer.status in statuses
-    assert len(answer.body) < 10_000
-    assert spent < 3
+    assert {each.status for each in answers} <= statuses
+    assert all(len(each.body) < 10_000 for each in answers)
+    assert spent < 2 * AGAIN
 
 
 # --- Names that collide ---------------------------------------------------------------------------

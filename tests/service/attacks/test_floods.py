@@ -6,7 +6,6 @@ What one flood of connections takes is also in `tests/web/test_connections.py`, 
 """
 
 import json
-import os
 import resource
 import shlex
 import socket
@@ -45,19 +44,17 @@ def flood(stack: ExitStack, port: int, number: int) -> list[socket.socket]:
 
 
 def test_idle_connections_far_beyond_the_limit(attacked, photo):
-    with another_client(attacked, photo, "2,000 connections for 100 places"):
-        with ExitStack() as stack:
-            for _ in range(20):
-                flood(stack, attacked.port, 100)
-                time.sleep(0.05)
+    with another_client(attacked, photo, "2,000 connections for 100 places"), ExitStack() as stack:
+        for _ in range(20):
+            flood(stack, attacked.port, 100)
+            time.sleep(0.05)
 
 
 def test_half_a_head_on_connections_far_beyond_the_limit(attacked, photo):
-    with another_client(attacked, photo, "2,000 half heads for 100 places"):
-        with ExitStack() as stack:
-            for _ in range(20):
-                for each in flood(stack, attacked.port, 100):
-                    send(each, b"GET /health HTTP/1.1\r\nA: b")
+    with another_client(attacked, photo, "2,000 half heads for 100 places"), ExitStack() as stack:
+        for _ in range(20):
+            for each in flood(stack, attacked.port, 100):
+                send(each, b"GET /health HTTP/1.1\r\nA: b")
 
 
 def test_a_system_that_gives_few_files_bounds_the_connections(tmp_path, photo):
@@ -74,12 +71,11 @@ def test_a_system_that_gives_few_files_bounds_the_connections(tmp_path, photo):
         while not server.is_ready():
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        with another_client(server, photo, "1,000 connections with 400 files"):
-            with ExitStack() as stack:
-                for _ in range(10):
-                    flood(stack, server.port, 100)
-                    time.sleep(0.05)
-                assert psutil.Process(server.process.pid).num_fds() < few - 100
+        with another_client(server, photo, "1,000 for 400 files"), ExitStack() as stack:
+            for _ in range(10):
+                flood(stack, server.port, 100)
+                time.sleep(0.05)
+            assert psutil.Process(server.process.pid).num_fds() < few - 100
         assert '"event":"too_few_files"' in server.log.read_text()
         server.stop()
     finally:
@@ -170,10 +166,9 @@ def test_floods_of_websocket_frames(attacked, photo):
 
 
 def test_streams_that_come_and_go(attacked, photo):
-    """Ten thousand took 10 times as long and no more memory; see docs/operations.md."""
-    number = int(os.environ.get("STREAMS", "1000"))
-    with another_client(attacked, photo, f"{number} streams of events"):
-        for each in range(number):
+    """Ten thousand take as much for each, and no more memory; see docs/operations.md."""
+    with another_client(attacked, photo, "1,000 streams that come and go"):
+        for each in range(1000):
             with connect(attacked.port) as connection:
                 send(connection, head("GET /events"))
                 if each % 2:

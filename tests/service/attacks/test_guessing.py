@@ -84,7 +84,7 @@ def test_how_long_a_wrong_key_takes_does_not_tell_how_wrong_it_is(guarded):
     server, key = guarded
     time.sleep(1.1)  # until it is noticed that there are keys
     nearly = changed(key, len(key) - 2)
-    far = key[: -43] + "".join("a" if each != "a" else "b" for each in key[-43:])
+    far = key[:-43] + "".join("a" if each != "a" else "b" for each in key[-43:])
     times: dict[str, list[float]] = {nearly: [], far: []}
     with connect(server.port) as connection:
         for _ in range(TRIALS):

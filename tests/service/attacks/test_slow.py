@@ -38,7 +38,9 @@ CHUNKED = ("Content-Type: image/png", "Transfer-Encoding: chunked")
 
 
 @contextmanager
-def crowd(port: int, number: int = MANY, buffer: int | None = None) -> Iterator[list[socket.socket]]:
+def crowd(
+    port: int, number: int = MANY, buffer: int | None = None
+) -> Iterator[list[socket.socket]]:
     """Many connections at once."""
     with ExitStack() as all_of_them:
         yield [all_of_them.enter_context(connect(port, buffer)) for _ in range(number)]

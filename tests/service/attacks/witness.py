@@ -1,4 +1,4 @@
-"""Who looks on while the service is attacked: another client, and somebody who reads its figures."""
+"""Who looks on while the service is attacked: another client, who reads its figures as well."""
 
 import json
 import threading
