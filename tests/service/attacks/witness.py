@@ -15,8 +15,8 @@ MIB = 1024 * 1024
 PERIOD = 0.05  # seconds between two looks
 SMALL_JOB = "POST /jobs?operation=thumbnail&width=%d&height=16"
 # So long that what takes longer has been starved, and is not merely on a slow machine.
-HEALTH_WITHIN = 4.0  # seconds
-JOB_WITHIN = 10.0
+HEALTH_WITHIN = 5.0  # seconds
+JOB_WITHIN = 15.0
 
 
 def memory_of(process: psutil.Process) -> int:
