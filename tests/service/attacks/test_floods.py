@@ -104,6 +104,10 @@ def test_no_files_at_all_for_a_while(tmp_path, photo):
                 assert read_answer(friend).status == 200
                 time.sleep(0.1)
             share = (seconds_of(process) - spent) / (time.monotonic() - begun)
+            told = ("Content-Type: image/jpeg", "Prefer: wait=1")
+            line = head("POST /jobs?operation=grayscale", *told, length=len(photo))
+            send(friend, line + photo)
+            refused = read_answer(friend)
             log = server.log.read_bytes()[written:]
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limits)
         print(f"no files: {share:.2f} of a core, {len(log)} bytes of log in 2.3 s")  # noqa: T201
@@ -111,6 +115,7 @@ def test_no_files_at_all_for_a_while(tmp_path, photo):
         assert process.num_fds() < limits[0]
         with another_client(server, photo, "after there were no files"):
             pass
+    assert (refused.status, refused.code) == (503, "storage_unavailable")
     # It tries again ten times a second, and does not spin.
     assert share < 0.5
     assert len(log) < MIB // 4
