@@ -8,6 +8,7 @@ So the tasks around its protocol are ours, and the protocol itself is its.
 from __future__ import annotations
 
 import math
+import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -55,13 +56,16 @@ LINGER_BYTES = 16 * 1024 * 1024  # what is read of a body that is not wanted any
 BACKLOG = 1024
 FAREWELLS = 32  # connections beyond the limit that are told so at the same moment
 VERSIONS = {b"1.0", b"1.1"}
+# Ends of lines that some take for such and others for a part of the line. RFC 9112, 2.2 and 5.2.
+AMBIGUOUS = re.compile(rb"(?<!\r)\n|\n[ \t]")
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
     """The bounds of connections.
 
-    `connections`: how many at once. `header_size`: bytes of a request's head.
+    `connections`: how many at once; one more takes the place of that which is idle the longest.
+    `header_size`: bytes of a request's head.
     `keep_alive`: seconds until a connection that is idle, or slow to send a head, is closed.
     `send`: seconds without progress after which an answer is given up.
     """
@@ -86,6 +90,7 @@ class Server:
         self.config.max_app_queue_size = QUEUED_EVENTS
         self.config.errorlog = None
         self.open: set[Connection] = set()
+        self._idle: dict[Connection, None] = {}  # the longest first
         self._farewells = 0
 
     async def serve(
@@ -127,7 +132,7 @@ class Server:
 
     async def _guarded(self, stream: trio.SocketStream) -> None:
         """Serve one connection; whatever goes wrong in it ends it alone."""
-        if len(self.open) >= self.limits.connections:
+        if len(self.open) >= self.limits.connections and not self._make_room():
             await self._turn_away(stream)
             return
         connection = Connection(self, stream)
@@ -138,6 +143,26 @@ class Server:
             log.warning("connection_failed", exc_info=True)
         finally:
             self.open.discard(connection)
+            self.wake(connection)
+
+    def rest(self, connection: Connection) -> None:
+        """Remember that `connection` is idle from now on."""
+        self._idle[connection] = None
+
+    def wake(self, connection: Connection) -> None:
+        """Forget that `connection` is idle."""
+        self._idle.pop(connection, None)
+
+    def _make_room(self) -> bool:
+        """Close the connection that is idle the longest; return whether there is one.
+
+        Otherwise whoever opens many and says nothing would keep out all others.
+        """
+        for connection in self._idle:
+            self.wake(connection)
+            connection.retire()
+            return True
+        return False
 
     async def _turn_away(self, stream: trio.SocketStream) -> None:
         """Say that there are too many connections; say nothing if there are far too many.
@@ -232,9 +257,11 @@ class Connection:
             if event.idle:
                 self._rest()
             else:
+                self._server.wake(self)
                 self._reading.deadline = math.inf
 
     def _rest(self) -> None:
+        self._server.rest(self)
         self._reading.deadline = trio.current_time() + self._server.limits.keep_alive
         if self._server.context.terminated.is_set():
             self._reading.cancel()
@@ -284,7 +311,8 @@ class Connection:
 class _Requests(h11.Connection):
     """The requests of one connection, and nothing behind the one that is its last.
 
-    h11 takes that for a violation of the protocol, for which the answer would be broken off.
+    h11 takes that for a violation of the protocol, for which the answer would be broken off. And it
+    takes heads of which others, such as a proxy on the way, would see the lines end elsewhere.
     """
 
     def receive_data(self, data: bytes) -> None:
@@ -293,8 +321,22 @@ class _Requests(h11.Connection):
             super().receive_data(data)
 
     def next_event(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
-        """Return the next event; none if no request can follow."""
-        return h11.NEED_DATA if self.their_state is h11.MUST_CLOSE else super().next_event()
+        """Return the next event; none if no request can follow.
+
+        Raises:
+          h11.RemoteProtocolError: if what comes breaks the rules.
+        """
+        if self.their_state is h11.MUST_CLOSE:
+            return h11.NEED_DATA
+        if self.their_state is not h11.IDLE:
+            return super().next_event()
+        before, _ = self.trailing_data
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            behind, _ = self.trailing_data
+            if AMBIGUOUS.search(before, 0, len(before) - len(behind)):
+                raise h11.RemoteProtocolError("a bare LF or a folded line")
+        return event
 
 
 class _Protocol(H11Protocol):

@@ -23,6 +23,7 @@ T = TypeVar("T")
 MAX_MEMBERS = 64
 MAX_NAME = 64  # characters
 MAX_DEPTH = 16
+MAX_NESTED = 50_000  # objects and lists, so that looking into them takes no time that others notice
 WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
 
@@ -192,8 +193,10 @@ def check_nested(members: dict[str, object]) -> None:
     """Check that whatever is in `members` can be looked into, and its names be repeated.
 
     Raises:
-      Problem: `malformed`, if it is nested too deep, or as `check_names` says.
+      Problem: `malformed`, if it is nested too deep or has too much in it, or as `check_names`
+        says.
     """
+    nested = 0
     layer: list[dict[str, object] | list[object]] = [members]
     for _ in range(MAX_DEPTH):
         inner: list[object] = []
@@ -204,6 +207,9 @@ def check_nested(members: dict[str, object]) -> None:
             else:
                 inner += each
         layer = [each for each in inner if isinstance(each, dict | list)]
+        nested += len(layer)
+        if nested > MAX_NESTED:
+            raise Problem("malformed", f"It has more than {MAX_NESTED} objects and lists.")
     if layer:
         raise Problem("malformed", f"It is nested more than {MAX_DEPTH} deep.")
 

@@ -64,6 +64,7 @@ log = structlog.get_logger("calotype.serve")
 
 # A thread holds the interpreter for this long at most while the event loop waits.
 SWITCH_INTERVAL = 0.0005  # seconds
+FILES_EACH = 2  # descriptors of a connection
 SPARE_FILES = 256  # descriptors besides those of connections
 DRAIN = 2.0  # seconds for the actors to hear of the stop
 STUCK = 5.0  # seconds after the grace until the process is ended by force
@@ -107,9 +108,8 @@ async def serve(settings: Settings) -> bool:
     if settings.needs_keys and not settings.db_path.exists():
         raise OpenToAnybody(settings.host)  # Before anything is made.
     sys.setswitchinterval(SWITCH_INTERVAL)
-    # A connection, and the file in which its body waits; a render, and what it is made of.
-    renders = settings.max_renders + settings.worker_pool_size
-    _allow_files(2 * settings.max_connections + MAX_FILES * renders + SPARE_FILES)
+    connections = _allow_connections(settings)
+    settings = settings.model_copy(update={"max_connections": connections})
     presets = Presets(settings.presets)
     stopping = Stopping(settings.shutdown_grace)
     health = Health()
@@ -266,11 +266,25 @@ def _announce(settings: Settings, port: int) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _allow_files(wanted: int) -> None:
+def _allow_connections(settings: Settings) -> int:
+    """Have the system allow files for all connections; return for how many it does.
+
+    Without a file to spare nobody could be served, not even who has a connection.
+    """
+    wanted = settings.max_connections
+    # A render, and what it is made of; a connection, and the file in which its body waits.
+    spare = SPARE_FILES + MAX_FILES * (settings.max_renders + settings.worker_pool_size)
+    files = FILES_EACH * wanted + spare
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if soft >= files or soft == resource.RLIM_INFINITY:
+        return wanted
+    allowed = files if hard == resource.RLIM_INFINITY else min(files, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed == files:
+        return wanted
+    enough = max(1, (allowed - spare) // FILES_EACH)
+    log.warning("too_few_files", allowed=allowed, needed=files, connections=enough)
+    return enough
 
 
 def _capacity(settings: Settings) -> Capacity:

@@ -304,7 +304,13 @@ class Settings(BaseSettings):
         ),
     ] = None
 
-    max_connections: Annotated[Count, Field(description="Connections; beyond, 503.")] = 1000
+    max_connections: Annotated[
+        Count,
+        Field(
+            description="Connections; one more takes the place of that which is idle the longest, "
+            "or is 503 if none is idle."
+        ),
+    ] = 1000
     max_header_size: Annotated[
         int, Field(ge=1024, le=MIB, description="Bytes of a request's head.")
     ] = 16 * 1024

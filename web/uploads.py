@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from hypercorn.typing import ASGIReceiveCallable
 
+# Each piece costs some 40 microseconds, so a body must not come in nothing but crumbs.
+MANY_PIECES = 4096
+LEAST_PIECE = 64  # bytes of a piece on average, once there are many
 SMALL = 4096  # bytes; smaller pieces are put together, since each costs some 40 more than it has
 WRITERS = 4  # threads, so that a flood of bodies does not take the threads of others
 
@@ -100,6 +103,7 @@ class Upload:
         self._pieces: list[bytes] = []
         self._file: IO[bytes] | None = None
         self._size = 0
+        self._came = 0
         self._taken = 0
         self._spilled = 0
         self._has_turn = False
@@ -137,7 +141,7 @@ class Upload:
     async def fill(self, receive: ASGIReceiveCallable) -> bool:
         """Take the body in from `receive`; return False if the client has gone before its end.
 
-        A body that is too large or too slow is not taken in to its end: `read` says so.
+        A body that is too large, too slow or in crumbs is not taken in to its end: `read` says so.
         """
         try:
             return await self._fill(receive)
@@ -180,11 +184,19 @@ class Upload:
                 "too_large", f"A body may have {bound} bytes, and an image in it MAX_UPLOAD_SIZE."
             )
 
+    def _check_pieces(self) -> None:
+        if self._came > MANY_PIECES and self._size < self._came * LEAST_PIECE:
+            raise Problem(
+                "malformed", f"The body must come in pieces of {LEAST_PIECE} bytes on average."
+            )
+
     async def _keep(self, piece: bytes) -> None:
         if not piece:
             return
         self._size += len(piece)
+        self._came += 1
         self._check_size(self._size)
+        self._check_pieces()
         if self._show:
             self._show(piece)
         self._pay(self._size)
@@ -223,7 +235,7 @@ class Upload:
         """Wait until the whole body is there.
 
         Raises:
-          Problem: `too_large`, `too_slow`.
+          Problem: `too_large`, `too_slow`, `malformed`.
           StorageFull: if it did not fit into memory, and not on the disk either.
           StorageUnavailable: if the disk does not take it.
         """

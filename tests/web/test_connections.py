@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 import zlib
+from contextlib import ExitStack
 from functools import partial
 
 import hpack
@@ -309,6 +310,12 @@ def test_a_body_with_two_ends_is_a_400_and_a_close(server, chunks):
         (b"GET /health HTTP/1.1\r\nHost : a\r\n\r\n", {b"400"}),
         (b"GET /health HTTP/1.1\r\n Host: a\r\n\r\n", {b"400"}),
         (b"GET /health HTTP/1.1\r\nHost: a\r\n\xff: b\r\n\r\n", {b"400"}),
+        # What a proxy on the way may see as one line, or as two.
+        (b"GET /health HTTP/1.1\nHost: a\n\n", {b"400"}),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nA: b\nC: d\r\n\r\n", {b"400"}),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nA: b\r\n\n", {b"400"}),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nA: b\r\n c\r\n\r\n", {b"400"}),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nA:\r\n\tc\r\n\r\n", {b"400"}),
         (head("POST /jobs", "Content-Length: -1"), {b"400"}),
         (head("POST /jobs", "Content-Length: 1, 2"), {b"400"}),
         (head("POST /jobs", "Content-Length: 1", "Content-Length: 2"), {b"400"}),
@@ -528,12 +535,35 @@ def test_clients_that_go_in_the_middle_of_anything_leave_nothing_behind(strict):
 
 def test_a_connection_too_many_is_told_so(strict):
     wait_until_alone(strict)
-    with contextmany(strict.port, 40):
+    with ExitStack() as streams:
+        for _ in range(40):
+            stream = streams.enter_context(connect(strict.port))
+            send(stream, head("GET /events"))
+            assert stream.recv(100).startswith(b"HTTP/1.1 200 ")
         answer = ask(strict.port, "GET /health")
 
     assert (answer.status, answer.code) == (503, "overloaded")
     assert answer.headers["retry-after"] == "1"
     wait_until_alone(strict)
+
+
+def test_one_more_takes_the_place_of_that_which_is_idle_the_longest(strict):
+    wait_until_alone(strict)
+    with ExitStack() as open_ones:
+        first, second, *others = [open_ones.enter_context(connect(strict.port)) for _ in range(40)]
+        # It has been there as long, and has not been idle as long.
+        send(first, head("GET /health"))
+        assert read_answer(first).status == 200
+        begun = time.monotonic()
+        answer = ask(strict.port, "GET /health", CLOSING)
+        assert read_to_end(second) == b""
+        closed_after = time.monotonic() - begun
+        send(first, head("GET /health"))
+        kept = read_answer(first)
+        send(others[-1], head("GET /health"))
+
+        assert answer.status == kept.status == read_answer(others[-1]).status == 200
+        assert closed_after < 0.6  # before KEEP_ALIVE would have done it
 
 
 def test_a_flood_of_connections_does_not_take_all_descriptors(strict):

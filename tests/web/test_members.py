@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 import pytest
 
-from web.members import MAX_DEPTH, MAX_MEMBERS, MAX_NAME, Members, from_json, pointer
+from web.members import MAX_DEPTH, MAX_MEMBERS, MAX_NAME, MAX_NESTED, Members, from_json, pointer
 from web.problems import Problem
 
 
@@ -237,6 +237,15 @@ def test_json_is_nested_no_deeper_than_the_limit():
     assert Members.of_json(nested(MAX_DEPTH)).values
     with pytest.raises(Problem, match="malformed"):
         Members.of_json(nested(MAX_DEPTH + 1))
+
+
+def test_objects_and_lists_are_bounded_in_number():
+    def wide(number: int) -> dict[str, msgspec.Raw]:
+        return {"a": msgspec.Raw(b"[" + b",".join([b"{}"] * number) + b"]")}
+
+    assert Members.of_json(wide(MAX_NESTED - 1)).values
+    with pytest.raises(Problem, match="malformed"):
+        Members.of_json(wide(MAX_NESTED))
 
 
 @pytest.mark.parametrize("text", [b'{"%s":1}', b'[1,{"a":{"%s":1}}]', b'[[{"%s":1}]]'])

@@ -12,7 +12,7 @@ import trio.testing
 from actors.storage.ports import StorageFull, StorageUnavailable
 from tests.conftest import PATIENCE
 from web.problems import Problem
-from web.uploads import SMALL, Upload, UploadLimits, Uploads
+from web.uploads import LEAST_PIECE, MANY_PIECES, SMALL, Upload, UploadLimits, Uploads
 
 MAX_SIZE, MEMORY = 1000, 1500
 RATE, PERIOD = 10, 30.0
@@ -147,6 +147,31 @@ async def test_many_tiny_pieces_do_not_cost_more_than_they_have(tmp_path):
 
     assert len(upload._pieces) <= 3
     assert await upload.read() == b"ab" * SMALL
+    upload.close()
+
+
+async def test_a_body_in_nothing_but_crumbs_is_cut(tmp_path):
+    uploads = make_uploads(tmp_path, max_size=10**6, memory=10**6)
+    upload = uploads.open(None)
+
+    await receive(upload, *[bytes(LEAST_PIECE - 1)] * (MANY_PIECES + 1))
+
+    with pytest.raises(Problem, match="pieces of 64 bytes on average") as raised:
+        await upload.read()
+    assert raised.value.code == "malformed"
+    upload.close()
+    assert uploads.in_memory == 0
+
+
+async def test_many_pieces_are_no_crumbs_if_they_are_large_enough_on_average(tmp_path):
+    uploads = make_uploads(tmp_path, max_size=10**6, memory=10**6)
+    upload = uploads.open(None)
+
+    await receive(
+        upload, *[b"a"] * MANY_PIECES, bytes(LEAST_PIECE * (MANY_PIECES + 200)), *[b"b"] * 100
+    )
+
+    assert (await upload.read()).endswith(bytes(1) + b"b" * 100)
     upload.close()
 
 
