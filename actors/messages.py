@@ -31,6 +31,7 @@ from actors.storage.ports import (
     Page,
     Priority,
     Query,
+    Seal,
     Tally,
 )
 from actors.storage.repeats import Once
@@ -299,7 +300,7 @@ class Fetch(OfTenant[Fetched]):
     """The answer is the job, with at most `length` bytes of the output of this name.
 
     Without a name it is the first output.
-    Errors: `JobNotFound`, `OutputNotFound`, `BlobNotFound`.
+    Errors: `JobNotFound`, `OutputNotFound`, `BlobNotFound`, `BlobDamaged`.
     """
 
     job_id: str
@@ -311,12 +312,15 @@ class Fetch(OfTenant[Fetched]):
 class ReadOutput(Request[bytes]):
     """The answer is at most `length` bytes of an output from `offset` on.
 
-    Errors: `BlobNotFound`.
+    With `whole` all of its bytes are looked at first, and else how many there are.
+    Errors: `BlobNotFound`; `BlobDamaged`, if they have not this `seal`.
     """
 
     key: str
     offset: int
     length: int
+    seal: Seal
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,12 +334,14 @@ class FindImage(OfTenant[ImageRecord]):
 class ReadImage(Request[bytes]):
     """The answer is at most `length` bytes of an image, or of an input, from `offset` on.
 
-    Errors: `BlobNotFound`.
+    Of `whole`, `seal` and the errors see `ReadOutput`.
     """
 
     key: str
     offset: int
     length: int
+    seal: Seal
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

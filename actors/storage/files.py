@@ -94,6 +94,23 @@ class Files:
                 wanted = rest if length is None else min(length, rest)
                 return os.pread(file.fileno(), wanted, offset) if wanted > 0 else b""
 
+    def size(self, key: str) -> int:
+        """See `Blobs.size`."""
+        with _named_errors():
+            try:
+                return (self._directory / key).stat().st_size
+            except FileNotFoundError:
+                raise BlobNotFound(key) from None
+
+    def sha256(self, key: str) -> str:
+        """See `Blobs.sha256`."""
+        with _named_errors():
+            try:
+                with (self._directory / key).open("rb", buffering=0) as file:
+                    return hashlib.file_digest(file, "sha256").hexdigest()
+            except FileNotFoundError:
+                raise BlobNotFound(key) from None
+
     def delete(self, key: str) -> None:
         """See `Blobs.delete`."""
         with _named_errors():

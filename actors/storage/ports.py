@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -56,6 +56,18 @@ class BlobNotFound(StorageError):
     """There are no bytes under that key."""
 
 
+class BlobDamaged(BlobNotFound):
+    """There are bytes under that key, but not those that were kept under it.
+
+    Attributes:
+      how: whether there are fewer or more of them (`size`), or others (`digest`).
+    """
+
+    def __init__(self, key: str, how: Literal["size", "digest"]) -> None:
+        super().__init__(key)
+        self.how: Final = how
+
+
 class StaleClaim(StorageError):
     """The attempt that this is a result of is not the job's present one; nothing was changed."""
 
@@ -70,6 +82,17 @@ class WrongStatus(StorageError):
     def __init__(self, status: Status) -> None:
         super().__init__(status)
         self.status: Status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What the bytes of a file are known to be: how many, and their SHA-256.
+
+    Of the inputs of older versions that is None.
+    """
+
+    size_bytes: int
+    sha256: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +120,11 @@ class ImageRecord(NewImage):
     """The record of an image."""
 
     created_at: datetime
+
+    @property
+    def seal(self) -> Seal:
+        """What its bytes are known to be."""
+        return Seal(self.size_bytes, self.sha256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +204,11 @@ class Output:
     size_bytes: int
     sha256: str
     details: str = "{}"
+
+    @property
+    def seal(self) -> Seal:
+        """What its bytes are known to be."""
+        return Seal(self.size_bytes, self.sha256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -577,6 +610,15 @@ class Blobs(Protocol):
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """Return `length` bytes (all by default) from `offset` on; fewer at the end.
+
+        Raises: BlobNotFound, StorageUnavailable.
+        """
+
+    def size(self, key: str) -> int:
+        """Return the number of bytes. Raises: BlobNotFound, StorageUnavailable."""
+
+    def sha256(self, key: str) -> str:
+        """Return the SHA-256 of the bytes in hexadecimal, having read them piece by piece.
 
         Raises: BlobNotFound, StorageUnavailable.
         """

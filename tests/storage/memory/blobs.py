@@ -36,6 +36,14 @@ class MemoryBlobs:
             raise BlobNotFound(key) from None
         return data[offset:] if length is None else data[offset : offset + length]
 
+    def size(self, key: str) -> int:
+        """See `Blobs.size`."""
+        return len(self.get(key))
+
+    def sha256(self, key: str) -> str:
+        """See `Blobs.sha256`."""
+        return hashlib.sha256(self.get(key)).hexdigest()
+
     def delete(self, key: str) -> None:
         """See `Blobs.delete`."""
         self._blobs.pop(key, None)
