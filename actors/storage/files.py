@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import os
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,6 +102,16 @@ class Files:
                 return (self._directory / key).stat().st_size
             except FileNotFoundError:
                 raise BlobNotFound(key) from None
+
+    def kept_since(self, key: str) -> datetime:
+        """See `Blobs.kept_since`."""
+        with _named_errors():
+            try:
+                # Not when it was written last, which for a link is when its first name was new.
+                changed = (self._directory / key).stat().st_ctime
+            except FileNotFoundError:
+                raise BlobNotFound(key) from None
+            return datetime.fromtimestamp(changed, UTC)
 
     def sha256(self, key: str) -> str:
         """See `Blobs.sha256`."""

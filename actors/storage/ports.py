@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from actors.storage.repeats import RepeatRegister
     from actors.storage.retention import RetentionRegister
     from actors.storage.signing import SigningRegister
+    from actors.storage.upkeep import UpkeepRegister
     from actors.storage.usage import UsageRegister
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
@@ -288,6 +289,13 @@ class Job:
         return self.run_at or self.created_at
 
     @property
+    def own_input(self) -> tuple[str, Seal] | None:
+        """The key and the seal of the file that was sent with it or fetched for it, if any was."""
+        if self.image_id is not None or self.input_key is None or self.input_size is None:
+            return None
+        return self.input_key, Seal(self.input_size, self.input_sha256)
+
+    @property
     def images(self) -> tuple[str, ...]:
         """The ids of all images that it needs, each once."""
         own = () if self.image_id is None else (self.image_id,)
@@ -424,6 +432,10 @@ class Catalogue(Protocol):
     @property
     def retention(self) -> RetentionRegister:
         """The register of what may go."""
+
+    @property
+    def upkeep(self) -> UpkeepRegister:
+        """The register of upkeep."""
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
         """Run `calls` in order and make what they did durable together.
@@ -619,6 +631,12 @@ class Blobs(Protocol):
 
     def sha256(self, key: str) -> str:
         """Return the SHA-256 of the bytes in hexadecimal, having read them piece by piece.
+
+        Raises: BlobNotFound, StorageUnavailable.
+        """
+
+    def kept_since(self, key: str) -> datetime:
+        """Return since when they are under that key, or a later time.
 
         Raises: BlobNotFound, StorageUnavailable.
         """

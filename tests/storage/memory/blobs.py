@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from actors.storage.ports import BlobNotFound
@@ -39,6 +40,11 @@ class MemoryBlobs:
     def size(self, key: str) -> int:
         """See `Blobs.size`."""
         return len(self.get(key))
+
+    def kept_since(self, key: str) -> datetime:
+        """See `Blobs.kept_since`."""
+        self.get(key)
+        return datetime.now(UTC)
 
     def sha256(self, key: str) -> str:
         """See `Blobs.sha256`."""
