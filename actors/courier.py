@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import trio
 
-from actors import metrics
+from actors import metrics, tracing
 from actors.errors import AskFailed
 from actors.messages import Collect, Delivered, PutBack, Recall, Undelivered
 from actors.outside.allowance import Allowance
@@ -22,7 +23,7 @@ from actors.outside.client import Outside, Patience
 from actors.outside.errors import SourceForbidden, SourceUnreachable
 from actors.outside.signing import Secret, signature_headers
 from actors.outside.targets import parse_target
-from actors.storage.outbox import NO_ROOM, Room
+from actors.storage.outbox import NO_ROOM, Room, Share
 from actors.storage.ports import StorageError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ log = structlog.get_logger("calotype.courier")
 
 GONE: Final = 410  # the receiver wants nothing more, and is not asked again
 PAUSE: Final = 1.0  # seconds before the Store is asked again that could not answer
+TENANT_SHARE: Final = 2  # a tenant has one part in so many of all places, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class Posting:
     """To whom deliveries go, and how many at once.
 
     `timeout`: seconds for one attempt. `places`: attempts at the same moment; `rules` bound them
-    for each host.
+    for each host, and no tenant has more than half of them.
     """
 
     timeout: float = 15.0
@@ -53,6 +55,11 @@ class Posting:
     backoff: Backoff = DELIVERIES
     allowance: Allowance = field(default_factory=Allowance)
     rules: Rules = field(default_factory=Rules)
+
+    @property
+    def tenant_places(self) -> int:
+        """The most attempts for one tenant at the same moment."""
+        return max(1, self.places // TENANT_SHARE)
 
 
 def utc_now() -> datetime:
@@ -135,7 +142,7 @@ class Courier:
                 for parcel in await self._collect():
                     self._activity.handled += 1
                     self._held[_attempt_of(parcel.delivery)] = parcel.delivery
-                    work.start_soon(self._deliver, parcel)
+                    self._begin(parcel, work)
             except (AskFailed, StorageError) as error:
                 # Whether anything was begun for us is unknown now.
                 self._strays = True
@@ -155,21 +162,41 @@ class Courier:
         return ()
 
     def _present_room(self) -> Room:
-        per_host = self._posting.rules.calls
-        busy = Counter(delivery.host for delivery in self._held.values())
-        for host in busy:
-            # While one call tries a host that has rested, no other may be made.
-            if self._breakers.is_trying(host):
-                busy[host] = per_host
-        return Room(self._posting.places - len(self._held), per_host, busy)
+        tenants = Counter(delivery.tenant for delivery in self._held.values())
+        return Room(
+            self._posting.places - len(self._held),
+            Share(self._posting.rules.calls, self._breakers.taken()),
+            Share(self._posting.tenant_places, tenants),
+        )
 
-    async def _deliver(self, parcel: Parcel) -> None:
+    def _begin(self, parcel: Parcel, work: trio.Nursery) -> None:
+        """Have a parcel delivered, or put back.
+
+        The call is begun before anything else is asked for, since that is what the room depends on.
+        """
         delivery = parcel.delivery
+        with ExitStack() as call:
+            try:
+                call.enter_context(self._breakers.call(delivery.host))
+            except HostBusy:
+                back = PutBack(delivery.id, delivery.attempts, delivery.host)
+            except HostResting as error:
+                back = PutBack(delivery.id, delivery.attempts, delivery.host, error.seconds)
+            else:
+                work.start_soon(self._deliver, parcel, call.pop_all())
+                return
+        work.start_soon(self._put_away, delivery, back)
+
+    async def _deliver(self, parcel: Parcel, call: ExitStack) -> None:
+        await self._put_away(parcel.delivery, await self._attempt(parcel, call))
+
+    async def _put_away(self, delivery: Delivery, said: Request[None]) -> None:
+        """Have it noted what came of a delivery, and hold it no more."""
         try:
-            await self._tell_store(await self._attempt(parcel))
+            await self._tell_store(said)
         finally:
             del self._held[_attempt_of(delivery)]
-            if not self._room.places or self._room.left(delivery.host) <= 0:
+            if self._room.is_full(delivery):
                 # What stands now asks for less than there is room for.
                 self._collecting.cancel()
 
@@ -185,17 +212,14 @@ class Courier:
             else:
                 return
 
-    async def _attempt(self, parcel: Parcel) -> Request[None]:
-        """Make an attempt, and return what came of it."""
+    async def _attempt(self, parcel: Parcel, call: ExitStack) -> Request[None]:
+        """Make an attempt, which ends this call, and return what came of it."""
         delivery = parcel.delivery
         begun = trio.current_time()
         try:
-            with self._breakers.call(delivery.host):
+            with call, tracing.delivery(delivery) as span:
                 status = await self._post(parcel)
-        except HostBusy:
-            return PutBack(delivery.id, delivery.attempts, delivery.host)
-        except HostResting as error:
-            return PutBack(delivery.id, delivery.attempts, delivery.host, error.seconds)
+                span.note("http.response.status_code", status)
         except (SourceUnreachable, SourceForbidden) as error:
             said = self._failure(delivery, error)
             self._count("dead" if said.delay is None else "failed", begun)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from actors.mailbox import Address, Envelope, Mailbox
     from actors.orders import Orders
+    from actors.storage.batches import Batch
     from actors.storage.ports import Job
     from actors.supervision import Activity
 
@@ -41,6 +43,11 @@ log = structlog.get_logger("calotype.dispatcher")
 
 PAUSE = 0.5  # seconds before the Store is asked again after it has failed
 LONGEST_PAUSE = 30.0  # seconds before jobs are begun again while the storage interrupts each
+CANCELLING = 16  # batches that are being cancelled at the same moment
+
+
+def _nothing() -> None:
+    pass
 
 
 class _Hand:
@@ -60,8 +67,8 @@ class Dispatcher:
     Owns the Workers: it has them hired, and closing their addresses sends them home.
     No more than `fetching` of them, by default half of the pool, have a job in hand whose input has
     still to be fetched: so hosts that hang leave the others to those whose input is here.
-    Its receive loop never waits; one child task holds the standing claim, and one for each job
-    that was handed out waits for its end.
+    Its receive loop never waits; one child task holds the standing claim, one for each job that
+    was handed out waits for its end, and one for each batch that is cancelled sees to all of it.
     """
 
     def __init__(
@@ -83,6 +90,7 @@ class Dispatcher:
         self._fetching = fetching
         self._hands: list[_Hand] = []
         self._spared: set[str] = set()
+        self._cancelling = 0
         # How many jobs the storage has interrupted since it let one end.
         self._interruptions = 0
         self._no_claim_until = -math.inf
@@ -101,6 +109,9 @@ class Dispatcher:
                 self._activity.doing = "serving"
                 async for envelope in self._mailbox:
                     self._activity.handled += 1
+                    if isinstance(envelope.message, CancelBatch):
+                        nursery.start_soon(self._cancel_batch, envelope.message, envelope)
+                        continue
                     with envelope:
                         self._receive(envelope)
                 self._activity.doing = "waiting for the Workers"
@@ -129,24 +140,50 @@ class Dispatcher:
             case Keep() | Foresee():
                 self._forward(envelope, self._surveyor)
             case Cancel(job_id, tenant=tenant) | Delete(job_id, tenant=tenant):
-                if self._forward(envelope, self._store):
-                    self._abandon(tenant, job_id=job_id)
-            case CancelBatch(batch_id, tenant=tenant) | DeleteBatch(batch_id, tenant=tenant):
-                if self._forward(envelope, self._store):
-                    self._abandon(tenant, batch_id=batch_id)
+                stop = partial(self._abandon, tenant, job_id=job_id)
+                self._forward(envelope, self._store, stop)
+            case DeleteBatch(batch_id, tenant=tenant):
+                stop = partial(self._abandon, tenant, batch_id=batch_id)
+                self._forward(envelope, self._store, stop)
             case _:
                 self._forward(envelope, self._store)
 
-    def _forward(self, envelope: Envelope, address: Address) -> bool:
+    def _forward(
+        self, envelope: Envelope, address: Address, answered: Callable[[], None] = _nothing
+    ) -> None:
         try:
-            address.forward(envelope)
+            address.forward(envelope, answered)
         except (MailboxFull, ActorStopped) as error:
             envelope.fail(error)
-            return False
-        return True
+
+    async def _cancel_batch(self, message: CancelBatch, envelope: Envelope) -> None:
+        """Cancel a batch step by step to its end, also if its asker goes in the middle."""
+        with envelope:
+            if self._cancelling == CANCELLING:
+                envelope.fail(MailboxFull("batches to cancel"))
+                return
+            self._cancelling += 1
+            try:
+                envelope.answer(await self._cancel_all_of(message))
+            except (AskFailed, StorageError) as error:
+                envelope.fail(error)
+            finally:
+                self._cancelling -= 1
+
+    async def _cancel_all_of(self, message: CancelBatch) -> Batch:
+        # Each step is a transaction in which others have their turn, and stops what was begun
+        # since the one before.
+        while True:
+            batch = await self._store.ask(message)
+            self._abandon(message.tenant, batch_id=message.batch_id)
+            if batch.has_ended:
+                return batch
 
     def _abandon(self, tenant: str, *, job_id: str = "", batch_id: str = "") -> None:
-        """Stop the renders of this job of the tenant's, or of all jobs of this batch."""
+        """Stop the renders of this job of the tenant's, or of all jobs of this batch.
+
+        Not before the Store has answered: what it does not do, or has done before, stops nobody.
+        """
         for hand in self._hands:
             job = hand.job
             if job and job.tenant == tenant and (job.id == job_id or job.batch_id == batch_id):
@@ -215,11 +252,8 @@ class Dispatcher:
     async def _claim(self, limit: int) -> tuple[Job, ...]:
         with trio.CancelScope() as self._claiming:
             await trio.sleep_until(self._no_claim_until)
-            return await self._store.ask(Claim(limit, self._most_fetching()))
+            return await self._store.ask(Claim(limit, self._orders.fetching(self._fetching)))
         return ()
-
-    def _most_fetching(self) -> int:
-        return self._fetching or max(1, self._orders.workers // 2)
 
     async def _attend(self, hand: _Hand, job: Job) -> None:
         """Have the Worker run `job`, and wait for the end."""

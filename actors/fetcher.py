@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import random
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -24,10 +25,12 @@ from actors.outside.errors import (
     SourceTooLarge,
     SourceUnreachable,
 )
+from actors.outside.holds import Holds
 from actors.outside.targets import parse_target
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from actors.mailbox import Envelope, Mailbox
     from actors.orders import Orders
@@ -37,10 +40,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger("calotype.fetcher")
 
 BACKOFF: Final = Backoff(first=0.5, longest=5.0, attempts=3)
+HOST_SHARE: Final = 2  # a host that is silent has one in so many of the Workers that may fetch
 # Which kind of failure it is for the metrics; the first that fits counts.
 OUTCOMES: Final[tuple[tuple[type[OutsideError], str], ...]] = (
     (SourceForbidden, "forbidden"),
     (SourceTooLarge, "too_large"),
+    (HostBusy, "busy"),
     (OutsideError, "unreachable"),
 )
 
@@ -66,6 +71,8 @@ class Fetcher:
 
     Each message is a task of its own, as many as there are askers: each waits for its answer. An
     image is held in memory while it comes in, so `places` and `max_bytes` bound that.
+    A host that is silent holds no more than half of the Workers that may wait for it, of which
+    there are `workers`, by default half of the pool; whoever comes beyond that is sent away.
     """
 
     def __init__(
@@ -76,6 +83,8 @@ class Fetcher:
         orders: Orders,
         activity: Activity,
         backoff: Backoff = BACKOFF,
+        *,
+        workers: int | None = None,
     ) -> None:
         self._mailbox = mailbox
         self._limits = limits
@@ -83,7 +92,9 @@ class Fetcher:
         self._orders = orders
         self._activity = activity
         self._backoff = backoff
+        self._workers = workers
         self._breakers = Breakers(limits.rules)
+        self._holds = Holds()
         self._one_ended = trio.Event()
         patience = Patience()
         self._outside = Outside(
@@ -149,6 +160,10 @@ class Fetcher:
           OutsideError: if it cannot be had.
         """
         target = parse_target(url, self._limits.allowance)
+        with await self._hold(target.host):
+            return await self._fetch(target)
+
+    async def _fetch(self, target: Target) -> bytes:
         left, end = self._limits.timeout, 0.0
         for made in itertools.count(1):
             try:
@@ -180,26 +195,64 @@ class Fetcher:
 
         Raises:
           HostResting: if it has failed too often.
+          HostBusy: if it is silent, and others have as many Workers as it may hold.
         """
         try:
             with await self._call(host):
                 async with self._places:
                     yield
         finally:
-            self._one_ended.set()
-            self._one_ended = trio.Event()
+            self._note_an_end()
+
+    def _note_an_end(self) -> None:
+        self._one_ended.set()
+        self._one_ended = trio.Event()
+
+    @property
+    def _share(self) -> int:
+        return max(1, self._orders.fetching(self._workers) // HOST_SHARE)
+
+    async def _hold(self, host: str) -> ExitStack:
+        """Wait until `host` may hold one more Worker, and return what ends that, to be entered."""
+        hold = await self._entered(
+            lambda: self._holds.hold(host, self._share), lambda: self._holds.patience(host)
+        )
+        with ExitStack() as stack:
+            stack.callback(self._note_an_end)
+            stack.push(hold)
+            return stack.pop_all()
 
     async def _call(self, host: str) -> ExitStack:
         """Wait until `host` may be called, and return what ends the call, also to be entered."""
+
+        def patience() -> float:
+            within_share = self._holds.held(host) <= self._share
+            return math.inf if within_share else self._holds.patience(host)
+
+        return await self._entered(lambda: self._breakers.call(host), patience)
+
+    async def _entered(
+        self,
+        make: Callable[[], AbstractContextManager[None]],
+        patience: Callable[[], float],
+    ) -> ExitStack:
+        """Wait until a host is not too busy for this, and return it, entered.
+
+        Raises:
+          HostBusy: if there is no patience left.
+        """
         while True:
-            with ExitStack() as call:
+            with ExitStack() as stack:
                 try:
-                    call.enter_context(self._breakers.call(host))
+                    stack.enter_context(make())
                 except HostBusy:
-                    pass
+                    left = patience()
+                    if left <= 0:
+                        raise
                 else:
-                    return call.pop_all()
-            await self._one_ended.wait()
+                    return stack.pop_all()
+            with trio.move_on_after(left):
+                await self._one_ended.wait()
 
     @contextmanager
     def _by(self, end: float) -> Iterator[None]:

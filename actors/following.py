@@ -12,8 +12,6 @@ from actors.parking import Parking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
 
     from actors.mailbox import Envelope
     from actors.messages import ReadEvents
@@ -21,49 +19,56 @@ if TYPE_CHECKING:
     from actors.storage.ports import Catalogue
 
 NO_END = 2**63 - 1
-# More than a transaction can make. What is beyond would be told of after the next.
-MOST_NEWS = 10_000
+MOST_NEWS = 10_000  # that are told of after one transaction; the rest after the next
 
 
 class Following:
     """Envelopes of `ReadEvents` by tenant and job, where None stands for all jobs of a tenant.
 
-    So a commit wakes those whom it concerns, however many others wait. Leaving its `with` releases
-    all of them.
+    So a commit wakes those whom it concerns, however many others wait.
 
-    `last` is the number of the newest event that is durable.
+    `last` is the number of the newest event that those who wait know of. It is durable.
     """
 
     def __init__(self) -> None:
         self.last = 0
-        self._asks = Parking[tuple[str, str | None]]()
+        self.asks = Parking[tuple[str, str | None]]()
         self._mark = NO_END
         self._marked = trio.Event()
 
-    def __len__(self) -> int:
-        return len(self._asks)
-
     def add(self, message: ReadEvents, envelope: Envelope) -> None:
         """Keep the envelope of a `message` that knows all events up to `last`."""
-        self._asks.add((message.tenant, message.job_id), envelope)
+        self.asks.add((message.tenant, message.job_id), envelope)
+
+    def knows(self, message: ReadEvents) -> bool:
+        """Whether there is nothing to tell up to `last`, since the same ask is kept.
+
+        Its asker may have stopped waiting just now, to ask again.
+        """
+        kept = self.asks.of((message.tenant, message.job_id))
+        return any(envelope.message == message for envelope in kept)
 
     def call(self) -> Callable[[Catalogue], list[Event]]:
         """Return what finds the news of a transaction at its end; `tell` wants the result."""
         last = self.last
         return lambda catalogue: catalogue.events.read(last, NO_END, None, MOST_NEWS)
 
-    def tell(self, news: list[Event]) -> None:
-        """Answer those whom these events concern; they are durable now."""
+    def tell(self, news: list[Event]) -> bool:
+        """Answer those whom these events concern; they are durable now.
+
+        Returns False if there may be more to tell, after a transaction that there should be soon.
+        """
         concerned: defaultdict[tuple[str, str | None], list[Event]] = defaultdict(list)
         for event in news:
             self.last = event.number
             concerned[event.tenant, None].append(event)
             concerned[event.tenant, event.job_id].append(event)
         for key, events in concerned.items():
-            for envelope in self._asks.take(key):
+            for envelope in self.asks.take(key):
                 self._answer(cast("ReadEvents", envelope.message), envelope, events)
         if self.last >= self._mark:
             self._marked.set()
+        return len(news) < MOST_NEWS
 
     def _answer(self, message: ReadEvents, envelope: Envelope, events: list[Event]) -> None:
         wanted = [event for event in events if message.interest.wants(event)]
@@ -80,19 +85,3 @@ class Following:
         """Return when there are `count` events more than now. One task waits at a time."""
         self._mark, self._marked = self.last + count, trio.Event()
         await self._marked.wait()
-
-    def fail_all(self, error: type[Exception]) -> None:
-        """Tell everybody that it is not worth waiting."""
-        self._asks.fail_all(error)
-
-    def __enter__(self) -> Self:
-        self._asks.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._asks.__exit__(kind, error, traceback)

@@ -45,7 +45,7 @@ class Envelope:
     What is done in that `with` is done in the trace of the asker.
     """
 
-    __slots__ = ("_concluded", "_leave", "_place", "_reply", "_scopes", "message")
+    __slots__ = ("_answered", "_concluded", "_leave", "_place", "_reply", "_scopes", "message")
 
     def __init__(
         self,
@@ -54,12 +54,14 @@ class Envelope:
         concluded: Callable[[], None],
         scopes: set[trio.CancelScope],
         place: tracing.Place | None,
+        answered: Callable[[], None] = _nothing,
     ) -> None:
         self.message = message
         self._reply = reply
         self._concluded = concluded
         self._scopes = scopes
         self._place = place
+        self._answered = answered
         self._leave = _nothing
 
     @property
@@ -88,6 +90,7 @@ class Envelope:
 
     def answer(self, value: object) -> bool:
         """Answer with `value`; never waits. Return False if nobody heard it."""
+        self._answered()
         return self._conclude(outcome.Value(value))
 
     def fail(self, error: Exception) -> bool:
@@ -109,9 +112,10 @@ class Envelope:
         if were_open and not self._reply.statistics().open_send_channels:
             self._concluded()
 
-    def _pass_on(self) -> Envelope:
+    def _pass_on(self, answered: Callable[[], None]) -> Envelope:
         return Envelope(
-            self.message, self._reply.clone(), self._concluded, self._scopes, self._place
+            *(self.message, self._reply.clone(), self._concluded, self._scopes, self._place),
+            answered=answered,
         )
 
     def __enter__(self) -> Self:
@@ -194,14 +198,17 @@ class Address:
             # An error holds this frame, which would hold it, and with it the request.
             del result
 
-    def forward(self, envelope: Envelope) -> None:
+    def forward(self, envelope: Envelope, answered: Callable[[], None] = _nothing) -> None:
         """Pass `envelope` on, and with it the duty to answer. Never waits.
+
+        `answered` is called when the actor answers it, and not when it fails it, whether or not
+        the asker still waits: it must not wait.
 
         Raises:
           MailboxFull: if there is no room; the envelope is still yours.
           ActorStopped: if the actor is gone; the envelope is still yours.
         """
-        passed_on = envelope._pass_on()
+        passed_on = envelope._pass_on(answered)
         try:
             self._send.send_nowait(passed_on)
         except trio.WouldBlock:

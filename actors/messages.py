@@ -173,9 +173,10 @@ class AwaitBatch(OfTenant[Batch]):
 
 @dataclass(frozen=True, slots=True)
 class CancelBatch(OfTenant[Batch]):
-    """End some of the jobs of a batch that have not ended.
+    """End all jobs of a batch that have not ended, also if the asker stops waiting.
 
-    The answer is the batch; ask again until it has ended. Errors: `BatchNotFound`.
+    The answer is the batch. The Store ends some of them for each that it gets, and the Dispatcher
+    asks it until it has ended. Errors: `BatchNotFound`; `MailboxFull`, if too many are under way.
     """
 
     batch_id: str
@@ -422,23 +423,37 @@ class Redrive(OfTenant[int]):
 
 
 @dataclass(frozen=True, slots=True)
-class ListDeliveries(OfTenant[tuple[Delivery, ...]]):
-    """The answer is what was or is to be sent about a job, the newest first.
+class OfJob:
+    """What is sent about this job."""
 
-    Errors: `JobNotFound`.
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfBatch:
+    """What is sent about this batch, and not about its jobs."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListDeliveries(OfTenant[tuple[Delivery, ...]]):
+    """The answer is what was or is to be sent about a job or a batch, the newest first.
+
+    Errors: `JobNotFound`, `BatchNotFound`.
     """
 
-    job_id: str
+    subject: OfJob | OfBatch
 
 
 @dataclass(frozen=True, slots=True)
 class Redeliver(OfTenant[Delivery]):
-    """Send the newest delivery about a job again, whatever became of it; soon, if answered.
+    """Send the newest delivery about a job or a batch again, whatever became of it.
 
-    Errors: `JobNotFound`, `DeliveryNotFound`.
+    Once answered, it is due. Errors: `JobNotFound`, `BatchNotFound`, `DeliveryNotFound`.
     """
 
-    job_id: str
+    subject: OfJob | OfBatch
 
 
 # --- The Store, from the Dispatcher ---------------------------------------------------------------
@@ -533,7 +548,8 @@ class TryLater(Request[None]):
     """Give the job up for now, for a reason that can pass; it has failed if this was its last try.
 
     It is due again after a while that is longer each time, and not before `at_least` seconds, as
-    far as that is borne with. Errors: `StaleClaim`, `JobNotFound`.
+    far as that is borne with. With `spare` this try does not count.
+    Errors: `StaleClaim`, `JobNotFound`.
     """
 
     job_id: str
@@ -541,6 +557,7 @@ class TryLater(Request[None]):
     code: str
     error: str
     at_least: float = 0.0
+    spare: bool = False
 
 
 # --- The Store, from the Courier ------------------------------------------------------------------

@@ -17,3 +17,7 @@ class Orders:
 
     workers: int
     draining: trio.Event = field(default_factory=trio.Event)
+
+    def fetching(self, wanted: int | None) -> int:
+        """Return how many Workers may have a job to fetch for: as many as wanted, or else half."""
+        return wanted or max(1, self.workers // 2)

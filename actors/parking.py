@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -44,6 +44,10 @@ class Parking(Generic[K]):
         taken = self._envelopes.pop(key, [])
         self._size -= len(taken)
         return taken
+
+    def of(self, key: K) -> Sequence[Envelope]:
+        """Return those that wait for `key`, and stay here."""
+        return self._envelopes.get(key, ())
 
     def fail(self, key: K, error: Exception) -> None:
         """Tell all who wait for `key` that it will not come."""

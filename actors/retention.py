@@ -107,6 +107,9 @@ class Retention:
         removed = await self._stock.commit(
             lambda records: records.retention.forget_records(before, STEP, now)
         )
+        for each in removed:
+            # What could not be deleted when it was purged, for example.
+            await self._stock.forget(each)
         return len(removed)
 
     async def _delete(self, unneeded: Unneeded) -> int:

@@ -30,14 +30,11 @@ from actors.handlers.work import WorkHandlers
 from actors.messages import (
     Await,
     AwaitBatch,
-    Cancel,
-    CancelBatch,
     Claim,
     Collect,
-    Delete,
-    DeleteBatch,
     Drain,
     ReadEvents,
+    Told,
 )
 from actors.retention import Retention
 from actors.shelf import Shelf
@@ -54,7 +51,7 @@ from actors.waiting import Waiting
 if TYPE_CHECKING:
     from actors.handlers.stock import Handlers
     from actors.mailbox import Envelope, Mailbox
-    from actors.messages import Parcel, Told
+    from actors.messages import Parcel
     from actors.orders import Orders
     from actors.storage.batches import Batch
     from actors.storage.events import Event
@@ -66,8 +63,6 @@ OpenStorage = Callable[[], AbstractContextManager["Storage"]]
 
 log = structlog.get_logger("calotype.store")
 
-# With these, the Dispatcher has stopped Workers already.
-STOPPING = (Cancel, Delete, CancelBatch, DeleteBatch)
 WOKEN_AT_ONCE = 256  # jobs that become due in one transaction; the others in those that follow
 TRIM_STEP = 1_000  # events in one transaction, and how many more there may be than are kept
 TRIM_EVERY = 60.0  # seconds until those are given up that have become too old
@@ -165,6 +160,7 @@ class Store:
                 outputs,
                 self._waiting,
                 self._now,
+                self._threads,
                 self._limits.repeats,
                 self._limits.audit,
             )
@@ -175,8 +171,8 @@ class Store:
                 storage.catalogue.events.bounds, limiter=self._threads
             )
             self._following.last = bounds.last
-            stack.enter_context(self._waiting)
-            stack.enter_context(self._following)
+            stack.enter_context(self._waiting.asks)
+            stack.enter_context(self._following.asks)
             stack.callback(self._claim.release)
             stack.callback(self._collect.release)
             async with trio.open_nursery() as nursery:
@@ -246,7 +242,7 @@ class Store:
         try:
             with envelope:
                 message = envelope.message
-                if envelope.abandoned and not isinstance(message, STOPPING):
+                if envelope.abandoned:
                     return
                 try:
                     envelope.answer(await handlers[type(message)](message))
@@ -276,13 +272,13 @@ class Store:
     def _committed(self, last: _Last) -> None:
         self._backlog.pending = last.pending
         self._alarm.set(last.woken.next)
-        self._following.tell(last.news)
+        all_told = self._following.tell(last.news)
         for batch in last.ended:
             self._waiting.settle(batch)
             log.info("batch_ended", batch_id=batch.id, counts=dict(batch.counts))
         self._post_alarm.set(last.next_due)
         heard = self._claim.answer(last.claimed), self._collect.answer(last.parcels)
-        if not all(heard):
+        if not all_told or not all(heard):
             self._catalogue.nudge()
 
     def _lost(self, error: StorageError) -> None:
@@ -318,8 +314,10 @@ class Store:
     async def _follow(self, message: ReadEvents, envelope: Envelope) -> None:
         with ExitStack() as held:
             held.enter_context(envelope)
+            if envelope.abandoned:
+                return  # What is kept has been looked for.
             try:
-                told = None if envelope.abandoned else await self._look_for_events(message)
+                told = await self._look_for_events(message)
             except StorageError as error:
                 envelope.fail(error)
                 return
@@ -333,7 +331,11 @@ class Store:
 
     async def _look_for_events(self, message: ReadEvents) -> Told | None:
         """Return what there is to tell; None if the asker knows all there is at this moment."""
-        if message.job_id is None and message.after == self._following.last:
+        last = self._following.last
+        if self._following.knows(message):
+            # Without a look at what has become of all others since.
+            return None if message.after == last else Told((), last)
+        if message.job_id is None and message.after == last:
             return None
         while True:
             told = await self._catalogue.commit(lambda records: read_events(records, message))
@@ -356,8 +358,8 @@ class Store:
                 log.warning("events_not_trimmed", error=str(error))
 
     async def _drain(self, _: Drain) -> None:
-        self._waiting.fail_all(Draining)
-        self._following.fail_all(Draining)
+        self._waiting.asks.fail_all(Draining)
+        self._following.asks.fail_all(Draining)
 
 
 def _trim(kept: int, since: datetime, catalogue: Catalogue) -> bool:

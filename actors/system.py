@@ -127,7 +127,10 @@ class System:
         )
 
     def _make_fetcher(self, mailbox: Mailbox, activity: Activity) -> Actor:
-        return Fetcher(mailbox, self._capacity.fetching, self.fetches, self._orders, activity)
+        return Fetcher(
+            *(mailbox, self._capacity.fetching, self.fetches, self._orders, activity),
+            workers=self._capacity.fetching_workers,
+        )
 
     def _make_courier(self, door: Address, mailbox: Mailbox, activity: Activity) -> Actor:
         return Courier(mailbox, door.clone(), self._capacity.posting, self._orders, activity)

@@ -3,9 +3,9 @@
 Off, as it is unless the edge switches it on with `traced_by`, everything here does nothing, and
 makes no object.
 
-A span is one thing that took time. A request and an attempt at a job begin a trace or go on with
-one; any other span is made only within such a one. So what the service does of its own accord, such
-as a sweep, is in no trace.
+A span is one thing that took time. A request, an attempt at a job and an attempt to deliver a
+webhook begin a trace or go on with one; any other span is made only within such a one. So what the
+service does of its own accord, such as a sweep, is in no trace.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from actors.storage.outbox import Delivery
     from actors.storage.ports import Job
 
 
@@ -74,6 +75,9 @@ class Tracer(Protocol):
 
     def attempt(self, job: Job) -> Span:
         """See `attempt`."""
+
+    def delivery(self, delivery: Delivery) -> Span:
+        """See `delivery`."""
 
     def failed(self, kind: str) -> None:
         """See `failed`."""
@@ -153,6 +157,14 @@ def attempt(job: Job) -> Span:
     The first one makes a span of the wait in the queue as well.
     """
     return _tracer.attempt(job) if _tracer else NO_SPAN
+
+
+def delivery(delivery: Delivery) -> Span:
+    """Return the span of an attempt to send this, in the trace in which its job was submitted.
+
+    It stands beside those of the attempts at the job, and may be much later.
+    """
+    return _tracer.delivery(delivery) if _tracer else NO_SPAN
 
 
 def failed(kind: str) -> None:

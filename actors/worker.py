@@ -17,7 +17,7 @@ from actors.imaging.plan import foresee
 from actors.imaging.recipe import decode_recipe
 from actors.imaging.render import render
 from actors.messages import Complete, Download, Fail, KeepInput, Load, Reuse, Run, TryLater
-from actors.outside.breaker import HostResting
+from actors.outside.breaker import HostBusy, HostResting
 from actors.outside.errors import (
     OutsideError,
     SourceForbidden,
@@ -195,11 +195,15 @@ class _Failure(NamedTuple):
 
 
 class _Absence(NamedTuple):
-    """Why there is no image yet, and for how many seconds it is of no use to ask again."""
+    """Why there is no image yet, and for how many seconds it is of no use to ask again.
+
+    `spare`: nobody was asked, for a reason that is none of the job's, so it is no attempt.
+    """
 
     code: str
     error: str
     seconds: float
+    spare: bool = False
 
 
 class _Success(NamedTuple):
@@ -213,6 +217,8 @@ def _why_not(error: OutsideError) -> _Failure | _Absence:
     code = next(code for kind, code in CODES if isinstance(error, kind))
     told = f"The image could not be fetched. {error}"
     match error:
+        case HostBusy():
+            return _Absence(code, told, 0.0, spare=True)
         case HostResting(seconds=seconds):
             return _Absence(code, told, seconds)
         case SourceUnreachable(may_pass=True, retry_after=seconds):

@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 from actors.courier import Courier, Posting
 from actors.errors import HandlerCrashed
 from actors.mailbox import open_mailbox
-from actors.messages import Cancel, Count, ListDeliveries, Redeliver, Submit
+from actors.messages import Cancel, Count, ListDeliveries, OfJob, Redeliver, Submit
 from actors.orders import Orders
 from actors.outside.allowance import parse_allowance
 from actors.outside.backoff import DELIVERIES, Backoff
@@ -88,7 +88,7 @@ class Post:
         return await self.ask(Cancel(job.id, tenant=tenant))
 
     async def delivery(self, job):
-        return (await self.ask(ListDeliveries(job.id, tenant=job.tenant)))[0]
+        return (await self.ask(ListDeliveries(OfJob(job.id), tenant=job.tenant)))[0]
 
     async def until(self, job, *fates):
         """Return the delivery about a job as soon as that has come to this."""
@@ -311,7 +311,7 @@ async def test_dead_and_delivered_ones_are_sent_again_by_hand(serve, start):
     await post.until(job, "dead")
 
     for attempts in (2, 3):
-        assert (await post.ask(Redeliver(job.id))).fate == "pending"
+        assert (await post.ask(Redeliver(OfJob(job.id)))).fate == "pending"
         assert (await post.until(job, "delivered")).attempts == attempts
 
     assert len({told(request)[0]["webhook-id"] for request in server.asked}) == 1
@@ -343,7 +343,7 @@ def test_by_default_it_is_tried_for_about_a_day():
 async def test_receivers_that_hang_do_not_delay_a_good_one(serve, start):
     hanging = [await serve(hang) for _ in range(5)]
     good = await serve(GOOD)
-    post = await start(*hanging, good, places=32, timeout=5.0, rules=Rules(calls=4))
+    post = await start(*hanging, good, places=64, timeout=5.0, rules=Rules(calls=4))
     for n in range(50):
         await post.end_job(url_of(hanging[n % 5]))
     with trio.fail_after(PATIENCE):
@@ -355,6 +355,22 @@ async def test_receivers_that_hang_do_not_delay_a_good_one(serve, start):
 
     assert trio.current_time() - began < 1.0
     assert [server.connections for server in hanging] == [4] * 5
+
+
+async def test_a_tenant_with_many_hosts_that_hang_does_not_delay_another(serve, start):
+    hanging = [await serve(hang) for _ in range(6)]
+    good = await serve(GOOD)
+    post = await start(*hanging, good, places=8, timeout=60.0, rules=Rules(calls=4))
+    for n in range(24):
+        await post.end_job(url_of(hanging[n % 6]), "noisy")
+    with trio.fail_after(PATIENCE):
+        while sum(server.connections for server in hanging) < 4:  # noqa: ASYNC110  (a socket)
+            await trio.sleep(0.002)
+
+    for _ in range(10):
+        await post.until(await post.end_job(url_of(good), "quiet"), "delivered")
+
+    assert sum(server.connections for server in hanging) == 4
 
 
 async def test_a_host_that_fails_is_left_alone_and_spends_no_more_tries(serve, start):
@@ -384,6 +400,34 @@ async def test_a_host_that_has_rested_is_tried_by_one_and_then_gets_all(serve, s
         await post.until(job, "delivered")
 
     assert len(bad.asked) == 12
+
+
+async def test_while_a_host_is_tried_no_attempt_counts_that_is_not_made(serve, start):
+    go_on = trio.Event()
+
+    async def recover_slowly(stream):
+        await go_on.wait()
+        await stream.send_all(GOOD)
+
+    server = await serve(answer(500), recover_slowly, GOOD)
+    post = await start(server, rules=Rules(calls=4, failures=1, rest=0.05))
+    jobs = [await post.end_job(url_of(server))]
+    await post.until_tried(jobs[0])
+    jobs += [await post.end_job(url_of(server)) for _ in range(9)]
+    with trio.fail_after(PATIENCE):
+        while len(server.asked) < 2:  # noqa: ASYNC110  (a socket)
+            await trio.sleep(0.002)
+    await trio.testing.wait_all_tasks_blocked(0.05)
+
+    before = [await post.delivery(job) for job in jobs]
+    go_on.set()
+    after = [await post.until(job, "delivered") for job in jobs]
+
+    assert [each.fate for each in before].count("sending") == 1
+    assert sum(each.attempts_made for each in before) == 2
+    # One, by which the Store hears that the host rests.
+    assert sum(each.undone for each in before) <= 1
+    assert sum(each.attempts_made for each in after) == len(server.asked) == 11
 
 
 async def test_no_more_are_under_way_than_there_are_places(serve, start):

@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from actors.dispatcher import LONGEST_PAUSE, PAUSE, Dispatcher
+from actors.dispatcher import CANCELLING, LONGEST_PAUSE, PAUSE, Dispatcher
 from actors.errors import ActorStopped, Draining, HandlerCrashed, JobInterrupted, MailboxFull
 from actors.mailbox import Envelope, open_mailbox
 from actors.messages import (
@@ -26,9 +26,11 @@ from actors.messages import (
     Submit,
 )
 from actors.orders import Orders
+from actors.storage.batches import Batch, BatchNotFound
 from actors.storage.ports import Job, StorageUnavailable
+from actors.storage.repeats import DoneBefore, Once
 from actors.supervision import Activity
-from tests.conftest import PATIENCE, THUMBNAIL, make_job
+from tests.conftest import NOON, PATIENCE, THUMBNAIL, make_job
 
 SUBMIT = Submit(b"photo", "thumbnail", THUMBNAIL, "normal")
 FORESEE = Foresee("5e", THUMBNAIL)
@@ -43,6 +45,8 @@ class FakeStore:
         self.claim: Envelope | None = None
         self.jobs: list[Job] = []
         self.broken = None
+        self.steps = 1  # until a batch is cancelled
+        self.refusal = None  # what it fails with whatever would stop a job
         self.ended = trio.Event()
         self.reading = trio.CancelScope()
         self._heard = trio.Event()
@@ -65,12 +69,23 @@ class FakeStore:
                 case Reclaim() if self.broken:
                     with envelope:
                         envelope.fail(self.broken)
+                case Cancel() | Delete() | CancelBatch() | DeleteBatch() if self.refusal:
+                    with envelope:
+                        envelope.fail(self.refusal)
+                case CancelBatch(batch_id):
+                    with envelope:
+                        self._cancel(batch_id, envelope)
                 case Find(job_id):
                     with envelope:
                         envelope.answer(make_job(int(job_id)))
                 case _:
                     with envelope:
                         envelope.answer(None)
+
+    def _cancel(self, batch_id, envelope):
+        self.steps -= 1
+        left = max(self.steps, 0)
+        envelope.answer(Batch(id=batch_id, created_at=NOON, counts={"pending": left}))
 
     def _release(self):
         if self.claim:
@@ -514,6 +529,52 @@ async def test_nobody_can_stop_the_work_on_a_job_of_another_tenant(start, messag
     assert (before, envelope.abandoned) == (False, True)
 
 
+async def test_a_batch_is_cancelled_to_its_end_also_if_its_asker_goes(start):
+    dispatching = await start(workers=1)
+    cancel = CancelBatch("b", tenant="acme")
+    dispatching.store.steps = 3
+
+    with trio.CancelScope() as asking:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(dispatching.ask, cancel)
+            await dispatching.store.hears(cancel)
+            asking.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+    asked = dispatching.store.take()
+    batch = await dispatching.ask(cancel)
+
+    assert asked.count(cancel) == 3
+    assert batch.has_ended
+
+
+async def test_no_more_batches_are_cancelled_at_once_than_may_be(start):
+    dispatching = await start(workers=1)
+    dispatching.store.reading.cancel()
+    refused = []
+
+    async def cancel(batch_id):
+        try:
+            await dispatching.ask(CancelBatch(batch_id))
+        except MailboxFull:
+            refused.append(batch_id)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(CANCELLING + 2):
+            nursery.start_soon(cancel, str(number))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+    assert len(refused) == 2
+
+
+async def test_what_is_wrong_with_cancelling_a_batch_is_heard(start):
+    dispatching = await start(workers=1)
+    dispatching.store.refusal = BatchNotFound("b")
+
+    with pytest.raises(BatchNotFound):
+        await dispatching.ask(CancelBatch("b"))
+
+
 @pytest.mark.parametrize("message", [CancelBatch, DeleteBatch])
 async def test_the_work_on_all_jobs_of_a_batch_is_stopped_and_on_no_other(start, message):
     dispatching = await start(workers=4)
@@ -586,6 +647,47 @@ async def test_cancelling_a_job_that_nobody_works_on_only_passes_it_on(start):
 
     assert dispatching.store.asked == [Cancel(make_job(9).id)]
     assert not dispatching.workers[0].envelope.abandoned
+
+
+@pytest.mark.parametrize("message", [Cancel, Delete, CancelBatch, DeleteBatch])
+@pytest.mark.parametrize("answer", ["done before", "refused"])
+async def test_what_the_store_does_not_do_or_has_done_before_stops_nobody(start, message, answer):
+    dispatching = await start(workers=1)
+    dispatching.store.add(make_job(1, batch_id=make_job(1).id))
+    await trio.testing.wait_all_tasks_blocked()
+    error = DoneBefore(None) if answer == "done before" else StorageUnavailable("away")
+    dispatching.store.refusal = error
+
+    with pytest.raises(type(error)):
+        await dispatching.ask(message(make_job(1).id, once=Once("a", "6e")))
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert not dispatching.workers[0].envelope.abandoned
+    assert dispatching.at_work == ids(1)
+
+
+@pytest.mark.parametrize("message", [Cancel, Delete])
+async def test_a_render_is_stopped_when_the_store_has_answered_though_nobody_listens(
+    start, message
+):
+    dispatching = await start(workers=1)
+    await dispatching.add(1)
+    envelope = dispatching.workers[0].envelope
+    dispatching.store.reading.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+    async with trio.open_nursery() as clients:
+        clients.start_soon(dispatching.address.ask, message(make_job(1).id))
+        await trio.testing.wait_all_tasks_blocked()
+        clients.cancel_scope.cancel()
+    before = envelope.abandoned
+
+    stop = await anext(dispatching.store.mailbox)
+    with stop:
+        stop.answer(None)
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert stop.abandoned
+    assert (before, envelope.abandoned) == (False, True)
 
 
 async def test_a_cancel_that_the_store_has_no_room_for_changes_nothing(start, nursery):

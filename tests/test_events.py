@@ -1,9 +1,12 @@
 """Who follows events hears of each once, in order, and wakes for nobody else's."""
 
+from dataclasses import replace
+
 import pytest
 import trio
 import trio.testing
 
+from actors import following
 from actors import store as store_module
 from actors.errors import ActorStopped, Draining
 from actors.handlers import events as event_handlers
@@ -221,6 +224,87 @@ async def test_who_is_far_behind_is_told_in_pieces(store, monkeypatch):
 
     assert [told.until for told in steps] == [4, 8, 9]
     assert short(steps[-1]) == [(9, "pending")]
+
+
+async def test_who_asks_the_same_again_is_told_how_far_it_is_without_a_look(
+    store, nursery, monkeypatch
+):
+    monkeypatch.setattr(event_handlers, "SPAN", 1)
+    job = await store.ask(submit())
+    asks = [follow(1), follow(1, job.id), follow(1, statuses=frozenset({"completed"}))]
+    askers = [Asker(nursery, store, ask) for ask in asks]
+    await wait_until_parked(store, askers[1])
+    for _ in range(5):
+        await store.ask(submit("zenith"))
+    for asker in askers:
+        asker.scope.cancel()  # As a stream does when it has to say that it is still there.
+        await asker.outcome()
+
+    told = [await store.ask(ask) for ask in asks]
+    other = await store.ask(follow(1, tenant="arctic"))
+
+    assert [(short(each), each.until, each.over) for each in told] == 3 * [([], 6, False)]
+    assert other.until == 2
+    # From there on they are told as ever.
+    again = [Asker(nursery, store, replace(ask, after=6)) for ask in asks[:2]]
+    await wait_until_parked(store, again[1])
+    await store.ask(Cancel(job.id, tenant="acme"))
+    assert [short(await asker.outcome()) for asker in again] == 2 * [[(7, "cancelled")]]
+
+
+async def test_what_happened_since_somebody_asked_is_told_to_who_asks_the_same_again(
+    store, nursery
+):
+    asker = Asker(nursery, store, follow(0))
+    await wait_until_parked(store, asker)
+    asker.scope.cancel()
+    await asker.outcome()
+
+    await store.ask(submit())
+    await store.ask(submit("zenith"))
+
+    assert short(await store.ask(follow(0))) == [(1, "pending")]
+
+
+async def test_who_left_before_anybody_looked_keeps_nothing_from_who_asks_the_same(
+    store, storage, nursery
+):
+    await store.ask(submit())
+    storage.catalogue.hold()
+    # One more than there are places, so that nothing behind them is looked at.
+    places = [Asker(nursery, store, Count()) for _ in range(LIMITS.asks + 1)]
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    asker = Asker(nursery, store, follow(0))
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    asker.scope.cancel()
+    await asker.outcome()
+    storage.catalogue.go_on()
+    for place in places:
+        await place.outcome()
+
+    assert short(await store.ask(follow(0))) == [(1, "pending")]
+
+
+async def test_all_that_one_transaction_makes_is_told_though_no_other_follows(
+    store, storage, nursery, monkeypatch
+):
+    monkeypatch.setattr(following, "MOST_NEWS", 3)
+    others = [await store.ask(submit("zenith")) for _ in range(7)]
+    last = await store.ask(submit())
+    asker = Asker(nursery, store, follow(8))
+    await wait_until_parked(store, asker)
+
+    storage.catalogue.hold()
+    nursery.start_soon(store.ask, Count())
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    for job in [*others, last]:
+        nursery.start_soon(store.ask, Cancel(job.id, tenant=job.tenant))
+        await trio.testing.wait_all_tasks_blocked(0.01)
+    storage.catalogue.go_on()
+
+    told = await asker.outcome()
+    assert (short(told), told.until) == ([(16, "cancelled")], 16)
+    assert storage.catalogue.sizes[-3:] == [8, 1, 1]  # Nobody has asked for the last two.
 
 
 async def test_no_answer_has_more_events_than_fit_into_one(store, storage, nursery):

@@ -17,7 +17,7 @@ from actors.messages import Count, Download
 from actors.orders import Orders
 from actors.outside.allowance import parse_allowance
 from actors.outside.backoff import Backoff
-from actors.outside.breaker import HostResting, Rules
+from actors.outside.breaker import HostBusy, HostResting, Rules
 from actors.outside.errors import SourceForbidden, SourceTooLarge, SourceUnreachable
 from actors.supervision import Activity, Intensity, supervise
 from tests.conftest import PATIENCE
@@ -31,10 +31,10 @@ SOON = Backoff(first=0.01, longest=0.02, attempts=3)
 class Fetched:
     """A Fetcher under supervision, and ways to ask it."""
 
-    def __init__(self, limits, backoff):
+    def __init__(self, limits, backoff, workers):
         self._limits = limits
         self._backoff = backoff
-        self.orders = Orders(workers=1)
+        self.orders = Orders(workers)
         self.places = trio.CapacityLimiter(limits.places)
         self.address, self.mailbox = open_mailbox("fetcher", 64)
         self.activity = Activity("fetcher", self.mailbox)
@@ -72,10 +72,10 @@ async def serve(nursery):
 def start(nursery):
     """Start a Fetcher that may ask these servers."""
 
-    async def start_one(*servers, backoff=SOON, **limits):
+    async def start_one(*servers, backoff=SOON, workers=64, **limits):
         allowance = parse_allowance("127.0.0.0/8", ports={80, *(each.port for each in servers)})
         given = Fetching(max_bytes=10**6, timeout=5.0, allowance=allowance)
-        fetched = Fetched(replace(given, **limits), backoff)
+        fetched = Fetched(replace(given, **limits), backoff, workers)
         await nursery.start(fetched.run)
         return fetched
 
@@ -288,7 +288,7 @@ class Crowd:
     async def get(self, url):
         try:
             self.came.append(await self._fetched.get(url))
-        except (SourceUnreachable, HostResting) as error:
+        except (SourceUnreachable, HostResting, HostBusy) as error:
             self.came.append(type(error))
 
 
@@ -330,6 +330,72 @@ async def test_a_host_that_hangs_leaves_places_for_the_others(serve, start):
 
     assert came == 10 * [PICTURE]
     assert dead.connections == 2
+
+
+async def test_a_host_that_hangs_holds_half_of_those_who_may_fetch(nursery, serve, start, no_wait):
+    dead, alive = await serve(hang), await serve(answer(200, PICTURE), host=ELSEWHERE)
+    fetched = await start(dead, alive, workers=8, timeout=60.0)
+    crowd = Crowd(fetched)
+    before = counted("busy")
+
+    for _ in range(20):
+        nursery.start_soon(crowd.get, url_of(dead))
+    with trio.fail_after(PATIENCE):
+        while len(crowd.came) < 18:  # noqa: ASYNC110  (it is asked through the network)
+            await trio.sleep(0.002)
+    await trio.testing.wait_all_tasks_blocked(0.02)
+    came = [await fetched.get(url_of(alive, host=ELSEWHERE)) for _ in range(3)]
+
+    assert crowd.came == 18 * [HostBusy]
+    assert counted("busy") - before == 18
+    assert came == 3 * [PICTURE]
+    assert dead.connections == 2
+
+
+async def test_a_host_that_falls_silent_holds_no_more_than_that(nursery, serve, start, no_wait):
+    server = await serve(answer(200, PICTURE), hang)
+    fetched = await start(server, workers=8, timeout=60.0, rules=Rules(calls=4))
+    crowd = Crowd(fetched)
+
+    for _ in range(20):
+        nursery.start_soon(crowd.get, url_of(server))
+    with trio.fail_after(PATIENCE):
+        while len(crowd.came) < 16:  # noqa: ASYNC110  (it is asked through the network)
+            await trio.sleep(0.002)
+    await trio.testing.wait_all_tasks_blocked(0.02)
+
+    assert set(crowd.came) <= {PICTURE, HostBusy}
+    assert crowd.came.count(PICTURE) == 1
+    assert 16 <= len(crowd.came) <= 18  # As many hang as had begun while it answered.
+
+
+async def test_a_host_that_answers_may_have_all_who_fetch(serve, start):
+    at_once = most = 0
+
+    async def slow(stream):
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await trio.sleep(0.02)
+        at_once -= 1
+        await stream.send_all(answer(200, PICTURE))
+
+    server = await serve(slow)
+    fetched = await start(server, workers=4, rules=Rules(calls=4))
+    crowd = Crowd(fetched)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(30):
+            nursery.start_soon(crowd.get, url_of(server))
+
+    assert crowd.came == 30 * [PICTURE]
+    assert most == 4
+
+
+@pytest.fixture
+def no_wait(monkeypatch):
+    """Have a host be silent very soon."""
+    monkeypatch.setattr("actors.outside.holds.SILENCE", 0.05)
 
 
 async def test_those_who_wait_for_a_host_are_told_when_it_is_left_alone(serve, start):

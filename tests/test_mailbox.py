@@ -536,6 +536,32 @@ async def test_a_request_that_is_passed_on_is_concluded_by_the_last_who_holds_it
     assert (passed_on, share.given_back) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("how", "heard"), [("answer", 1), ("abandoned", 1), ("failure", 0), ("nothing", 0), ("full", 0)]
+)
+async def test_who_passes_a_request_on_hears_whether_it_is_answered(nursery, how, heard):
+    front, front_mail = open_mailbox("front", 1)
+    back, back_mail = open_mailbox("back", 0 if how == "full" else 1)
+    share, scope, answered = Share(), trio.CancelScope(), []
+    nursery.start_soon(share.ask, front, scope)
+    with await receive(front_mail) as envelope, suppress(MailboxFull):
+        back.forward(envelope, lambda: answered.append(how))
+    if how == "abandoned":
+        scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+    before = len(answered)
+
+    if how != "full":
+        with await receive(back_mail) as envelope:
+            if how in {"answer", "abandoned"}:
+                envelope.answer(4)
+            if how == "failure":
+                envelope.fail(Odd())
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert (before, len(answered)) == (0, heard)
+
+
 @pytest.mark.parametrize("end", ["gone", "cancelled"])
 async def test_a_request_that_is_never_sent_is_concluded(nursery, end):
     address, mailbox = open_mailbox("doubler", 0)

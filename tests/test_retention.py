@@ -130,6 +130,22 @@ async def test_a_storage_that_fails_is_looked_at_again_later(start, storage, mon
     assert [log["event"] for log in logs].count("retention_failed") == 1
 
 
+async def test_what_could_not_be_deleted_goes_with_the_record(start, storage):
+    store = await start(Rules(results=SOON, records=timedelta(seconds=300)))
+    job = await completed(store)
+    storage.outputs.broken = StorageUnavailable("for a while")
+    with capture_logs() as logs, trio.fail_after(PATIENCE):
+        while "file_left_behind" not in {log["event"] for log in logs}:  # noqa: ASYNC110
+            await trio.sleep(0.001)
+    left = set(storage.outputs.keys)
+    storage.outputs.broken = None
+
+    await until_raises(JobNotFound, store, Find(job.id))
+
+    await until_empty(storage)
+    assert left == {output.key for output in job.outputs}
+
+
 async def test_a_store_that_stops_does_not_wait_for_the_next_sweep(start):
     store = await start(Rules(results=SOON), period=10**6)
 

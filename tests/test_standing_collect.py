@@ -15,18 +15,19 @@ from actors.messages import (
     Count,
     Delivered,
     ListDeliveries,
+    OfJob,
     PutBack,
     Recall,
     Submit,
     Undelivered,
 )
 from actors.storage.keeping import Keeping
-from actors.storage.outbox import NO_ROOM, OutboxRules, Room
+from actors.storage.outbox import NO_ROOM, OutboxRules, Room, Share
 from actors.storage.ports import Elsewhere, StorageUnavailable
 from tests.conftest import PATIENCE, THUMBNAIL, MemoryStorage
 from tests.test_store import LIMITS, Asker, Running
 
-ROOM = Room(places=9, per_host=4, busy={})
+ROOM = Room(places=9, hosts=Share(4), tenants=Share(9))
 URL = "https://hooks.example/"
 
 
@@ -49,7 +50,7 @@ async def end_job(store):
 
 
 async def delivery(store, job):
-    (found,) = await store.ask(ListDeliveries(job.id))
+    (found,) = await store.ask(ListDeliveries(OfJob(job.id)))
     return found
 
 
@@ -160,7 +161,7 @@ async def test_what_ended_goes_when_it_is_too_much_or_too_old(nursery, storage):
         await store.ask(Delivered(parcel.delivery.id, 1, 204))
 
     async def kept():
-        return [bool(await store.ask(ListDeliveries(job.id))) for job in jobs]
+        return [bool(await store.ask(ListDeliveries(OfJob(job.id)))) for job in jobs]
 
     with trio.fail_after(PATIENCE):
         while await kept() != [False, False, True]:  # noqa: ASYNC110  (the Store tells nobody)

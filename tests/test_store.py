@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,13 +21,14 @@ from structlog.testing import capture_logs
 
 from actors import metrics
 from actors.errors import ActorStopped, BacklogFull, Draining, HandlerCrashed, OutputNotFound
+from actors.handlers import jobs as job_handlers
 from actors.handlers.work import LONGEST_REST, LONGEST_RETRY, MOST_SPARED
 from actors.imaging.facts import Facts
 from actors.imaging.made import Made
 from actors.imaging.operations.filters import Blur
 from actors.imaging.operations.turning import Flip
 from actors.imaging.operations.watermark import Watermark
-from actors.imaging.recipe import Output, Recipe
+from actors.imaging.recipe import Output, Recipe, encode_recipe
 from actors.mailbox import open_mailbox
 from actors.messages import (
     Await,
@@ -58,6 +60,7 @@ from actors.messages import (
     Redrive,
     Retry,
     Submit,
+    SubmitBatch,
     TryLater,
 )
 from actors.orders import Orders
@@ -337,6 +340,23 @@ async def test_the_backlog_is_exact_though_many_submit_at_once(nursery, storage)
 
     assert outcomes.count(BacklogFull) == 15
     assert (await store.ask(Count())).count("pending") == 5
+
+
+async def test_what_a_batch_says_is_written_out_in_a_thread(store, monkeypatch):
+    writers = set()
+
+    def write(recipe):
+        writers.add(threading.current_thread())
+        return encode_recipe(recipe)
+
+    monkeypatch.setattr(job_handlers, "encode_recipe", write)
+    image = await store.keep_image()
+
+    batched = await store.ask(SubmitBatch(3 * (Submit(image.id, "thumbnail", THUMBNAIL, "low"),)))
+
+    assert len(batched.job_ids) == 3
+    assert writers
+    assert threading.current_thread() not in writers
 
 
 async def test_the_backlog_is_exact_though_many_retry_at_once(nursery, storage):
@@ -949,9 +969,7 @@ async def test_attempts_that_are_spared_do_not_count_but_have_an_end(nursery, st
 
 
 @pytest.mark.parametrize("message", [Cancel, Delete])
-async def test_what_has_stopped_a_worker_is_done_though_nobody_waits_for_it(
-    nursery, storage, message
-):
+async def test_what_nobody_waits_for_any_more_is_not_begun(nursery, storage, message):
     store = Running(storage)
     await nursery.start(store.run)
     job = await store.submit()
@@ -968,8 +986,7 @@ async def test_what_has_stopped_a_worker_is_done_though_nobody_waits_for_it(
         await place.outcome()
     await trio.testing.wait_all_tasks_blocked(0.01)
 
-    ended = await Asker(nursery, store, Find(job.id)).outcome()
-    assert ended is JobNotFound or ended.status == "cancelled"
+    assert await store.find(job) == job
 
 
 @pytest.mark.parametrize("trouble", ["blobs", "catalogue", "backlog", "mark", "quota"])
@@ -2002,6 +2019,17 @@ async def test_a_job_that_is_to_be_tried_later_is_so_and_in_the_end_has_failed(n
     assert second.started_at >= waiting.run_at
     failed = await awaiting.outcome()
     assert (failed.status, failed.error_code, failed.attempts) == ("failed", why[0], 2)
+
+
+async def test_a_job_that_is_put_off_as_no_try_has_all_its_tries_left(timely):
+    job = await timely.submit()
+
+    for attempt in range(1, 8):
+        await timely.claim()
+        await timely.ask(TryLater(job.id, attempt, "code", "why", spare=True))
+
+    waiting = await timely.find(job)
+    assert (waiting.status, waiting.attempts, waiting.spared) == ("pending", 7, 7)
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(0.0, 0.05), (90.0, 90.0), (1e9, LONGEST_RETRY)])

@@ -57,7 +57,7 @@ async def test_the_end_of_a_job_answers_all_who_wait_for_it_and_nobody_else(wait
 
     assert [asker.outcome for asker in askers] == [job, job, job]
     assert other.outcome is None
-    assert len(waiting) == 1
+    assert len(waiting.asks) == 1
 
 
 @pytest.mark.parametrize("status", ["pending", "processing"])
@@ -70,7 +70,7 @@ async def test_a_job_that_has_not_ended_answers_nobody(wait, status):
     await trio.testing.wait_all_tasks_blocked()
 
     assert asker.outcome is None
-    assert len(waiting) == 1
+    assert len(waiting.asks) == 1
 
 
 async def test_a_job_that_is_gone_tells_all_who_wait_for_it(wait):
@@ -81,7 +81,7 @@ async def test_a_job_that_is_gone_tells_all_who_wait_for_it(wait):
     await trio.testing.wait_all_tasks_blocked()
 
     assert [type(asker.outcome) for asker in askers] == [JobNotFound, JobNotFound]
-    assert len(waiting) == 0
+    assert len(waiting.asks) == 0
 
 
 async def test_settling_twice_is_settling_once(wait):
@@ -94,19 +94,19 @@ async def test_settling_twice_is_settling_once(wait):
     await trio.testing.wait_all_tasks_blocked()
 
     assert asker.outcome == job
-    assert len(waiting) == 0
+    assert len(waiting.asks) == 0
 
 
 async def test_leaving_its_with_releases_all(wait):
     waiting = Waiting()
     askers = [await wait(waiting, str(number)) for number in range(3)]
 
-    with pytest.raises(ZeroDivisionError), waiting:
+    with pytest.raises(ZeroDivisionError), waiting.asks:
         raise ZeroDivisionError
     await trio.testing.wait_all_tasks_blocked()
 
     assert [type(asker.outcome) for asker in askers] == 3 * [ActorStopped]
-    assert len(waiting) == 0
+    assert len(waiting.asks) == 0
 
 
 async def test_the_envelopes_of_those_who_have_gone_do_not_pile_up(wait):
@@ -117,7 +117,7 @@ async def test_the_envelopes_of_those_who_have_gone_do_not_pile_up(wait):
         asker = await wait(waiting, str(number % 7))
         asker.scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
-        most = max(most, len(waiting))
+        most = max(most, len(waiting.asks))
 
     assert most <= FEW
 
@@ -131,7 +131,7 @@ async def test_a_sweep_keeps_those_who_still_wait(wait):
     await trio.testing.wait_all_tasks_blocked()
     late = await wait(waiting, job.id)
 
-    size = len(waiting)
+    size = len(waiting.asks)
     waiting.settle(job)
     await trio.testing.wait_all_tasks_blocked()
 
@@ -148,7 +148,7 @@ async def test_the_living_are_not_looked_through_again_at_each_new_one(wait):
             super()._sweep()
 
     waiting = Waiting()
-    waiting._asks = counted = Counted()
+    waiting.asks = counted = Counted()
 
     for _ in range(8 * FEW):
         await wait(waiting, "1")
@@ -167,7 +167,7 @@ async def test_who_names_the_job_of_another_tenant_never_hears_of_its_end(wait):
 
     assert own.outcome == job
     assert isinstance(other.outcome, JobNotFound)
-    assert len(waiting) == 0
+    assert len(waiting.asks) == 0
 
 
 async def test_the_end_of_a_job_is_not_told_to_another_tenant(wait):

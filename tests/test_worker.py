@@ -18,7 +18,7 @@ from actors.imaging.operations.watermark import Watermark
 from actors.imaging.recipe import Output, Recipe, encode_recipe
 from actors.mailbox import open_mailbox
 from actors.messages import Complete, Count, Download, Fail, KeepInput, Load, Reuse, Run, TryLater
-from actors.outside.breaker import HostResting
+from actors.outside.breaker import HostBusy, HostResting
 from actors.outside.errors import SourceForbidden, SourceTooLarge, SourceUnreachable
 from actors.storage.ports import (
     BlobNotFound,
@@ -190,6 +190,19 @@ async def test_a_job_whose_source_may_be_there_later_is_given_up_until_then(star
     told = f"The image could not be fetched. {error}"
     assert working.store.asked == [
         TryLater(make_job(1).id, 2, "source_unreachable", told, at_least=seconds)
+    ]
+
+
+async def test_a_job_whose_source_is_too_busy_is_put_off_and_that_counts_as_no_try(start):
+    working = await start()
+    error = HostBusy("As many as may be.")
+    working.fetcher.answers[Download] = [error]
+
+    await working.work(make_distant_job(attempts=2))
+
+    told = f"The image could not be fetched. {error}"
+    assert working.store.asked == [
+        TryLater(make_job(1).id, 2, "source_unreachable", told, spare=True)
     ]
 
 

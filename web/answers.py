@@ -175,7 +175,7 @@ class Delivery(msgspec.Struct, omit_defaults=True):
     id: Annotated[str, Meta(description="its `webhook-id`, the same over all attempts")]
     type: Annotated[str, Meta(description="of the event that it tells")]
     status: Fate
-    attempts: Annotated[int, Meta(description="how often it was begun")]
+    attempts: Annotated[int, Meta(description="how often it was tried to send it")]
     created_at: Moment
     next_attempt_at: Annotated[Moment, Meta(description="if it is pending")] | None = None
     last_attempt_at: Moment | None = None
@@ -380,7 +380,7 @@ def _delivery(delivery: outbox.Delivery) -> Delivery:
         id=delivery.id,
         type=delivery.type,
         status=delivery.fate,
-        attempts=delivery.attempts,
+        attempts=delivery.attempts_made,
         created_at=text_of(delivery.created_at),
         next_attempt_at=text_of(delivery.due_at) if delivery.due_at else None,
         last_attempt_at=text_of(delivery.begun_at) if delivery.begun_at else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from quart import Blueprint, g, request
@@ -20,6 +20,8 @@ from web.uploads import upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from hypercorn.typing import HTTPScope
 
     from web.gate import Gate
     from web.uploads import Uploads
@@ -69,6 +71,9 @@ def create_app(
 
     @app.before_request
     async def admit() -> TrioResponse | None:
+        if not _is_spelt():
+            adapter = app.create_url_adapter(request)
+            raise MethodNotAllowed(adapter.allowed_methods() if adapter else None)
         if allowed.is_on and _is_preflight():
             upload().admitted.set()
             return _preflight_answer()
@@ -92,6 +97,11 @@ def create_app(
         return _answer(_http_problem(error) or problem_of(error) or _crash(error))
 
     return app
+
+
+def _is_spelt() -> bool:
+    """Whether the method is written as it is called, or to nothing; Quart takes any spelling."""
+    return request.url_rule is None or cast("HTTPScope", request.scope)["method"] == request.method
 
 
 def _is_preflight() -> bool:

@@ -59,12 +59,7 @@ def batches_blueprint(
 
     @batches.post("/<batch_id>/cancel")
     async def cancel(batch_id: str) -> Response:
-        batch = await envoy.ask(CancelBatch(batch_id))
-        # Each step is a transaction in which others have their turn, and stops what was begun
-        # since the one before.
-        while not batch.has_ended:
-            batch = await envoy.ask(CancelBatch(batch_id))
-        return json_reply(answers.batch(batch))
+        return json_reply(answers.batch(await envoy.ask(CancelBatch(batch_id))))
 
     @batches.delete("/<batch_id>")
     async def delete(batch_id: str) -> Response:

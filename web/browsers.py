@@ -53,17 +53,13 @@ class Cors:
         """Return what an answer to a request from this origin says besides."""
         if not self.is_on:
             return []
-        if origin in self._named:
-            shared = [
-                (b"access-control-allow-origin", origin),
-                (b"access-control-allow-credentials", b"true"),
-            ]
-        elif origin and self._any:
-            # Never with credentials.
-            shared = [(b"access-control-allow-origin", ANY.encode())]
-        else:
+        if not origin or not self.allows(origin):
             return [VARY]
-        return [VARY, *shared, (b"access-control-expose-headers", SHOWN.encode())]
+        return [
+            VARY,
+            (b"access-control-allow-origin", ANY.encode() if self._any else origin),
+            (b"access-control-expose-headers", SHOWN.encode()),
+        ]
 
 
 def preflight_fields() -> dict[str, str]:

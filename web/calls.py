@@ -12,7 +12,7 @@ import msgspec
 
 from web.failures import BatchNotEnded, JobFailed, NotEnded, ProblemError
 from web.line import Call, Line
-from web.receiving import Sink, check_digest, media_type, written_beside
+from web.receiving import Sink, check_digest, file_name, media_type, written_beside
 from web.results import (
     Accepted,
     Batch,
@@ -221,6 +221,9 @@ class Calls:
           defaults: what each job is to have that does not say it itself.
           callback_url: who is told when all have ended.
           metadata: what the batch is to give back.
+
+        Raises:
+          TypeError: if an image is bytes or a file: upload it before.
         """
         members = {
             "jobs": [named(subject, recipe) for subject, recipe in jobs],
@@ -268,7 +271,7 @@ class Calls:
         """
         file = BytesIO()
         saved = await self._fetch(job_id, file, output)
-        return Picture(file.getvalue(), saved.content_type, output)
+        return Picture(file.getvalue(), saved.content_type, output, saved.file_name)
 
     async def save(self, job_id: str, target: Path | BinaryIO, output: str = "") -> Saved:
         """Write a result of a completed job to a file, as it comes in.
@@ -310,6 +313,15 @@ class Calls:
     async def redeliver(self, job_id: str) -> Delivery:
         """Have the newest webhook about a job sent again, whatever became of it."""
         return _decode(await self._line.ask(_post(_job_path(job_id, "/redeliver"))), Delivery)
+
+    async def batch_deliveries(self, batch_id: str) -> tuple[Delivery, ...]:
+        """Return what was or is to be sent to a batch's own `callback_url`, the newest first."""
+        call = Call(method="GET", path=_batch_path(batch_id, "/deliveries"))
+        return _decode(await self._line.ask(call), Deliveries).deliveries
+
+    async def redeliver_batch(self, batch_id: str) -> Delivery:
+        """Have the newest webhook about a batch sent again, whatever became of it."""
+        return _decode(await self._line.ask(_post(_batch_path(batch_id, "/redeliver"))), Delivery)
 
     async def upload(self, image: Source, on_progress: Progress | None = None) -> Image:
         """Upload an image that several jobs are to use, and return what was seen in it."""
@@ -412,7 +424,7 @@ class Calls:
         response = await self._submit("/jobs", subject, recipe, on_progress, headers)
         if media_type(response).startswith("image/"):
             check_digest(response.headers.get("ETag", ""), sha256(response.content).hexdigest())
-            return Picture(response.content, media_type(response))
+            return Picture(response.content, media_type(response), file_name=file_name(response))
         if response.status_code == 202:
             job = await self.wait(_decode(response, Accepted).id)
         else:

@@ -188,6 +188,8 @@ class Client:
     link = _blocking(Calls.link)
     deliveries = _blocking(Calls.deliveries)
     redeliver = _blocking(Calls.redeliver)
+    batch_deliveries = _blocking(Calls.batch_deliveries)
+    redeliver_batch = _blocking(Calls.redeliver_batch)
     upload = _blocking(Calls.upload)
     image = _blocking(Calls.image)
     delete_image = _blocking(Calls.delete_image)

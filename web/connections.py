@@ -11,7 +11,7 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, cast
 
 import h11
 import structlog
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         ASGIFramework,
         ASGIReceiveEvent,
         ASGISendEvent,
+        HTTPScope,
         Scope,
     )
 
@@ -303,9 +304,10 @@ class _Protocol(H11Protocol):
         self,
         server: Server,
         stream: trio.SocketStream,
-        tasks: TaskGroup,
+        tasks: _Tasks,
         send: Callable[[Event], Awaitable[None]],
     ) -> None:
+        self._tasks = tasks
         socket = stream.socket
         super().__init__(
             server.app,
@@ -354,6 +356,7 @@ class _Protocol(H11Protocol):
                 headers=[(name, value) for name, value in request.headers if name != b"upgrade"],
                 http_version=request.http_version,
             )
+        self._tasks.method = request.method.decode("ascii")
         await super()._create_stream(request)
 
     @staticmethod
@@ -377,7 +380,18 @@ def _peer(socket: trio.socket.SocketType) -> tuple[str, int] | None:
 
 
 class _Tasks(TaskGroup):
-    """The tasks of one connection."""
+    """The tasks of one connection.
+
+    `method` is that of the present request as it was sent, since it is another in another spelling
+    (RFC 9110, 9.1): Hypercorn tells of all in capitals.
+    """
+
+    method = ""
+
+    async def __aenter__(self) -> Self:
+        """Open the nursery that they are in."""
+        await super().__aenter__()
+        return self
 
     async def spawn_app(
         self,
@@ -387,6 +401,7 @@ class _Tasks(TaskGroup):
         send: Callable[[ASGISendEvent | None], Awaitable[None]],
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
         """Start serving a request; return the way to send it what comes from the client."""
+        cast("HTTPScope", scope)["method"] = self.method
         give, take = trio.open_memory_channel["ASGIReceiveEvent"](config.max_app_queue_size)
 
         async def receive() -> ASGIReceiveEvent:

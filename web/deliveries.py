@@ -1,4 +1,4 @@
-"""Routes about what is sent to a job's `callback_url`."""
+"""Routes about what is sent to the `callback_url` of a job or a batch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from quart import Blueprint
 
-from actors.messages import ListDeliveries, Redeliver
+from actors.messages import ListDeliveries, OfBatch, OfJob, Redeliver
 from web.replies import json_reply
 
 if TYPE_CHECKING:
@@ -17,18 +17,31 @@ if TYPE_CHECKING:
 
 
 def deliveries_blueprint(envoy: Envoy, answers: Answers) -> Blueprint:
-    """GET /jobs/{id}/deliveries and POST /jobs/{id}/redeliver."""
-    deliveries = Blueprint("deliveries", __name__, url_prefix="/jobs/<job_id>")
+    """GET …/deliveries and POST …/redeliver, below a job and below a batch."""
+    deliveries = Blueprint("deliveries", __name__)
 
-    @deliveries.get("/deliveries")
-    async def list_deliveries(job_id: str) -> Response:
-        found = await envoy.ask(ListDeliveries(job_id))
+    @deliveries.get("/jobs/<job_id>/deliveries")
+    async def list_of_job(job_id: str) -> Response:
+        return await listed(OfJob(job_id))
+
+    @deliveries.get("/batches/<batch_id>/deliveries")
+    async def list_of_batch(batch_id: str) -> Response:
+        return await listed(OfBatch(batch_id))
+
+    @deliveries.post("/jobs/<job_id>/redeliver")
+    async def redeliver_of_job(job_id: str) -> Response:
+        return await redelivered(OfJob(job_id), f"/jobs/{job_id}/deliveries")
+
+    @deliveries.post("/batches/<batch_id>/redeliver")
+    async def redeliver_of_batch(batch_id: str) -> Response:
+        return await redelivered(OfBatch(batch_id), f"/batches/{batch_id}/deliveries")
+
+    async def listed(subject: OfJob | OfBatch) -> Response:
+        found = await envoy.ask(ListDeliveries(subject))
         return json_reply(answers.deliveries(found))
 
-    @deliveries.post("/redeliver")
-    async def redeliver(job_id: str) -> Response:
-        delivery = await envoy.ask(Redeliver(job_id))
-        location = {"Location": f"/jobs/{job_id}/deliveries"}
-        return json_reply(answers.delivery(delivery), 202, location)
+    async def redelivered(subject: OfJob | OfBatch, listing: str) -> Response:
+        delivery = await envoy.ask(Redeliver(subject))
+        return json_reply(answers.delivery(delivery), 202, {"Location": listing})
 
     return deliveries

@@ -69,7 +69,7 @@ class Downloads:
         """
         fetched = await self.envoy.ask(Fetch(job_id, _wanted(), name))
         if fetched.output is None:
-            raise _not_there(fetched.job)
+            raise not_there(fetched.job)
         return await self._answer(_file_of(fetched.job, fetched.output), fetched.data)
 
     async def image(self, image_id: str) -> Response:
@@ -171,7 +171,8 @@ def _file_of_image(image: ImageRecord) -> File:
     )
 
 
-def _not_there(job: Job) -> Problem:
+def not_there(job: Job) -> Problem:
+    """Return why a job that is not completed has no result."""
     match job.status:
         case "failed":
             return Problem("job_failed", f"The job failed ({job.error_code}): {job.error}")

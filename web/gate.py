@@ -55,6 +55,8 @@ NEEDED: Mapping[str, frozenset[Scope]] = MappingProxyType(
         "GET /batches/<batch_id>": READ,
         "POST /batches/<batch_id>/cancel": WRITE,
         "DELETE /batches/<batch_id>": WRITE,
+        "GET /batches/<batch_id>/deliveries": READ,
+        "POST /batches/<batch_id>/redeliver": WRITE,
         "POST /images": WRITE,
         "GET /images/<image_id>": READ,
         "GET /images/<image_id>/content": READ,

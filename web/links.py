@@ -19,9 +19,12 @@ from msgspec import Meta
 from quart import Blueprint
 from quart_trio.wrappers import TrioResponse as Response
 
+from actors.errors import OutputNotFound
 from actors.imaging.recipe import Name
 from actors.messages import Find, LearnLinkSecret
+from actors.storage.ports import BlobNotFound
 from web.answers import Moment, time_text
+from web.downloads import not_there
 from web.members import Members, from_json, meaning
 from web.problems import Problem
 from web.recent import Recent
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.mailbox import Address
+    from actors.storage.ports import Job
     from web.envoy import Envoy
 
 LONGEST = 7 * 24 * 60 * 60  # seconds
@@ -114,12 +118,28 @@ def links_blueprint(envoy: Envoy, links: Links) -> Blueprint:
             raise Problem("too_large", f"The JSON has more than {MAX_BODY} bytes.")
         words = Members.of_json(from_json(body, dict[str, msgspec.Raw])).only(LinkWords)
         job = await envoy.ask(Find(job_id))
+        _check_hope(job, words.output)
         made = await links.sign(job.id, words.output, words.expires_in)
         told = LinkMade(made.url, time_text(made.expires))
         text = await envoy.settle(msgspec.json.encode(told).decode())
         return json_reply(text.encode(), 201)
 
     return blueprint
+
+
+def _check_hope(job: Job, output: str | None) -> None:
+    """Make sure that there is such a result, or may be once the job has ended.
+
+    Raises:
+      Problem: `job_failed`, `job_cancelled`.
+      OutputNotFound, BlobNotFound: as for the download.
+    """
+    if job.status in {"failed", "cancelled"}:
+        raise not_there(job)
+    if job.gone_at is not None:
+        raise BlobNotFound(job.id)
+    if job.outputs and output is not None and output not in {each.name for each in job.outputs}:
+        raise OutputNotFound(output)
 
 
 def _path(job_id: str) -> str:

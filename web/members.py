@@ -217,7 +217,21 @@ def from_json(text: bytes | msgspec.Raw, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem("malformed", f"The body is no JSON object: {error}") from error
+        raise Problem("malformed", f"The body is no JSON object: {_fault(error)}.") from error
+
+
+def _fault(error: Exception) -> str:
+    """Return what is wrong with JSON, as a clause."""
+    match error:
+        case RecursionError():
+            return "it is nested too deep"
+        case UnicodeDecodeError():
+            return "it is not UTF-8"
+        case msgspec.ValidationError():
+            is_range = "out of range" in str(error)
+            return "a number in it is out of range" if is_range else "it is something else"
+    text = str(error).removeprefix("JSON is malformed: ")
+    return "it ends too early" if text == "Input data was truncated" else text
 
 
 def pointer(name: str) -> str:
@@ -310,4 +324,38 @@ def _where_and_why(error: msgspec.ValidationError) -> tuple[str, str]:
     """Return the pointer to what is wrong inside of a list, and the reason as a clause."""
     text, _, path = str(error).partition(" - at `$")
     place = "".join(map(pointer, re.findall(r"\[([0-9]+)\]", path)))
-    return place, text[:1].lower() + text[1:]
+    return place, _plainly(text)
+
+
+_KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "true or false",
+        "str": "a text",
+        "array": "a list",
+        "object": "an object",
+        "datetime": "a time as in RFC 3339, with its zone",
+    }
+)
+_EXPECTED = re.compile(r"Expected `([a-z |]+)`(?: of length)?(?: ([<>]=?)? ?([0-9.]+))?")
+_BOUNDS = MappingProxyType(
+    {"": "", ">=": "at least ", "<=": "at most ", ">": "more than ", "<": "less than "}
+)
+
+
+def _plainly(text: str) -> str:
+    """Return what msgspec expects as a clause in words that know nothing of Python."""
+    if "RFC3339" in text:
+        return f"must be {_KINDS['datetime']}"
+    expected = _EXPECTED.match(text)
+    if expected is None:
+        return "is no value that it can have"
+    names = [each for each in expected[1].split(" | ") if each != "null"]
+    kinds = " or ".join(_KINDS.get(each, "another value") for each in names)
+    if " matching regex " in text:
+        return f"must be {kinds} of another form"
+    if expected[3] is None:
+        return f"must be {kinds}"
+    unit = " characters" if names == ["str"] else ""
+    return f"must be {kinds} of {_BOUNDS[expected[2] or '']}{expected[3]}{unit}"

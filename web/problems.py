@@ -151,7 +151,7 @@ TOLD: tuple[tuple[type[Exception], str, str], ...] = (
     (JobNotFound, "not_found", "There is no such job."),
     (ImageNotFound, "not_found", "There is no such image."),
     (BatchNotFound, "not_found", "There is no such batch."),
-    (DeliveryNotFound, "conflict", "Nothing was to be sent about this job, or it was long ago."),
+    (DeliveryNotFound, "conflict", "Nothing was to be sent about it, or it was long ago."),
     (OutputNotFound, "not_found", "The job has no output of that name."),
     (BlobDamaged, "gone", "The image was damaged where it was kept, and is not handed out."),
     (BlobNotFound, "gone", "The image is no longer kept."),

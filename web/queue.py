@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
 import msgspec
 from quart import Blueprint, request
@@ -22,17 +22,35 @@ if TYPE_CHECKING:
     from actors.storage.ports import Job, Tally
     from web.envoy import Envoy
 
+S = TypeVar("S", bound=msgspec.Struct)
+
 MOST_RETRIED: Final = 1000  # jobs in one request, which is one transaction
 MOST_LISTED: Final = 100
 MAX_BODY: Final = 1024  # bytes
 
+ErrorCode = Literal[
+    "not_an_image",
+    "unsupported_format",
+    "image_too_large",
+    "impossible_recipe",
+    "timed_out",
+    "crashed",
+    "out_of_space",
+    "source_unreachable",
+    "source_forbidden",
+    "quota_exceeded",
+]
 Age = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+
+
+class SwitchWords(msgspec.Struct):
+    """Nothing: what is to be done the address says."""
 
 
 class DeadWords(msgspec.Struct):
     """Which failed jobs to list; `older_than` is in seconds."""
 
-    code: Annotated[str, meaning("Only those with this `error_code`.")] | None = None
+    code: Annotated[ErrorCode, meaning("Only those with this `error_code`.")] | None = None
     older_than: Annotated[Age, meaning("Only those that failed so many seconds ago.")] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_LISTED), meaning("How many at most.")] = (
         MOST_LISTED
@@ -45,7 +63,7 @@ class DeadWords(msgspec.Struct):
 class RetryWords(msgspec.Struct):
     """Which failed jobs to try again."""
 
-    code: Annotated[str, meaning("Only those with this `error_code`.")] | None = None
+    code: Annotated[ErrorCode, meaning("Only those with this `error_code`.")] | None = None
     older_than: Annotated[Age, meaning("Only those that failed so many seconds ago.")] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETRIED), meaning("How many at most.")] = (
         MOST_RETRIED
@@ -100,11 +118,13 @@ def queue_blueprint(envoy: Envoy) -> Blueprint:
 
     @queue.post("/pause")
     async def pause() -> Response:
+        await _said(SwitchWords)
         await envoy.ask(Hold(paused=True))
         return _told(await envoy.ask(Count()))
 
     @queue.post("/resume")
     async def resume() -> Response:
+        await _said(SwitchWords)
         await envoy.ask(Hold(paused=False))
         return _told(await envoy.ask(Count()))
 
@@ -123,15 +143,21 @@ def queue_blueprint(envoy: Envoy) -> Blueprint:
 
     @queue.post("/retry")
     async def retry() -> Response:
-        body = await upload().read() or b"{}"
-        if len(body) > MAX_BODY:
-            raise Problem("too_large", f"The JSON has more than {MAX_BODY} bytes.")
-        words = Members.of_json(from_json(body, dict[str, msgspec.Raw])).only(RetryWords)
+        words = await _said(RetryWords)
         which = Dead(limit=words.limit, code=words.code, failed_before=_before(words.older_than))
         retried = await envoy.ask(Redrive(which))
         return json_reply(msgspec.json.encode(Retried(retried)))
 
     return queue
+
+
+async def _said(kind: type[S]) -> S:
+    """Return what the body says, which may be missing; the query says nothing."""
+    Members.of_query(request.args.items(multi=True)).only(SwitchWords)
+    body = await upload().read() or b"{}"
+    if len(body) > MAX_BODY:
+        raise Problem("too_large", f"The JSON has more than {MAX_BODY} bytes.")
+    return Members.of_json(from_json(body, dict[str, msgspec.Raw])).only(kind)
 
 
 def age_in_seconds(tally: Tally) -> float | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
+_FILE_NAME: Final = re.compile(r'filename="([A-Za-z0-9_-]{1,128}\.[a-z0-9]{1,8})"')
 _DIGEST: Final = re.compile('"([0-9a-f]{64})"')
 
 
@@ -30,6 +31,7 @@ class Sink:
         self._size = 0
         self._etag = ""
         self._content_type = ""
+        self._file_name = ""
 
     @property
     def is_in_memory(self) -> bool:
@@ -55,6 +57,7 @@ class Sink:
         if not self._size:
             self._etag = headers.get("ETag", "")
             self._content_type = media_type(response)
+            self._file_name = file_name(response)
             return
         rest = headers.get("Content-Range", "").startswith(f"bytes {self._size}-")
         if response.status_code != 206 or not rest or headers.get("ETag", "") != self._etag:
@@ -78,7 +81,7 @@ class Sink:
         """
         digest = self._digest.hexdigest()
         check_digest(self._etag, digest)
-        return Saved(self._content_type, self._size, digest)
+        return Saved(self._content_type, self._size, digest, self._file_name)
 
 
 def check_digest(etag: str, digest: str) -> None:
@@ -96,6 +99,15 @@ def media_type(response: httpx2.Response) -> str:
     """Return the type of what `response` brings."""
     told: str = response.headers.get("Content-Type", "")
     return told.partition(";")[0]
+
+
+def file_name(response: httpx2.Response) -> str:
+    """Return how the service calls the file that it sends; nothing if it does not.
+
+    It is safe as the name of a file, whatever the service says.
+    """
+    found = _FILE_NAME.search(response.headers.get("Content-Disposition", ""))
+    return found[1] if found else ""
 
 
 @contextmanager

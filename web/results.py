@@ -74,7 +74,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A webhook about a job, and how it stands with it.
+    """A webhook about a job or a batch, and how it stands with it.
 
     Its `status` is pending, sending, delivered or dead; `last_error` says why the last attempt
     failed, if it did.
@@ -92,7 +92,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Deliveries(msgspec.Struct, frozen=True):
-    """The webhooks about a job, the newest first."""
+    """The webhooks about a job or a batch, the newest first."""
 
     deliveries: tuple[Delivery, ...]
 
@@ -268,12 +268,14 @@ class Health(msgspec.Struct, frozen=True):
 class Picture(msgspec.Struct, frozen=True):
     """A result: the bytes of an image file, or of facts in JSON, and their media type.
 
-    `name` is that of the output, if the job has several.
+    `name` is that of the output, if it was asked for by that or the job has several. `file_name` is
+    how the service calls the file, with its ending, and safe to write it under.
     """
 
     data: bytes
     content_type: str
     name: str = ""
+    file_name: str = ""
 
     def __repr__(self) -> str:
         return f"Picture({len(self.data)} bytes, {self.content_type!r}, {self.name!r})"
@@ -286,8 +288,12 @@ class Picture(msgspec.Struct, frozen=True):
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """A result that was written to a file: what it is, and the digest of what was written."""
+    """A result that was written to a file: what it is, and the digest of what was written.
+
+    `file_name` is how the service calls it.
+    """
 
     content_type: str
     size_bytes: int
     sha256: str
+    file_name: str = ""

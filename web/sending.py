@@ -21,6 +21,10 @@ Progress: TypeAlias = "Callable[[int, int], None]"
 Recipe: TypeAlias = "Mapping[str, object]"
 
 PIECE: Final = 256 * 1024
+NOT_SENT: Final = (
+    "The images of a batch are not sent with it: upload() each, and give what that returns; "
+    "or an ImageId or an ImageUrl."
+)
 
 
 class ImageUrl(msgspec.Struct, frozen=True):
@@ -152,13 +156,19 @@ class Upload:
 
 
 def named(subject: Named, recipe: Recipe) -> dict[str, object]:
-    """Return the JSON of a job that says this of an image which is not sent."""
+    """Return the JSON of a job that says this of an image which is not sent.
+
+    Raises:
+      TypeError: of one that would have to be.
+    """
     wanted = {name: value for name, value in recipe.items() if value is not None}
     match subject:
         case ImageUrl():
             return {"image_url": subject.url, **wanted}
-        case _:
+        case ImageId() | Image():
             return {"image_id": subject.id, **wanted}
+        case _:
+            raise TypeError(NOT_SENT)
 
 
 def said(

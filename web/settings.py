@@ -151,8 +151,8 @@ class Settings(BaseSettings):
     retain_images: Annotated[
         Span | None,
         Field(
-            description="Seconds that an image is kept which no job needs; by default until it is "
-            "deleted."
+            description="Seconds that an image is kept after its upload, and longer while a job "
+            "needs it; by default until it is deleted."
         ),
     ] = None
     max_retain: Annotated[
@@ -235,7 +235,12 @@ class Settings(BaseSettings):
         Seconds, Field(description="Seconds for one attempt to deliver a webhook.")
     ] = 15.0
     max_deliveries: Annotated[
-        int, Field(ge=1, le=1024, description="Webhooks that are delivered at the same moment.")
+        int,
+        Field(
+            ge=1,
+            le=1024,
+            description="Webhooks that are delivered at the same moment, of a tenant half as many.",
+        ),
     ] = 128
     delivery_attempts: Annotated[
         int, Field(ge=1, le=100, description="Attempts to deliver a webhook until it is dead.")

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from actors import tracing
+    from actors.storage.outbox import Delivery
     from actors.storage.ports import Job
 
 log = structlog.get_logger("calotype.telemetry")
@@ -124,7 +125,7 @@ class Telemetry:
     def submission(self) -> tracing.Span:
         """See `tracing.submission`."""
         span = self._within("send jobs", SpanKind.PRODUCER)
-        _note_queue(span, "send")
+        _note_queue(span, "send", "jobs")
         return span
 
     def attempt(self, job: Job) -> tracing.Span:
@@ -138,18 +139,21 @@ class Telemetry:
         if said.is_valid and job.attempts == 1 and job.started_at:
             since, until = _nanoseconds(job.due_since), _nanoseconds(job.started_at)
             self._tracer.start_span("queue wait", submitted, start_time=since).end(until)
-        span = _Span(
-            self._tracer.start_span(
-                "process jobs",
-                context=submitted,
-                kind=SpanKind.CONSUMER,
-                links=[trace.Link(said)] if said.is_valid else [],
-            )
-        )
-        _note_queue(span, "process")
+        span = self._later("process jobs", submitted, SpanKind.CONSUMER)
+        _note_queue(span, "process", "jobs")
         span.note("messaging.message.id", job.id)
         span.note("calotype.tenant", job.tenant)
         span.note("calotype.attempt", job.attempts)
+        return span
+
+    def delivery(self, delivery: Delivery) -> tracing.Span:
+        """See `tracing.delivery`. Its parent and its link are those of an attempt at the job."""
+        span = self._later("deliver webhooks", _unpacked(delivery.trace), SpanKind.CLIENT)
+        _note_queue(span, "deliver", "webhooks")
+        span.note("messaging.message.id", delivery.id)
+        span.note("calotype.subject", delivery.subject)
+        span.note("calotype.tenant", delivery.tenant)
+        span.note("calotype.attempt", delivery.attempts_made)
         return span
 
     def failed(self, kind: str) -> None:
@@ -176,6 +180,11 @@ class Telemetry:
             "trace_id": trace.format_trace_id(here.trace_id),
             "span_id": trace.format_span_id(here.span_id),
         }
+
+    def _later(self, name: str, submitted: Context, kind: SpanKind) -> _Span:
+        said = trace.get_current_span(submitted).get_span_context()
+        links = [trace.Link(said)] if said.is_valid else []
+        return _Span(self._tracer.start_span(name, context=submitted, kind=kind, links=links))
 
     def _within(self, name: str, kind: SpanKind) -> tracing.Span:
         if not trace.get_current_span().is_recording():
@@ -262,11 +271,11 @@ def _unpacked(carried: str | None) -> Context:
     return W3C.extract(msgspec.json.decode(carried, type=dict[str, str]), NOWHERE)
 
 
-def _note_queue(span: tracing.Span, operation: str) -> None:
+def _note_queue(span: tracing.Span, operation: str, queue: str) -> None:
     span.note("messaging.system", "calotype")
     span.note("messaging.operation.name", operation)
     span.note("messaging.operation.type", operation)
-    span.note("messaging.destination.name", "jobs")
+    span.note("messaging.destination.name", queue)
 
 
 def _nanoseconds(moment: datetime) -> int:

@@ -235,7 +235,7 @@ def _read_base64(raw: bytes, said: _Said) -> None:
     if not raw.startswith(b'"'):
         said.members.faults.append(Fault("/image_data", "must be a string of base64"))
         return
-    text = msgspec.json.decode(raw, type=str).encode() if b"\\" in raw else raw[1:-1]
+    text = from_json(raw, str).encode() if b"\\" in raw else raw[1:-1]
     if text[:5].lower() == b"data:":
         header, _, text = text.partition(b",")
         if not header.lower().endswith(b";base64"):

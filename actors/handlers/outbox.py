@@ -1,4 +1,4 @@
-"""What the Courier says of deliveries, and what clients ask of those of their jobs."""
+"""What the Courier says of deliveries, and what clients ask of theirs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import structlog
 from actors.messages import (
     Delivered,
     ListDeliveries,
+    OfBatch,
+    OfJob,
     PutBack,
     Recall,
     Redeliver,
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("calotype.store")
 
-MOST_LISTED = 100  # deliveries of one job, the newest
+MOST_LISTED = 100  # deliveries of one job or batch, the newest
 
 
 class OutboxHandlers:
@@ -78,8 +80,8 @@ class OutboxHandlers:
 
     async def _list(self, message: ListDeliveries) -> tuple[Delivery, ...]:
         def list_them(catalogue: Catalogue) -> tuple[Delivery, ...]:
-            catalogue.find_own(message.job_id, message.tenant)
-            return tuple(catalogue.outbox.of(message.job_id, MOST_LISTED))
+            _check_own(catalogue, message.subject, message.tenant)
+            return tuple(catalogue.outbox.of(message.subject.id, MOST_LISTED))
 
         return await self._stock.commit(list_them)
 
@@ -87,9 +89,18 @@ class OutboxHandlers:
         now = self._stock.now()
 
         def redeliver(catalogue: Catalogue) -> Delivery:
-            catalogue.find_own(message.job_id, message.tenant)
-            return catalogue.outbox.redeliver(message.job_id, now)
+            _check_own(catalogue, message.subject, message.tenant)
+            return catalogue.outbox.redeliver(message.subject.id, now)
 
         delivery = await self._stock.commit_once(message, Delivery, redeliver)
-        log.info("redelivery_asked_for", delivery_id=delivery.id, job_id=message.job_id)
+        which = "job_id" if isinstance(message.subject, OfJob) else "batch_id"
+        log.info("redelivery_asked_for", delivery_id=delivery.id, **{which: delivery.subject})
         return delivery
+
+
+def _check_own(catalogue: Catalogue, subject: OfJob | OfBatch, tenant: str) -> None:
+    """Make sure that there is such a thing. Raises: JobNotFound, BatchNotFound."""
+    if isinstance(subject, OfJob):
+        catalogue.find_own(subject.id, tenant)
+    else:
+        catalogue.batches.find(subject.id, tenant)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 import structlog
+import trio
 
 from actors import metrics
 from actors.imaging.inspect import SUFFIXES, sniff
@@ -38,13 +39,17 @@ log = structlog.get_logger("calotype.store")
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What the Store owns, lent to its handlers. `now` is the clock that counts."""
+    """What the Store owns, lent to its handlers. `now` is the clock that counts.
+
+    `threads` are for what is too long for the event loop.
+    """
 
     catalogue: GroupCommit
     inputs: Shelf
     outputs: Shelf
     waiting: Waiting
     now: Callable[[], datetime]
+    threads: trio.CapacityLimiter
     repeats: Keeping = REPEATS
     audit: Keeping = AUDIT
 

@@ -163,7 +163,9 @@ class WorkHandlers:
             )
             run_at = now + timedelta(seconds=pause)
             why = message.code, message.error
-            return catalogue.postpone(job_id, attempt, *why, now, run_at=run_at)
+            return catalogue.postpone(
+                job_id, attempt, *why, now, run_at=run_at, spare=message.spare
+            )
 
         job = await self._stock.commit(try_later)
         if job.status == "failed":

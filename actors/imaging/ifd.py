@@ -73,7 +73,7 @@ def write_directory(order: str, values: Mapping[int, Value], start: int) -> byte
 
     It is the last one of its chain.
     """
-    table, rest = [struct.pack(order + "H", len(values))], b""
+    table, rest = [struct.pack(order + "H", len(values))], bytearray()
     end = start + 2 + 12 * len(values) + 4
     for tag in sorted(values):
         kind, count, value = values[tag]

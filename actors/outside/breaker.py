@@ -88,10 +88,18 @@ class Breakers:
     def __len__(self) -> int:
         return len(self._hosts)
 
-    def is_trying(self, host: str) -> bool:
-        """Whether one call tries `host`, which has rested, so that no other may be made."""
-        state = self._hosts.get(host)
-        return state is not None and state.is_tried
+    def taken(self) -> dict[str, int]:
+        """Return how many of its calls each host has no room for, as far as that is known.
+
+        One that rests or has rested takes one call, when its rest is over, and while that tries it
+        no other.
+        """
+        return {host: self._taken(state) for host, state in self._hosts.items()}
+
+    def _taken(self, state: _Host) -> int:
+        if state.rests_until is None:
+            return state.running
+        return max(state.running, self._rules.calls - (not state.is_tried))
 
     @contextmanager
     def call(self, host: str) -> Iterator[None]:

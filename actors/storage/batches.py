@@ -1,7 +1,8 @@
 """Batches: jobs that were accepted together. The record and the port of its register.
 
 A batch is `running` while one of its jobs has not ended, and has ended otherwise. A retry of one of
-its jobs makes it run again, and then it ends again. It is gone with the last of its jobs.
+its jobs makes it run again, and then it ends again. It is gone with the last of its jobs; if that
+had not ended, it has ended thereby.
 """
 
 from __future__ import annotations
@@ -109,4 +110,7 @@ class BatchRegister(Protocol):
         """
 
     def ended(self) -> list[Batch]:
-        """Return those that have ended since this was asked last."""
+        """Return those that have ended since this was asked last.
+
+        One without jobs is among them if the last was deleted before it had ended.
+        """

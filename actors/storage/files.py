@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # There can be no other link: on this file system, between these two, or to this file.
 UNLINKABLE = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
+PARTIAL = ".partial"
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 
 
@@ -35,13 +36,13 @@ class Files:
 
     def __init__(self, directory: Path, *, to_look: bool = False) -> None:
         self._directory = directory
-        self._partial = directory / ".partial"
+        self._partial = directory / PARTIAL
         self._numbers = itertools.count()
         if to_look:
             return
         with _named_errors():
             make_directory(directory)
-            for name in (".partial", *SHARDS):
+            for name in (PARTIAL, *SHARDS):
                 (directory / name).mkdir(exist_ok=True)
             sync_directory(directory)
             for leftover in self._partial.iterdir():

@@ -33,6 +33,7 @@ class NewDelivery:
 
     `id` stays the same over all attempts. `subject` is the id of what it is about: a job, or else.
     `url`, which may be a secret, is written as `outside.Target` writes it. `payload` is JSON.
+    `trace` says where it goes on in a trace, as `Job.trace` does.
     """
 
     id: str
@@ -41,6 +42,7 @@ class NewDelivery:
     url: str = field(repr=False)
     type: str
     payload: str = field(repr=False)
+    trace: str | None = None
 
     @property
     def host(self) -> str:
@@ -52,7 +54,8 @@ class NewDelivery:
 class Delivery(NewDelivery):
     """The record of a delivery.
 
-    `attempts` counts how often it was begun, and is its fencing token, as that of a job.
+    `attempts` counts how often it was begun, and is its fencing token, as that of a job. `undone`
+    counts those of them that were put back, since nothing was sent.
     `tries` counts the attempts that failed `since` it was put in, or sent again by hand.
     `due_at` is when it is to be begun next, if it is pending. `last_status` and `last_error` say
     how the last attempt ended that did; of one that was answered well there is no error.
@@ -68,31 +71,49 @@ class Delivery(NewDelivery):
     ended_at: datetime | None = None
     last_status: int | None = None
     last_error: str | None = None
+    undone: int = 0
+
+    @property
+    def attempts_made(self) -> int:
+        """How often it was tried to send it."""
+        return self.attempts - self.undone
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many places each may `have`, and how many some of them `hold` already."""
+
+    have: int
+    hold: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def full(self) -> list[str]:
+        """Those who hold as many as they may have."""
+        return [each for each, held in self.hold.items() if held >= self.have]
+
+    def left(self, name: str) -> int:
+        """Return how many more this one may have, if there are places."""
+        return self.have - self.hold.get(name, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How much more can be sent at the same moment.
-
-    `places`: deliveries in all. `per_host`: those to one host, of which `busy` says how many it
-    has already.
-    """
+    """How much more can be sent at the same moment: in all, to each host, and for each tenant."""
 
     places: int
-    per_host: int
-    busy: Mapping[str, int]
+    hosts: Share
+    tenants: Share
 
-    @property
-    def full(self) -> list[str]:
-        """The hosts that have as many as may be."""
-        return [host for host, running in self.busy.items() if running >= self.per_host]
+    def is_full(self, delivery: Delivery) -> bool:
+        """Whether there is none for such a delivery."""
+        return (
+            not self.places
+            or self.hosts.left(delivery.host) <= 0
+            or self.tenants.left(delivery.tenant) <= 0
+        )
 
-    def left(self, host: str) -> int:
-        """Return how many more this host may have, if there are places."""
-        return self.per_host - self.busy.get(host, 0)
 
-
-NO_ROOM = Room(places=0, per_host=0, busy={})
+NO_ROOM = Room(places=0, hosts=Share(0), tenants=Share(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +132,8 @@ class OutboxRegister(Protocol):
 
     It shares the catalogue's transactions. Each job that has a `callback_url` has a delivery put in
     whenever it ends, in whatever way; and with the job all its deliveries go.
-    Hosts are looked at one by one, so none waits for what is due to another; and what a host is
-    spared for costs the same however much is due to it.
+    Tenants and their hosts are looked at one by one, so none waits for what is due to another,
+    however much that is; and it costs the same to spare a host, however much is due to it.
     """
 
     def add(self, new: NewDelivery, now: datetime) -> Delivery:
@@ -145,7 +166,7 @@ class OutboxRegister(Protocol):
         """
 
     def put_back(self, delivery_id: str, attempt: int, now: datetime) -> None:
-        """Undo an attempt that was not made: it is due at once.
+        """Undo an attempt that was not made, so that it does not count: it is due at once.
 
         Does nothing if the attempt is not the present one.
         """
@@ -154,7 +175,10 @@ class OutboxRegister(Protocol):
         """Claim nothing for this host until then."""
 
     def recall(self, held: Collection[str], now: datetime) -> int:
-        """Put back all that is being sent but not in `held`; return how many those are."""
+        """Have all be due that is being sent but not in `held`; return how many those are.
+
+        Their attempts count, since they may have been made.
+        """
 
     def redeliver(self, subject: str, now: datetime) -> Delivery:
         """Have the newest delivery about this sent again, at once and with all its tries.

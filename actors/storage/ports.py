@@ -508,11 +508,13 @@ class Catalogue(Protocol):
         now: datetime,
         *,
         run_at: datetime,
+        spare: bool = False,
     ) -> Job:
         """End an attempt that came to nothing for a reason that can pass.
 
         The job is pending in its old place, but not due before `run_at`, and tells why; or, if that
-        was the last attempt it is allowed, it has failed for that reason.
+        was the last attempt it is allowed, it has failed for that reason. With `spare`, one more is
+        allowed in its stead.
 
         Raises: JobNotFound, StaleClaim.
         """

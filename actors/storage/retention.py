@@ -21,7 +21,7 @@ class Rules:
 
     `results`: the files of a job, from its end; a job may say otherwise with `retain`.
     `records`: what is known of a job, from when its files went.
-    `images`: an image, from when it came, for as long as no job needs it.
+    `images`: an image, from when it came; and longer, until no job needs it any more.
     `max_bytes`: the files of jobs that have ended, together; beyond it, those go that ended first.
     Files that a client has asked to keep with `retain` neither go nor count.
     """

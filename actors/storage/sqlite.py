@@ -74,12 +74,15 @@ INSERT = f"""
     insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
         input_size, input_sha256, image_id, image_url, others, attempts,
         attempts_allowed, max_attempts, created_at, updated_at, tenant, retain, run_at, due,
-        callback_url, metadata, batch_id, trace, twin)
+        callback_url, metadata, batch_id, trace, twin, latest_at)
     values (:id, 'pending', :priority, iif(:due, {PLACE}, 0), :operation, :preset, :recipe,
         :input_key, :input_size, :input_sha256, :image_id, :image_url, :others, 0,
         :max_attempts, :max_attempts, :now, :now, :tenant, :retain, :run_at, :due,
-        :callback_url, :metadata, :batch_id, :trace, :twin)
+        :callback_url, :metadata, :batch_id, :trace, :twin,
+        max(:now, coalesce((select max(latest_at) from jobs), '')))
 """
+# The time of the job itself would not do, since a clock may have been set back.
+FIRST_AFTER = "select number from jobs where latest_at > :after order by latest_at, number limit 1"
 OUTPUTS = msgspec.json.Decoder(tuple[Output, ...])
 
 
@@ -286,16 +289,19 @@ class SqliteCatalogue:
         now: datetime,
         *,
         run_at: datetime,
+        spare: bool = False,
     ) -> Job:
         """See `Catalogue.postpone`."""
         job = self._claimed(job_id, attempt)
-        if job.attempts >= job.attempts_allowed:
+        if job.attempts >= job.attempts_allowed + spare:
             return self.fail(job_id, attempt, code, error, now)
         return self._one(
-            "update jobs set status = 'pending', run_at = :run_at, due = 0, error_code = :code, "
+            "update jobs set status = 'pending', attempts_allowed = attempts_allowed + :spare, "
+            "spared = spared + :spare, run_at = :run_at, due = 0, error_code = :code, "
             "error = :error, updated_at = :now where id = :id returning *",
             {
                 "id": job_id,
+                "spare": int(spare),
                 "run_at": time_text(run_at),
                 "code": code,
                 "error": error,
@@ -453,7 +459,7 @@ class SqliteCatalogue:
             ("created_at > :after", after),
             # By number as well, so that a page ends where the answer ends and not where the
             # table does.
-            ("number >= (select min(number) from jobs where created_at > :after)", after),
+            (f"number >= ({FIRST_AFTER})", after),
         )
         where = " and ".join(each for each, value in filters if value is not None)
         found = rows(

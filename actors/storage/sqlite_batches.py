@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from actors.storage.ports import Job, Removed
     from actors.storage.rows import Row, Value
 
+# One without jobs is there until its end has been told, for nobody else.
+KEPT = f"{' + '.join(STATUSES)} > 0"
+
 
 class SqliteBatches:
     """See `BatchRegister`. It borrows the connection of its catalogue, and how that ends a job."""
@@ -49,7 +52,7 @@ class SqliteBatches:
     def find(self, batch_id: str, tenant: str) -> Batch:
         """See `BatchRegister.find`."""
         return self._one(
-            "select * from batches where id = :id and tenant = :tenant and not deleted",
+            f"select * from batches where id = :id and tenant = :tenant and not deleted and {KEPT}",
             {"id": batch_id, "tenant": tenant},
         )
 
@@ -66,7 +69,9 @@ class SqliteBatches:
     def delete(self, batch_id: str, tenant: str) -> Deleted:
         """See `BatchRegister.delete`."""
         own: dict[str, Value] = {"id": batch_id, "tenant": tenant}
-        batch = self._one("select * from batches where id = :id and tenant = :tenant", own)
+        batch = self._one(
+            f"select * from batches where id = :id and tenant = :tenant and {KEPT}", own
+        )
         marked = self._ids(
             "update batches set deleted = 1, news = 0 where id = :id and not deleted returning id",
             {"id": batch_id},
@@ -87,6 +92,7 @@ class SqliteBatches:
         """See `BatchRegister.ended`."""
         ended = rows(self._db, "select * from batches where news order by number", {})
         if ended:
+            self._db.execute(f"delete from batches where news and not ({KEPT})")
             self._db.execute("update batches set news = 0 where news")
         return [_batch(row) for row in ended]
 

@@ -1,12 +1,14 @@
 """The register of the outbox on SQLite: a part of the catalogue, on its connection.
 
 A trigger puts in what is to be sent when a job ends, so that no way in which it may end can forget
-to. Another keeps `receivers`: for each host to which something is pending, a time before which
-there is nothing to claim for it. It may be too early, and is put right when that is noticed.
+to. Another keeps `receivers`: for each host to which a tenant has something pending, a time before
+which there is nothing to claim for these two. It may be too early, and is put right when that is
+noticed. `rests` has the hosts that are spared.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,16 @@ if TYPE_CHECKING:
 
 PRESENT = "id = :id and fate = 'sending' and attempts = :attempt"
 ENDED = "fate in ('delivered', 'dead')"
+# From each tenant to the next by the index, whatever lies between.
+OWNERS = """
+    with recursive owners(tenant) as (
+        select min(tenant) from receivers
+        union all
+        select (select min(tenant) from receivers where receivers.tenant > owners.tenant)
+        from owners where owners.tenant is not null
+    )
+"""
+STALE_RESTS = 100  # rests that are over and go with one claim
 
 
 class SqliteOutbox:
@@ -36,9 +48,9 @@ class SqliteOutbox:
     def add(self, new: NewDelivery, now: datetime) -> Delivery:
         """See `OutboxRegister.add`."""
         (delivery,) = self._read(
-            "insert into outbox (id, subject, tenant, url, type, payload, created_at, since, "
-            "due_at) values (:id, :subject, :tenant, :url, :type, :payload, :now, :now, :now) "
-            "returning *",
+            "insert into outbox (id, subject, tenant, url, type, payload, trace, created_at, "
+            "since, due_at) values (:id, :subject, :tenant, :url, :type, :payload, :trace, :now, "
+            ":now, :now) returning *",
             {
                 "id": new.id,
                 "subject": new.subject,
@@ -46,6 +58,7 @@ class SqliteOutbox:
                 "url": new.url,
                 "type": new.type,
                 "payload": new.payload,
+                "trace": new.trace,
                 "now": time_text(now),
             },
         )
@@ -61,42 +74,80 @@ class SqliteOutbox:
     def claim(self, room: Room, now: datetime) -> list[Delivery]:
         """See `OutboxRegister.claim`."""
         claimed: list[Delivery] = []
-        clause, full = _without(room.full)
-        values = {**full, "now": time_text(now), "limit": room.places}
-        due = rows(
-            self._db,
-            f"select host from receivers where next_at <= :now{clause} "
-            "order by next_at limit :limit",
-            values,
+        begun: Counter[str] = Counter()
+        for tenant, next_at in self._owners(room):
+            if next_at > time_text(now) or len(claimed) >= room.places:
+                break
+            most = min(room.tenants.left(tenant), room.places - len(claimed))
+            for host in self._hosts_due(tenant, room, most, now):
+                left = min(most, room.hosts.left(host) - begun[host])
+                if left > 0:
+                    taken = self._begin(tenant, host, left, now)
+                    claimed += taken
+                    most -= len(taken)
+                    begun[host] += len(taken)
+        self._db.execute(
+            "delete from rests where host in (select host from rests where until <= :now "
+            "order by until limit :limit)",
+            {"now": time_text(now), "limit": STALE_RESTS},
         )
-        for host in (str(row["host"]) for row in due):
-            most = min(room.left(host), room.places - len(claimed))
-            claimed += self._read(
-                "update outbox set fate = 'sending', attempts = attempts + 1, begun_at = :now, "
-                "due_at = null where number in (select number from outbox where host = :host "
-                "and fate = 'pending' and due_at <= :now order by due_at, number limit :most) "
-                "returning *",
-                {"host": host, "now": time_text(now), "most": most},
-            )
-            self._db.execute(
-                "update receivers set next_at = max(rests_until, coalesce((select min(due_at) from "
-                "outbox where host = :host and fate = 'pending'), '')) where host = :host",
-                {"host": host},
-            )
-            self._db.execute(
-                "delete from receivers where host = :host and not exists "
-                "(select 1 from outbox where host = :host and fate = 'pending')",
-                {"host": host},
-            )
         return claimed
 
     def next_due(self, room: Room) -> datetime | None:
         """See `OutboxRegister.next_due`."""
-        clause, full = _without(room.full)
-        (next_at,) = self._db.execute(
-            f"select min(next_at) from receivers where true{clause}", dict(full)
-        ).fetchone()
+        clause, full = _without("host", room.hosts.full)
+        if room.tenants.full:
+            next_at = next((next_at for _, next_at in self._owners(room)), None)
+        else:
+            # What is asked at each transaction costs the same however many tenants there are.
+            (next_at,) = self._db.execute(
+                f"select min(next_at) from receivers where true{clause}", full
+            ).fetchone()
         return datetime.fromisoformat(next_at) if next_at else None
+
+    def _owners(self, room: Room) -> list[tuple[str, str]]:
+        """Return the tenants there is room for, and when each may have something due, in order."""
+        clause, full = _without("host", room.hosts.full)
+        others, full_tenants = _without("owners.tenant", room.tenants.full)
+        first = (
+            "select rowid from receivers where receivers.tenant = owners.tenant"
+            f"{clause} order by next_at limit 1"
+        )
+        found = self._db.execute(
+            f"{OWNERS} select first.tenant, first.next_at from owners "
+            "cross join receivers as first "
+            f"on first.rowid = ({first}) where true{others} order by first.next_at",
+            {**full, **full_tenants},
+        )
+        return [(str(tenant), str(next_at)) for tenant, next_at in found]
+
+    def _hosts_due(self, tenant: str, room: Room, most: int, now: datetime) -> list[str]:
+        clause, full = _without("host", room.hosts.full)
+        due = self._db.execute(
+            f"select host from receivers where tenant = :tenant and next_at <= :now{clause} "
+            "order by next_at limit :most",
+            {**full, "tenant": tenant, "now": time_text(now), "most": most},
+        )
+        return [str(host) for (host,) in due.fetchall()]
+
+    def _begin(self, tenant: str, host: str, most: int, now: datetime) -> list[Delivery]:
+        whose = {"tenant": tenant, "host": host}
+        pending = "from outbox where tenant = :tenant and host = :host and fate = 'pending'"
+        begun = self._read(
+            "update outbox set fate = 'sending', attempts = attempts + 1, begun_at = :now, "
+            f"due_at = null where number in (select number {pending} and due_at <= :now "
+            "order by due_at, number limit :most) returning *",
+            {**whose, "now": time_text(now), "most": most},
+        )
+        self._db.execute(
+            f"update receivers set next_at = coalesce((select min(due_at) {pending}), '') "
+            "where tenant = :tenant and host = :host",
+            whose,
+        )
+        self._db.execute(
+            "delete from receivers where tenant = :tenant and host = :host and next_at = ''", whose
+        )
+        return begun
 
     def deliver(self, delivery_id: str, attempt: int, status: int, now: datetime) -> None:
         """See `OutboxRegister.deliver`."""
@@ -134,25 +185,31 @@ class SqliteOutbox:
     def put_back(self, delivery_id: str, attempt: int, now: datetime) -> None:
         """See `OutboxRegister.put_back`."""
         self._db.execute(
-            f"update outbox set fate = 'pending', due_at = :now where {PRESENT}",
+            "update outbox set fate = 'pending', due_at = :now, undone = undone + 1 "
+            f"where {PRESENT}",
             {"id": delivery_id, "attempt": attempt, "now": time_text(now)},
         )
 
     def spare(self, host: str, until: datetime) -> None:
         """See `OutboxRegister.spare`."""
+        values = {"host": host, "until": time_text(until)}
         self._db.execute(
-            "insert into receivers (host, next_at, rests_until) values (:host, :until, :until) "
-            "on conflict do update set rests_until = max(rests_until, :until), "
-            "next_at = max(next_at, :until)",
-            {"host": host, "until": time_text(until)},
+            "insert into rests (host, until) values (:host, :until) "
+            "on conflict do update set until = max(until, excluded.until)",
+            values,
+        )
+        self._db.execute(
+            "update receivers set next_at = max(next_at, :until) where host = :host", values
         )
 
     def recall(self, held: Collection[str], now: datetime) -> int:
         """See `OutboxRegister.recall`."""
-        sending = rows(self._db, "select id, attempts from outbox where fate = 'sending'", {})
+        sending = rows(self._db, "select number, id from outbox where fate = 'sending'", {})
         lost = [row for row in sending if row["id"] not in held]
-        for row in lost:
-            self.put_back(str(row["id"]), msgspec.convert(row["attempts"], int), now)
+        self._db.conn.executemany(
+            "update outbox set fate = 'pending', due_at = :now where number = :number",
+            [{"number": row["number"], "now": time_text(now)} for row in lost],
+        )
         return len(lost)
 
     def redeliver(self, subject: str, now: datetime) -> Delivery:
@@ -190,15 +247,19 @@ class SqliteOutbox:
 
     def trim(self, kept: int, before: datetime, limit: int) -> int:
         """See `OutboxRegister.trim`."""
-        newest_gone = (
-            f"select ended_at, number from outbox where {ENDED} "
-            "order by ended_at desc, number desc limit 1 offset :kept"
-        )
+        counts = self.counts()
+        too_many = counts["delivered"] + counts["dead"] - kept
+        first = f"select number from outbox where {ENDED}"
+        in_order = "order by ended_at, number limit"
         gone = self._db.execute(
-            f"delete from outbox where number in (select number from outbox where {ENDED} and "
-            f"(ended_at <= :before or (ended_at, number) <= ({newest_gone})) "
-            "order by ended_at, number limit :limit)",
-            {"kept": kept, "before": time_text(before), "limit": limit},
+            "delete from outbox where number in "
+            f"(select * from ({first} and ended_at <= :before {in_order} :limit) "
+            f"union select * from ({first} {in_order} :too_many))",
+            {
+                "before": time_text(before),
+                "limit": limit,
+                "too_many": max(0, min(too_many, limit)),
+            },
         )
         return gone.rowcount
 
@@ -206,8 +267,9 @@ class SqliteOutbox:
         return [msgspec.convert(row, Delivery) for row in rows(self._db, sql, values)]
 
 
-def _without(hosts: Collection[str]) -> tuple[str, dict[str, Value]]:
-    """Return what leaves these hosts out, with its values."""
-    values: dict[str, Value] = {f"full{n}": host for n, host in enumerate(hosts)}
-    marks = ", ".join(f":{name}" for name in values)
-    return (f" and host not in ({marks})" if values else ""), values
+def _without(column: str, names: Collection[str]) -> tuple[str, dict[str, Value]]:
+    """Return what leaves out those where `column` has one of these names, with its values."""
+    key = column.replace(".", "_")
+    values: dict[str, Value] = {f"{key}{n}": name for n, name in enumerate(names)}
+    marks = ", ".join(f":{each}" for each in values)
+    return (f" and {column} not in ({marks})" if values else ""), values

@@ -86,9 +86,8 @@ class SqliteRetention:
         """See `RetentionRegister.forget_images`."""
         forgotten = rows(
             self._db,
-            "delete from images where id in (select id from images where created_at <= :before "
-            "and not exists (select 1 from uses where image = images.id) "
-            "order by created_at limit :limit) returning key",
+            "delete from images where id in (select id from images where needed = 0 "
+            "and created_at <= :before order by created_at limit :limit) returning key",
             {"before": time_text(before), "limit": limit},
         )
         return Unneeded(len(forgotten), tuple(str(row["key"]) for row in forgotten))

@@ -1,6 +1,7 @@
 """AVIF and TIFF put together from their parts, for the tests that need them broken."""
 
 import struct
+from itertools import chain
 
 from tests.imaging.pictures import written
 
@@ -153,9 +154,8 @@ def edits(once_through, *, repeated=True) -> bytes:
 
 
 def _rows(rows) -> bytes:
-    return struct.pack(">I", len(rows)) + b"".join(
-        struct.pack(f">{len(row)}I", *row) for row in rows
-    )
+    numbers = list(chain.from_iterable(rows))
+    return struct.pack(f">I{len(numbers)}I", len(rows), *numbers)
 
 
 def tiff(fields, pixels=b"", *, order="<", following=0) -> bytes:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,9 +51,20 @@ def taken(directory: Path, data: bytes, *outputs: Output) -> int:
     return int(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
 
 
+@cache
+def large(kind: str) -> bytes:
+    return written(photograph(1500, 1000), kind)
+
+
+@cache
+def moving() -> bytes:
+    frames = [photograph(400, 400, seed) for seed in range(10)]
+    return written(frames[0], "gif", save_all=True, append_images=frames[1:])
+
+
 @pytest.fixture(scope="module")
 def photo() -> bytes:
-    return written(photograph(1500, 1000), "jpeg")
+    return large("jpeg")
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +84,8 @@ def clear() -> bytes:
     ids=["small", "png", "webp", "steps"],
 )
 def test_a_render_takes_no_more_memory_than_was_said(source, output, tmp_path):
-    data = written(photograph(1500, 1000), source)
-
-    said = cost(data, output).memory
-    took = taken(tmp_path, data, output)
+    said = cost(large(source), output).memory
+    took = taken(tmp_path, large(source), output)
 
     assert took <= said <= 4_000_000 + 3 * took
 
@@ -98,12 +108,10 @@ def test_what_a_step_is_done_with_is_gone_before_the_next_one(steps, photo, tmp_
 @pytest.mark.parametrize("steps", [MARKS, 32 * (Round("50%"),)], ids=["marks", "round"])
 @pytest.mark.parametrize("kind", ["gif", "webp"])
 def test_what_steps_are_done_with_is_there_for_all_frames(kind, steps, tmp_path):
-    frames = [photograph(400, 400, seed) for seed in range(10)]
-    moving = written(frames[0], "gif", save_all=True, append_images=frames[1:])
     outputs = [Output(name=name, operations=steps, format=kind) for name in ("one", "other")]
 
-    said = cost(moving, *outputs).memory
-    took = taken(tmp_path, moving, *outputs)
+    said = cost(moving(), *outputs).memory
+    took = taken(tmp_path, moving(), *outputs)
 
     assert took <= said <= 4_000_000 + 3 * took
 
@@ -145,12 +153,12 @@ def test_what_has_no_quality_is_written_once(photo):
 
 def test_every_frame_of_an_animation_counts():
     frames = [Image.new("RGB", (200, 200), (shade, 0, 0)) for shade in range(20)]
-    moving = written(frames[0], "gif", save_all=True, append_images=frames[1:])
+    shades = written(frames[0], "gif", save_all=True, append_images=frames[1:])
 
     all_of_it, first = Output(format="webp"), Output(format="webp", animation="first")
 
-    assert cost(moving, all_of_it).seconds > 15 * cost(moving, first).seconds
-    assert cost(moving, all_of_it).memory > cost(moving, first).memory + 19 * 4 * 200 * 200
+    assert cost(shades, all_of_it).seconds > 15 * cost(shades, first).seconds
+    assert cost(shades, all_of_it).memory > cost(shades, first).memory + 19 * 4 * 200 * 200
 
 
 def test_of_formats_to_choose_from_the_dearest_counts(photo):

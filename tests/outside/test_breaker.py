@@ -99,16 +99,18 @@ def test_after_its_rest_one_call_tries_it(breakers, clock):
     assert len(breakers) == 0
 
 
-def test_it_is_known_whether_a_host_is_being_tried(breakers, clock):
+def test_it_is_known_how_many_calls_each_host_has_no_room_for(breakers, clock):
+    with breakers.call("a"):
+        assert breakers.taken() == {"a": 1}
+    assert breakers.taken() == {}
     fail(breakers, "a", 3)
-    assert not breakers.is_trying("a")
+    assert breakers.taken() == {"a": 1}  # Of two, since only one may try it.
     clock.now = 10
 
-    with breakers.call("a"):
-        assert breakers.is_trying("a")
-        assert not breakers.is_trying("b")
+    with breakers.call("a"), breakers.call("b"):
+        assert breakers.taken() == {"a": 2, "b": 1}
 
-    assert not breakers.is_trying("a")
+    assert breakers.taken() == {}
 
 
 def test_if_that_fails_it_rests_for_twice_as_long_up_to_a_bound(breakers, clock):

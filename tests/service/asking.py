@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import httpx2
 import trio
 
-from tests.web.running import Server
+from tests.web.running import Forked, Server
 
 T = TypeVar("T")
 Form: TypeAlias = Literal["json", "multipart", "bare"]
@@ -45,7 +45,7 @@ def files_in(*directories: Path) -> list[Path]:
     return [path for path in paths if not path.is_dir() and path.name != ".calotype"]
 
 
-async def end_of(process: subprocess.Popen[bytes]) -> int:
+async def end_of(process: subprocess.Popen[bytes] | Forked) -> int:
     """Return the exit code of `process`, as soon as it has ended."""
     return await trio.to_thread.run_sync(process.wait, PATIENCE)
 

@@ -280,6 +280,61 @@ async def test_a_retry_makes_a_batch_run_again_and_it_is_told_of_again(
 # --- Killed in the middle -------------------------------------------------------------------------
 
 
+async def test_a_dead_callback_of_a_batch_is_listed_and_sent_again(start_server, rocket, nursery):
+    receiver = Outside(answer(410), answer(204))
+    await nursery.start(receiver.run, None, "127.0.0.1", 0)
+    with start_server(FETCH_ALLOW=f"127.0.0.1:{receiver.port}") as server:
+        async with open_batches(server) as (api, batches):
+            image = await api.upload(rocket)
+            batch_id, (job_id,) = await batches.submit(
+                [{"image_id": image, **THUMBNAIL}],
+                callback_url=f"http://127.0.0.1:{receiver.port}/hook",
+            )
+
+            async def listed(status):
+                response = await api.http.get(f"/batches/{batch_id}/deliveries")
+                return [each for each in response.json()["deliveries"] if each["status"] == status]
+
+            (dead,) = await until(lambda: listed("dead"))
+            again = await api.post(f"/batches/{batch_id}/redeliver")
+            (delivered,) = await until(lambda: listed("delivered"))
+            of_job = await api.http.get(f"/jobs/{job_id}/deliveries")
+
+    assert (dead["type"], dead["attempts"]) == ("batch.completed", 1)
+    assert (again.status_code, again.json()["id"]) == (202, dead["id"])
+    assert again.headers["Location"] == f"/batches/{batch_id}/deliveries"
+    assert (delivered["id"], delivered["attempts"]) == (dead["id"], 2)
+    assert of_job.json() == {"deliveries": []}
+
+
+async def test_of_a_batch_that_named_nobody_nothing_is_sent_again(server, rocket):
+    async with open_batches(server) as (api, batches):
+        job = {"image_id": await api.upload(rocket), **THUMBNAIL}
+        batch_id, _ = await batches.submit([job])
+        await batches.ended(batch_id)
+
+        again = await api.post(f"/batches/{batch_id}/redeliver")
+
+        assert (again.status_code, again.json()["code"]) == (409, "conflict")
+
+
+async def test_a_batch_of_which_the_last_job_is_deleted_before_its_end_is_told_of(
+    start_server, rocket, receiver
+):
+    with start_server(FETCH_ALLOW=f"127.0.0.1:{receiver.port}") as server:
+        async with open_batches(server) as (api, batches):
+            late = {"image_id": await api.upload(rocket), **THUMBNAIL, "delay": 3600}
+            batch_id, (job_id,) = await batches.submit(
+                [late], callback_url=f"http://127.0.0.1:{receiver.port}/hook"
+            )
+
+            await api.http.delete(f"/jobs/{job_id}")
+            await until_true(lambda: receiver.asked)
+
+    (told,) = told_to(receiver)
+    assert (told["data"]["id"], told["data"]["jobs"]) == (batch_id, 0)
+
+
 async def test_a_batch_ends_over_a_kill_and_is_told_of(start_server, rocket, receiver):
     allowed = f"127.0.0.1:{receiver.port}"
     with start_server(FETCH_ALLOW=allowed, MAX_ATTEMPTS=10) as server:

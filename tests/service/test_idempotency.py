@@ -120,6 +120,14 @@ async def redelivery(api, photo, silence):
     return f"/jobs/{job_id}/redeliver", {}
 
 
+async def batch_redelivery(api, photo, silence):
+    hook, image = f"http://{silence}/hook", await api.upload(photo)
+    said = {"jobs": [{"image_id": image, **SMALL}], "callback_url": hook}
+    batch_id = (await api.http.post("/batches", json=said)).json()["batch_id"]
+    await api.http.get(f"/batches/{batch_id}", params={"wait": 30})
+    return f"/batches/{batch_id}/redeliver", {}
+
+
 POSTS: dict[str, Any] = {
     "POST /jobs": submission,
     "POST /images": upload,
@@ -130,6 +138,7 @@ POSTS: dict[str, Any] = {
     "POST /jobs/<job_id>/redeliver": redelivery,
     "POST /batches": batch,
     "POST /batches/<batch_id>/cancel": cancel_batch,
+    "POST /batches/<batch_id>/redeliver": batch_redelivery,
     "POST /queue/retry": redrive,
 }
 SWITCHES = {"POST /queue/pause", "POST /queue/resume"}

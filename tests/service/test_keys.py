@@ -186,6 +186,8 @@ LET_IN: dict[str, tuple[int, ...]] = {
     "GET /batches/<batch_id>": (404,),
     "POST /batches/<batch_id>/cancel": (404,),
     "DELETE /batches/<batch_id>": (404,),
+    "GET /batches/<batch_id>/deliveries": (404,),
+    "POST /batches/<batch_id>/redeliver": (404,),
     "POST /images": (415,),
     "GET /images/<image_id>": (404,),
     "GET /images/<image_id>/content": (404,),
@@ -287,6 +289,8 @@ def requests_about(
         ("DELETE", f"/images/{image_id}", {}),
         ("GET", f"/batches/{batch_id}", {}),
         ("GET", f"/batches/{batch_id}?wait=30", {}),
+        ("GET", f"/batches/{batch_id}/deliveries", {}),
+        ("POST", f"/batches/{batch_id}/redeliver", {}),
         ("POST", f"/batches/{batch_id}/cancel", {}),
         ("DELETE", f"/batches/{batch_id}", {}),
         ("POST", "/batches", {"json": {"jobs": [small]}}),
@@ -395,6 +399,36 @@ async def test_a_link_gives_one_download_to_whoever_has_it_until_it_expires(
         assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(whole.content)))
         assert {other.status_code, deleted.status_code} <= {401, 422}
         assert code(await until(expired)) == (403, "forbidden")
+
+
+async def test_where_it_is_known_that_there_is_no_result_there_is_no_link(start_server, rocket):
+    with start_server(SWEEP_PERIOD=0.1) as server:
+        async with open_api(server) as api:
+            kept, gone, failed, cancelled, late = [
+                await api.submit(rocket),
+                await api.submit(rocket, retain=1),
+                await api.submit(b"no picture"),
+                await api.submit(rocket, delay=3600),
+                await api.submit(rocket, delay=3600),
+            ]
+            await api.all_ended([kept, gone, failed])
+            await api.post(f"/jobs/{cancelled}/cancel")
+
+            async def link(job_id, **said):
+                said = {"expires_in": 60, **said}
+                return await api.http.post(f"/jobs/{job_id}/links", json=said)
+
+            async def is_gone():
+                return (await link(gone)).status_code == 410
+
+            await until(is_gone)
+            refused = [code(await link(each)) for each in (gone, failed, cancelled)]
+            nameless = await link(kept, output="other")
+            good = [(await link(each)).status_code for each in (kept, late)]
+
+    assert refused == [(410, "gone"), (409, "job_failed"), (409, "job_cancelled")]
+    assert code(nameless) == (404, "not_found")
+    assert good == [201, 201]
 
 
 async def test_links_outlive_a_restart_and_end_when_they_are_revoked(start_server, rocket):

@@ -1,5 +1,9 @@
-"""Too much of something, or too little: it is refused by name, and nothing is left behind."""
+"""Too much of something, or too little: it is refused by name, and nothing is left behind.
 
+What there is much of is of another size each time: the same work would be done once.
+"""
+
+import itertools
 import os
 import re
 import resource
@@ -30,7 +34,7 @@ async def test_a_full_backlog_refuses_and_keeps_what_it_has_accepted(start_serve
     with start_server(WORKER_POOL_SIZE=1, MAX_PENDING=5) as server:
         async with open_api(server) as api:
             gate = await close_gate(api)
-            answers = [await api.send(rocket) for _ in range(12)]
+            answers = [await api.send(rocket, width=64 + each) for each in range(12)]
             retry = await api.post(f"/jobs/{gate.job_id}/cancel")
             await gate.open()
             accepted = [each for each in answers if each.status_code == 202]
@@ -44,6 +48,7 @@ async def test_a_full_backlog_refuses_and_keeps_what_it_has_accepted(start_serve
                 assert (each.status_code, each.json()["code"]) == (503, "overloaded")
                 assert int(each.headers["Retry-After"]) >= 1
             assert {job["status"] for job in [*jobs, later]} == {"completed"}
+            assert [job["outputs"][0]["width"] for job in jobs] == [64, 65, 66, 67, 68]
             # What was refused has left no trace.
             assert len(await api.jobs()) == 1 + 5 + 1
             assert len(files_in(server.dir / "uploads")) == 1 + 5 + 1
@@ -55,12 +60,12 @@ async def test_a_rush_on_the_backlog_never_gets_more_in_than_it_holds(start_serv
         async with open_api(server) as api:
             gate = await close_gate(api)
 
-            async def rush():
-                answers.append(await api.send(rocket))
+            async def rush(number):
+                answers.append(await api.send(rocket, width=64 + number))
 
             async with trio.open_nursery() as nursery:
-                for _ in range(40):
-                    nursery.start_soon(rush)
+                for each in range(40):
+                    nursery.start_soon(rush, each)
             pending = (await api.stats()).queue["pending"]
             await gate.open()
             accepted = [each.json()["job_id"] for each in answers if each.status_code == 202]
@@ -202,8 +207,8 @@ async def test_a_disk_that_is_full_of_everything_breaks_no_promise(
     with start_server() as server:
         async with open_api(server) as api:
             ballast.write_bytes(bytes(MIB))
-            accepted = []
-            while (answer := await api.send(rocket)).status_code == 202:
+            accepted: list[str] = []
+            while (answer := await api.send(rocket, width=64 + len(accepted))).status_code == 202:
                 accepted.append(answer.json()["job_id"])
             health = await api.http.get("/health")
             ballast.unlink()
@@ -224,13 +229,14 @@ async def test_a_catalogue_without_room_refuses_and_recovers(start_server, rocke
             before = await api.ended(await api.submit(rocket))
             log = server.dir / "data" / "jobs.db-wal"
             # So long that a photograph passes, and nothing can be added to the catalogue's log.
+            widths = itertools.count(65)
             while log.stat().st_size < 2 * len(rocket):
-                await api.ended(await api.submit(rocket))
+                await api.ended(await api.submit(rocket, width=next(widths)))
             kept = len(await api.jobs())
             with no_file_larger_than(server, log.stat().st_size):
-                refused = [await api.send(rocket) for _ in range(3)]
+                refused = [await api.send(rocket, width=next(widths)) for _ in range(3)]
                 looked_at = await api.job(before["id"])
-            later = await api.ended(await api.submit(rocket))
+            later = await api.ended(await api.submit(rocket, width=next(widths)))
 
             assert {(each.status_code, each.json()["code"]) for each in refused} <= {
                 (503, "storage_unavailable"),
@@ -247,7 +253,7 @@ async def test_jobs_survive_a_time_in_which_nothing_could_be_written(start_serve
         async with open_api(server) as api:
             log = server.dir / "data" / "jobs.db-wal"
             gate = await close_gate(api)
-            waiting = [await api.submit(rocket) for _ in range(5)]
+            waiting = [await api.submit(rocket, width=64 + each) for each in range(5)]
             with no_file_larger_than(server, log.stat().st_size):
                 await gate.open()
                 # Its end cannot be kept, and no other job can be claimed.
@@ -265,7 +271,7 @@ async def test_jobs_survive_a_time_in_which_nothing_could_be_written(start_serve
 # --- Clients that vanish --------------------------------------------------------------------------
 
 
-UPLOAD = b"POST /jobs?operation=thumbnail&width=9&height=9 HTTP/1.1\r\nHost: x\r\n"
+UPLOAD = b"POST /jobs?operation=thumbnail&width=%d&height=99 HTTP/1.1\r\nHost: x\r\n"
 HEADS = {
     "length": b"Content-Type: image/jpeg\r\nContent-Length: 900000\r\n\r\n",
     "chunked": b"Content-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n4e20\r\n",
@@ -299,7 +305,7 @@ async def test_clients_that_vanish_in_an_upload_leave_nothing(start_server, rock
             # One after the other, or all of them begin in memory and end on the disk.
             for number, client in enumerate(clients):
                 head = HEADS["length" if number % 2 else "chunked"]
-                client.sendall(UPLOAD + head + rocket[:20_000])
+                client.sendall(UPLOAD % (number + 1) + head + rocket[:20_000])
                 await api.until_stats(partial(holds, 20_000 * (number + 1)))
             during = await api.stats()
             for client in clients:
@@ -326,9 +332,10 @@ async def test_clients_that_vanish_while_they_wait_leave_nothing(start_server, r
             for client in lookers:
                 target = f"/jobs/{gate.job_id}?wait=60".encode()
                 client.sendall(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
-            for client in senders:
+            for number, client in enumerate(senders):
                 head = f"Content-Type: image/jpeg\r\nContent-Length: {len(rocket)}\r\n"
-                client.sendall(UPLOAD + head.encode() + b"Prefer: wait=60\r\n\r\n" + rocket)
+                upload = UPLOAD % (number + 1) + head.encode()
+                client.sendall(upload + b"Prefer: wait=60\r\n\r\n" + rocket)
 
             async def all_wait():
                 # A looker asks the Store once, a sender twice; and so do we, once a look.
@@ -362,14 +369,15 @@ async def test_clients_that_hold_their_uploads_back_stop_nobody_else(start_serve
     with ExitStack() as clients:
         clients.push(running)
         async with open_api(server) as api:
-            for _ in range(290):
+            for number in range(290):
                 client = clients.enter_context(connect(server))
-                client.sendall(UPLOAD + HEADS["length"] + rocket[:20_000])
+                client.sendall(UPLOAD % (number + 1) + HEADS["length"] + rocket[:20_000])
             # A body that does not fit into memory takes a file besides its connection.
             await api.until_stats(
                 lambda stats: stats.bodies["on_disk"] + stats.bodies["in_memory"] == 290 * 20_000
             )
-            jobs = await api.all_ended([await api.submit(rocket) for _ in range(5)])
+            submitted = [await api.submit(rocket, width=64 + each) for each in range(5)]
+            jobs = await api.all_ended(submitted)
 
             assert {(job["status"], job["attempts"]) for job in jobs} == {("completed", 1)}
 
@@ -496,8 +504,8 @@ async def test_broken_pictures_do_not_stay_in_memory(start_server, rocket):
             await api.ended(await api.submit(rocket))
             before = process.memory_info().rss
             async with trio.open_nursery() as nursery:
-                for _ in range(60):
-                    nursery.start_soon(api.submit, broken)
+                for each in range(60):
+                    nursery.start_soon(partial(api.submit, broken, width=64 + each))
             ended = await api.until_stats(lambda stats: stats.queue["failed"] == 60)
 
             # 300 MiB have passed through it. The allocator keeps some, and less with that setting.

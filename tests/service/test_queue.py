@@ -226,3 +226,28 @@ async def test_a_noisy_tenant_does_not_starve_another(start_server, rocket):
     begun_before = sum(started <= max(mine) for started in others)
     # One of theirs before each of ours, and those that ten Workers begin at the same moment.
     assert begun_before <= 5 + 10
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "expected"),
+    [
+        ("/queue/pause", b"rubbish", 400),
+        ("/queue/pause", b'{"for":3600}', "/for"),
+        ("/queue/resume?workers=2", b"", "/workers"),
+        ("/queue/retry?code=crashed", b"", "/code"),
+        ("/queue/retry", b'{"code":"no_such_code"}', "/code"),
+    ],
+)
+async def test_what_the_queue_cannot_do_is_not_done_and_pointed_at(server, path, body, expected):
+    async with open_api(server) as api:
+        answer = await api.http.post(path, content=body)
+        listed = await api.http.get("/queue/dead?code=no_such_code")
+        state = (await api.http.get("/queue")).json()
+
+    if expected == 400:
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+    else:
+        assert answer.status_code == 422
+        assert [each["pointer"] for each in answer.json()["errors"]] == [expected]
+    assert [each["pointer"] for each in listed.json()["errors"]] == ["/code"]
+    assert state["paused"] is False

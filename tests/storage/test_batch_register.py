@@ -231,8 +231,26 @@ def test_deleting_a_job_that_has_ended_is_no_end(batched):
     assert batched.counts("b") == {"completed": 1}
 
 
-def test_a_batch_is_gone_with_its_last_job_and_no_end_is_told(batched):
+def test_a_batch_is_gone_with_its_last_job_and_if_that_was_its_end_it_is_told(batched):
+    batched.submit("b", ["x"], callback_url="https://example.com/hook")
+    batched.do(lambda it: it.delete("x", NOON))
+
+    for call in (lambda it: it.batches.find("b", ""), lambda it: it.batches.delete("b", "")):
+        with pytest.raises(BatchNotFound):
+            batched.do(call)
+    (ended,) = batched.do(lambda it: announce_ended(it, NOON))
+    (told,) = batched.do(lambda it: it.outbox.of("b", 10))
+
+    assert (ended.id, ended.size, ended.has_ended) == ("b", 0, True)
+    assert msgspec.json.decode(told.payload)["data"]["jobs"] == 0
+    assert batched.ended() == []
+
+
+def test_a_batch_that_has_ended_before_is_gone_with_its_last_job_in_silence(batched):
     batched.submit("b", ["x"])
+    batched.run(1)
+    assert batched.ended() == ["b"]
+
     batched.do(lambda it: it.delete("x", NOON))
 
     with pytest.raises(BatchNotFound):
@@ -441,7 +459,7 @@ class Counting(RuleBasedStateMachine):
             del jobs[job]
         else:
             jobs[job] = status
-        if not ENDED.issuperset(jobs.values()) or not jobs:
+        if not ENDED.issuperset(jobs.values()):
             self.news = [each for each in self.news if each != batch]
         elif was_running and batch not in self.deleted:
             self.news.append(batch)

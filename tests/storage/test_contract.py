@@ -1278,7 +1278,7 @@ CALLS = st.one_of(
     st.tuples(st.just("complete"), JOBS, ATTEMPTS, st.integers(1, 3)),
     st.tuples(st.just("supply"), JOBS, ATTEMPTS),
     st.tuples(st.just("release"), JOBS, ATTEMPTS, st.booleans(), st.none() | st.integers(0, 3)),
-    st.tuples(st.just("postpone"), JOBS, ATTEMPTS, st.integers(0, 3)),
+    st.tuples(st.just("postpone"), JOBS, ATTEMPTS, st.integers(0, 3), st.booleans()),
     DELETE,
     ADD_IMAGE,
     st.tuples(st.just("find_image"), IMAGES),
@@ -1423,9 +1423,9 @@ class SameOnBoth(RuleBasedStateMachine):
             case "release", (job, attempt, spare, minutes):
                 arguments = latest(self.jobs, job), attempt, "why", now
                 named = {"spare": spare, "run_at": self.later(minutes)}
-            case "postpone", (job, attempt, minutes):
+            case "postpone", (job, attempt, minutes, spare):
                 arguments = latest(self.jobs, job), attempt, "gone", "away", now
-                named = {"run_at": self.later(minutes)}
+                named = {"run_at": self.later(minutes), "spare": spare}
             case "complete", (job, attempt, count):
                 job_id = latest(self.jobs, job)
                 outputs = [output_of(job_id, attempt, next(self.numbers)) for _ in range(count)]

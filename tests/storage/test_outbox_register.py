@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.outside.allowance import Allowance
 from actors.outside.targets import parse_target
-from actors.storage.outbox import DeliveryNotFound, NewDelivery, Room
+from actors.storage.outbox import DeliveryNotFound, NewDelivery, Room, Share
 from actors.storage.ports import StorageError
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
@@ -23,7 +23,11 @@ from tests.storage.memory.catalogue import MemoryCatalogue
 
 URL = "https://hooks.example/größer?token=s3cret"
 METADATA = '{"order":12345678901234567890,"größe":"🖼","paid":true,"note":null,"rate":1.50}'
-PLENTY = Room(places=10, per_host=10, busy={})
+PLENTY = Room(places=10, hosts=Share(10), tenants=Share(10))
+
+
+def room(places, per_host, busy=None, tenants=PLENTY.tenants):
+    return Room(places, Share(per_host, busy or {}), tenants)
 
 
 class Outboxes(Each):
@@ -32,8 +36,8 @@ class Outboxes(Each):
     def __init__(self, catalogue) -> None:
         super().__init__(catalogue, "outbox")
 
-    def put(self, name, host="a.example", now=NOON):
-        return self.add(new_delivery(name, host), now)
+    def put(self, name, host="a.example", now=NOON, tenant="acme"):
+        return self.add(replace(new_delivery(name, host), tenant=tenant), now)
 
     def claim_ids(self, room=PLENTY, now=NOON):
         return [each.id for each in self.claim(room, now)]
@@ -58,11 +62,12 @@ def outbox(catalogue):
 # --- What the end of a job puts in ----------------------------------------------------------------
 
 
-def begun(outbox, max_attempts=3):
+def begun(outbox, max_attempts=3, trace=None):
     new = replace(
         new_job("a", max_attempts=max_attempts, tenant="acme"),
         callback_url=URL,
         metadata=METADATA,
+        trace=trace,
     )
 
     def begin(it):
@@ -78,6 +83,14 @@ ENDS = {
     "failed": lambda it: it.fail("a", 1, "timed_out", "It took too long.", NOON),
     "cancelled": lambda it: it.cancel("a", NOON),
 }
+
+
+def test_the_end_of_a_job_goes_on_in_its_trace(outbox):
+    begun(outbox, trace='{"traceparent":"00-1-2-01"}')
+
+    outbox.do(ENDS["failed"])
+
+    assert outbox.of("a", 1)[0].trace == '{"traceparent":"00-1-2-01"}'
 
 
 @pytest.mark.parametrize("status", ENDS)
@@ -271,6 +284,7 @@ def test_only_the_present_attempt_can_end(outbox):
     outbox.claim(PLENTY, NOON)
     outbox.put_back("a", 1, NOON)
     outbox.claim(PLENTY, NOON)
+    assert outbox.of("about a", 1)[0].attempts_made == 1
 
     outbox.deliver("a", 1, 200, NOON)
     outbox.fail("a", 1, 500, "It answered 500.", None, NOON)
@@ -288,7 +302,8 @@ def test_what_nobody_holds_is_due_again_and_no_try_is_spent(outbox):
 
     assert outbox.recall({"a"}, minute(1)) == 1
 
-    assert outbox.of("about b", 1)[0].tries == 0
+    recalled = outbox.of("about b", 1)[0]
+    assert (recalled.tries, recalled.attempts_made) == (0, 1)
     assert sorted(outbox.claim_ids(now=minute(1))) == ["b", "c"]
 
 
@@ -300,16 +315,55 @@ def test_there_are_no_more_than_places_and_no_more_to_one_host_than_it_may_have(
         outbox.put(f"a{n}")
         outbox.put(f"b{n}", "b.example")
 
-    assert outbox.claim_ids(Room(10, 3, {"a.example": 2, "b.example": 3})) == ["a0"]
-    assert len(outbox.claim_ids(Room(3, 3, {}))) == 3
+    assert outbox.claim_ids(room(10, 3, {"a.example": 2, "b.example": 3})) == ["a0"]
+    assert len(outbox.claim_ids(room(3, 3))) == 3
 
 
 def test_a_full_host_is_not_what_is_due_next(outbox):
     outbox.put("a")
     outbox.put("b", "b.example", minute(3))
 
-    assert outbox.next_due(Room(1, 1, {"a.example": 1})) == minute(3)
-    assert outbox.claim_ids(Room(1, 1, {"a.example": 1}), minute(3)) == ["b"]
+    assert outbox.next_due(room(1, 1, {"a.example": 1})) == minute(3)
+    assert outbox.claim_ids(room(1, 1, {"a.example": 1}), minute(3)) == ["b"]
+
+
+def test_no_tenant_has_more_than_its_places_and_others_have_the_rest(outbox):
+    for n in range(9):
+        outbox.put(f"noisy{n}", f"h{n}.example", tenant="noisy")
+    outbox.put("quiet", "q.example", minute(1), tenant="quiet")
+    full = room(4, 4, tenants=Share(2, {"noisy": 2}))
+
+    claimed = outbox.claim(room(4, 4, tenants=Share(2)), minute(1))
+
+    assert sorted(each.tenant for each in claimed) == ["noisy", "noisy", "quiet"]
+    assert outbox.next_due(full) is None
+    assert outbox.claim(full, minute(1)) == []
+    assert outbox.next_due(room(4, 4, tenants=Share(2, {"noisy": 1}))) == NOON
+    outbox.put("quiet again", "q.example", minute(2), tenant="quiet")
+    assert outbox.next_due(full) == minute(2)
+    assert outbox.claim_ids(full, minute(2)) == ["quiet again"]
+
+
+def test_a_host_has_its_places_whoever_sends(outbox):
+    for tenant in ("acme", "zeta", "zulu"):
+        for n in range(2):
+            outbox.put(f"{tenant}{n}", tenant=tenant)
+
+    assert len(outbox.claim_ids(room(10, 3))) == 3
+    assert len(outbox.claim_ids(room(10, 3, {"a.example": 1}))) == 2
+
+
+def test_a_spared_host_is_spared_by_all_tenants_also_those_who_come_later(outbox):
+    outbox.put("a", tenant="acme")
+    outbox.spare("a.example", minute(10))
+    outbox.put("b", now=minute(1), tenant="zeta")
+    outbox.spare("b.example", minute(5))
+    outbox.put("c", "b.example", minute(1), tenant="zulu")
+
+    assert outbox.next_due(PLENTY) == minute(5)
+    assert outbox.claim_ids(now=minute(4)) == []
+    assert outbox.claim_ids(now=minute(5)) == ["c"]
+    assert sorted(outbox.claim_ids(now=minute(10))) == ["a", "b"]
 
 
 def test_a_spared_host_holds_up_nobody_else(outbox):
@@ -330,7 +384,7 @@ def test_a_host_is_known_by_its_port_as_well(outbox):
     outbox.put("a", "a.example:8080")
     outbox.put("b", "[2001:db8::1]:8080")
 
-    assert outbox.claim_ids(Room(5, 1, {"a.example": 1, "a.example:8080": 1})) == ["b"]
+    assert outbox.claim_ids(room(5, 1, {"a.example": 1, "a.example:8080": 1})) == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -342,7 +396,7 @@ def test_the_host_is_read_as_the_one_that_is_asked(outbox, url):
     delivery = outbox.add(replace(new_delivery("a"), url=str(target)), NOON)
 
     assert delivery.host == target.authority
-    assert outbox.claim(Room(5, 1, {target.authority: 1}), NOON) == []
+    assert outbox.claim(room(5, 1, {target.authority: 1}), NOON) == []
 
 
 # --- Counting and trimming ------------------------------------------------------------------------
@@ -379,7 +433,7 @@ def test_what_has_waited_for_too_long_is_given_up(outbox):
     outbox.spare("a.example", minute(99))
     outbox.put("c", "b.example", minute(2))
     outbox.put("d", "b.example", minute(3))
-    outbox.claim(Room(1, 1, {}), minute(2))
+    outbox.claim(room(1, 1), minute(2))
 
     assert outbox.give_up(minute(2), minute(9), 1) == 1
     assert outbox.give_up(minute(2), minute(9), 5) == 1
@@ -403,6 +457,8 @@ def test_a_delivery_does_not_show_what_may_be_secret():
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 HOSTS = st.sampled_from(["a.example", "b.example", "b.example:8080"])
+# Whose turn it is among those who share a host need not be the same.
+TENANTS = {"a.example": "acme", "b.example": "acme", "b.example:8080": "zeta"}
 ATTEMPTS = st.integers(1, 3)
 
 
@@ -438,13 +494,13 @@ class SameOutboxes(RuleBasedStateMachine):
     @rule(name=NAMES, host=HOSTS)
     def put(self, name, host):
         if not self.both[0].of(f"about {name}", 1):
-            self.same(lambda it: it.put(name, host, self.now))
+            self.same(lambda it: it.put(name, host, self.now, TENANTS[host]))
 
     @rule(per_host=st.integers(1, 3), busy=st.dictionaries(HOSTS, ATTEMPTS))
     def claim(self, per_host, busy):
         # With places for all, since whose turn it is among hosts need not be the same.
-        room = Room(4, per_host, busy)
-        self.same(lambda it: sorted(it.claim_ids(room, self.now)))
+        places = room(4, per_host, busy)
+        self.same(lambda it: sorted(it.claim_ids(places, self.now)))
 
     @rule(name=NAMES, attempt=ATTEMPTS)
     def deliver(self, name, attempt):

@@ -198,6 +198,16 @@ def test_the_last_attempt_that_is_postponed_has_failed_for_its_reason(each):
     assert each.wake(minute(9), 9) == each.wake(NOON, 9)
 
 
+def test_an_attempt_that_is_spared_when_it_is_postponed_does_not_count(each):
+    each.add(new_job("a", max_attempts=1), NOON)
+    each.claim([ANY], NOON)
+
+    job = each.postpone("a", 1, "code", "why", minute(2), run_at=minute(4), spare=True)
+
+    assert (job.status, job.run_at, job.attempts_allowed) == ("pending", minute(4), 2)
+    assert (job.spared, job.attempts_made) == (1, 1)
+
+
 def test_a_job_that_ends_well_after_all_has_no_error(each):
     each.add(new_job("a"), NOON)
     each.claim([ANY], NOON)

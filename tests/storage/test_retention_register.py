@@ -238,6 +238,18 @@ def test_images_that_no_job_needs_are_forgotten(each, keep, finish):
         each.find_image("j")
 
 
+def test_an_image_that_is_old_enough_goes_as_soon_as_no_job_needs_it(each, keep, finish):
+    each.add_image(new_image("i"), minute(0))
+    finish("a", at=90, image="i")
+    while_needed = keep.forget_images(minute(1), 9)
+    keep.expire(HOUR, LATER, 9)
+    keep.purge(LATER, 9)
+
+    # However long that was after its upload: nobody notes when it was needed last.
+    assert while_needed == Unneeded(0)
+    assert keep.forget_images(minute(1), 9) == Unneeded(1, ("cd/i.gif",))
+
+
 def test_records_are_forgotten_when_their_files_are_gone(each, keep, finish):
     finish("a")
     finish("b", at=1)

@@ -3,15 +3,19 @@
 import itertools
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 
 import pytest
 from sqlite_utils import Database
 
 from actors.storage.migrations.steps import STEPS as SCHEMA
 from actors.storage.migrations.steps import migrations
+from actors.storage.outbox import NewDelivery, Room, Share
 from actors.storage.ports import Dead, Job, Output, Query, StorageFull, StorageUnavailable
+from actors.storage.rows import time_text
 from actors.storage.sqlite import SqliteCatalogue
 from tests.conftest import NOON
 from tests.storage.catalogues import (
@@ -275,6 +279,165 @@ def test_no_table_is_read_from_end_to_end(catalogue, call):
 
     assert plans
     assert [step for plan in plans.values() for step in plan if "SCAN" in step] == []
+
+
+MANY = 2_000
+
+
+def rows_looked_at(catalogue, call) -> int:
+    """About how many rows SQLite goes to for `call`: it is asked at each jump of its program."""
+    looks = 0
+
+    def look() -> int:
+        nonlocal looks
+        looks += 1
+        return 0
+
+    catalogue._db.conn.set_progress_handler(look, 1)
+    try:
+        call()
+    finally:
+        catalogue._db.conn.set_progress_handler(None, 1)
+    return looks
+
+
+def add_jobs(catalogue):
+    """Add many jobs, a minute apart."""
+    for number in range(MANY):
+        new = new_job(some_id(number), tenant="acme")
+        catalogue.add(new, NOON + timedelta(minutes=number))
+
+
+def add_images(catalogue):
+    """Add many images, of which all but the last three are in use."""
+    for number in range(MANY):
+        image = some_id(MANY + number)
+        catalogue.add_image(new_image(image), NOON)
+        if number < MANY - 3:
+            catalogue.add(new_job(some_id(number), image=image), NOON)
+
+
+@pytest.mark.parametrize("filters", [{}, {"status": "pending"}, {"cursor": MANY - 1}])
+@pytest.mark.parametrize("at", [-1, MANY // 2, MANY - 3, MANY])
+def test_what_came_after_a_time_is_found_without_a_look_at_all_jobs(catalogue, filters, at):
+    catalogue.batch([add_jobs])
+    query = Query(limit=5, tenant="acme", created_after=NOON + timedelta(minutes=at), **filters)
+
+    looked_at = rows_looked_at(catalogue, lambda: catalogue.page(query))
+
+    assert len(catalogue.page(query).jobs) <= 5
+    assert looked_at < MANY / 2
+
+
+def test_what_came_after_a_time_is_looked_for_from_its_first(catalogue):
+    query = Query(limit=5, tenant="acme", created_after=NOON)
+
+    (plan,) = plans_of(catalogue, lambda each: each.page(query)).values()
+
+    assert plan == [
+        "SEARCH jobs USING INDEX idx_jobs_tenant_number (tenant=? AND number>?)",
+        "SCALAR SUBQUERY 1",
+        "SEARCH jobs USING COVERING INDEX idx_jobs_latest_at (latest_at>?)",
+    ]
+
+
+def test_the_list_is_whole_though_jobs_were_there_before_it_went_by_the_latest_time(path):
+    path.parent.mkdir()
+    database = Database(sqlite3.connect(path))
+    migrations.apply(database, stop_before="0018_bounds")
+    with database.conn:
+        for number, minute in enumerate([3, 9, 4, 5]):
+            database.execute(
+                "insert into jobs (id, status, priority, position, operation, recipe, attempts, "
+                "attempts_allowed, created_at, updated_at) "
+                "values (?, 'pending', 'normal', 1, 'resize', '{}', 0, 3, ?, '')",
+                [some_id(number), time_text(NOON + timedelta(minutes=minute))],
+            )
+    database.close()
+
+    with closing(SqliteCatalogue(path)) as catalogue:
+        latest = catalogue._db.execute("select latest_at from jobs order by number").fetchall()
+
+    nine = time_text(NOON + timedelta(minutes=9))
+    assert latest == [(time_text(NOON + timedelta(minutes=3)),), (nine,), (nine,), (nine,)]
+
+
+def test_what_waited_before_tenants_had_their_places_is_sent_when_it_is_due(path):
+    path.parent.mkdir()
+    database = Database(sqlite3.connect(path))
+    migrations.apply(database, stop_before="0018_bounds")
+    now, rest = time_text(NOON), time_text(NOON + timedelta(minutes=5))
+    with database.conn:
+        for name, host, tenant in (("a", "x", "acme"), ("b", "x", "zeta"), ("c", "y", "acme")):
+            database.execute(
+                "insert into outbox (id, subject, tenant, url, type, payload, created_at, since, "
+                "due_at) values (?, '', ?, ?, '', '', ?, ?, ?)",
+                [name, tenant, f"https://{host}/", now, now, now],
+            )
+        database.execute(
+            "update receivers set rests_until = ?, next_at = ? where host = 'x'", [rest, rest]
+        )
+    database.close()
+    room = Room(9, Share(9), Share(9))
+
+    with closing(SqliteCatalogue(path)) as catalogue:
+        at_once = [each.id for each in catalogue.outbox.claim(room, NOON)]
+        next_due = catalogue.outbox.next_due(room)
+        later = [each.id for each in catalogue.outbox.claim(room, NOON + timedelta(minutes=5))]
+
+    assert (at_once, next_due) == (["c"], NOON + timedelta(minutes=5))
+    assert sorted(later) == ["a", "b"]
+
+
+def test_images_that_nobody_needs_are_found_without_a_look_at_those_in_use(catalogue):
+    catalogue.batch([add_images])
+    found = []
+
+    looked_at = rows_looked_at(
+        catalogue, lambda: found.append(catalogue.retention.forget_images(NOON, 5))
+    )
+
+    assert found[0].of == 3
+    assert looked_at < MANY / 2
+
+
+def add_deliveries(catalogue, tenant="acme", at=NOON):
+    """Add many deliveries, each to a host of its own."""
+    for number in range(MANY):
+        new = NewDelivery(
+            id=f"{tenant} {number}",
+            subject="a job",
+            tenant=tenant,
+            url=f"https://h{number}.example/",
+            type="job.completed",
+            payload="{}",
+        )
+        catalogue.outbox.add(new, at)
+
+
+@pytest.mark.parametrize("before", [NOON - timedelta(days=1), NOON])
+@pytest.mark.parametrize("kept", [0, MANY - 3, MANY, 2 * MANY])
+def test_the_outbox_is_trimmed_without_a_look_at_what_stays(catalogue, kept, before):
+    ended_at = NOON + timedelta(hours=1)
+    catalogue.batch([add_deliveries, lambda it: it.outbox.give_up(NOON, ended_at, MANY)])
+
+    looked_at = rows_looked_at(catalogue, lambda: catalogue.outbox.trim(kept, before, 5))
+
+    assert catalogue.outbox.counts()["dead"] == max(MANY - 5, min(kept, MANY))
+    assert looked_at < MANY / 2
+
+
+@pytest.mark.parametrize("call", ["claim", "next_due"])
+def test_the_deliveries_of_a_tenant_are_found_without_a_look_at_those_of_others(catalogue, call):
+    later = partial(add_deliveries, tenant="zeta", at=NOON + timedelta(hours=1))
+    catalogue.batch([add_deliveries, later])
+    room = Room(1, Share(1), Share(1, {"acme": 1}))
+    now = [NOON + timedelta(hours=1)] if call == "claim" else []
+
+    looked_at = rows_looked_at(catalogue, lambda: getattr(catalogue.outbox, call)(room, *now))
+
+    assert catalogue.outbox.counts()["sending"] == (1 if call == "claim" else 0)
+    assert looked_at < MANY / 2
 
 
 def test_the_uses_of_a_deleted_job_are_found_through_the_primary_key(catalogue, look):

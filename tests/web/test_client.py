@@ -1,6 +1,7 @@
 """The HTTP API in Python: the one contract of both clients, against the real service."""
 
 import os
+import re
 import subprocess
 from datetime import timedelta
 from io import BytesIO
@@ -132,6 +133,7 @@ async def test_all_results_come_by_their_names(client, photo):
     assert [(each.name, each.suffix) for each in several] == [("small", ".jpg"), ("facts", ".json")]
     assert is_picture(first.data, (16, 12))
     assert (first.name, alone.name) == ("", "")
+    assert first.file_name.endswith("-small.jpg")
 
 
 async def test_a_file_is_sent_from_where_it_stands_and_left_open(client, photo):
@@ -267,6 +269,35 @@ async def test_a_batch_is_submitted_waited_for_and_its_jobs_listed(client, photo
     page = await client.page(batch=accepted.id)
     assert [job.id for job in page.jobs] == list(accepted.job_ids)[::-1]
     assert {job.batch_id for job in page.jobs} == {accepted.id}
+
+
+async def test_of_a_batch_that_named_nobody_there_is_nothing_to_send(client, photo):
+    image = await client.upload(photo)
+    batch = await client.submit_batch([(image, THUMBNAIL)])
+    await client.wait_for_batch(batch.id)
+
+    assert await client.batch_deliveries(batch.id) == ()
+    with pytest.raises(Conflict):
+        await client.redeliver_batch(batch.id)
+
+
+async def test_an_image_that_would_have_to_be_sent_with_a_batch_is_refused_in_words(client, photo):
+    with pytest.raises(TypeError, match="upload"):
+        await client.submit_batch([(photo, THUMBNAIL)])
+
+
+async def test_a_picture_is_called_as_the_service_calls_its_file(client, photo, tmp_path):
+    submitted = await client.submit(photo, THUMBNAIL)
+    await client.wait(submitted.id)
+
+    picture = await client.download(submitted.id)
+    saved = await client.save(submitted.id, tmp_path / "a.jpg")
+    named = await client.download(submitted.id, "output")
+    at_once = await client.submit_and_wait(photo, {**THUMBNAIL, "width": 31})
+
+    assert picture.file_name == saved.file_name == named.file_name == f"{submitted.id}.jpg"
+    assert (picture.name, named.name) == ("", "output")
+    assert re.fullmatch(r"[0-9a-f-]{36}\.jpg", at_once.file_name)
 
 
 async def test_a_batch_is_cancelled_and_deleted_and_its_wait_has_an_end(client, photo):

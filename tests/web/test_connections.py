@@ -393,6 +393,15 @@ def test_a_request_may_come_byte_by_byte(server):
     assert answer.status == 200
 
 
+@pytest.mark.parametrize("method", ["get", "Get", "hEAD"])
+def test_a_method_is_another_in_another_spelling(server, method):
+    answer = ask(server.port, f"{method} /health")
+
+    assert answer.status == 405
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
+    assert ask(server.port, "GET /health").status == 200
+
+
 def test_methods_of_the_clients_own_are_counted_as_one(server):
     for number in range(50):
         ask(server.port, f"METHOD{number} /health")

@@ -1,5 +1,6 @@
 """What a request says by name: taken out by structs, and every fault pointed at."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -99,7 +100,7 @@ def test_an_object_is_looked_into():
         ("/size/width", "is missing"),
         ("/size/height", "must be a whole number of at least 1"),
         ("/size/a~1b", "is no parameter here"),
-        ("/corners/0", "expected `int` >= 1"),
+        ("/corners/0", "must be a whole number of at least 1"),
         ("/length", "must be a length"),
         ("/wide", "must be a whole number of at most 9"),
     ]
@@ -124,6 +125,47 @@ def test_what_must_be_a_number_or_a_truth_is_told_so_in_words(value):
         ("/plain", "must be a whole number"),
         ("/tile", "must be true or false"),
     ]
+
+
+Short = Annotated[str, msgspec.Meta(min_length=1, max_length=5)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "why"),
+    [
+        (str | None, 3, "must be a text"),
+        (Short | None, "", "must be a text of at least 1 characters"),
+        (Short, "many words", "must be a text of at most 5 characters"),
+        (Annotated[str, msgspec.Meta(pattern="^a$")], "b", "must be a text of another form"),
+        (int | str, [1], "must be a whole number or a text"),
+        (tuple[int, int] | str, [1], "must be a list of 2"),
+        (dict[str, int], 3, "must be an object"),
+        (datetime, "noon", "must be a time as in RFC 3339, with its zone"),
+    ],
+)
+def test_what_a_value_must_be_is_told_in_words_that_know_nothing_of_python(kind, value, why):
+    struct = msgspec.defstruct("Said", [("it", kind)])
+    members = Members({"it": value})
+
+    assert members.take(struct) is None
+    assert faults_of(members) == [("/it", why)]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"", "it ends too early"),
+        (b'{"a":"\xff"}', "it is not UTF-8"),
+        (b'{"a":' + b"[" * 100_000, "it is nested too deep"),
+        (b"[1]", "it is something else"),
+        (b"{}x", "trailing characters (byte 3)"),
+    ],
+)
+def test_what_is_no_json_is_told_why_in_plain_words(text, why):
+    with pytest.raises(Problem) as caught:
+        from_json(text, dict[str, object])
+
+    assert caught.value.detail == f"The body is no JSON object: {why}."
 
 
 def test_what_must_be_an_object_is_told_so_in_words():

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanKind, StatusCode
 from quart import Blueprint
 from quart_trio.wrappers import TrioResponse as Response
 from structlog.testing import capture_logs
@@ -28,7 +28,7 @@ from actors.errors import ActorStopped
 from actors.fetcher import Fetching
 from actors.imaging.facts import Limits
 from actors.mailbox import Mailbox, Request, open_mailbox
-from actors.messages import Await, Delete, Find, Submit
+from actors.messages import Await, Delete, Find, ListDeliveries, Submit
 from actors.storage.opening import open_storage
 from actors.storage.ports import Elsewhere, JobNotFound
 from actors.store import StoreLimits
@@ -107,9 +107,11 @@ async def open_actors(directory: Path):
             yield system
 
 
-async def run_job(system: System, image: bytes | Elsewhere | None = None):
+async def run_job(system: System, image: bytes | Elsewhere | None = None, url: str | None = None):
     """Have a job done, and return its record."""
-    submit = Submit(image or draw(), "thumbnail", THUMBNAIL, "normal", tenant="acme")
+    submit = Submit(
+        *(image or draw(), "thumbnail", THUMBNAIL, "normal"), tenant="acme", callback_url=url
+    )
     job = await system.front_door.ask(submit)
     return await system.front_door.ask(Await(job.id, tenant="acme"))
 
@@ -175,6 +177,37 @@ async def test_a_fetch_is_a_span_without_its_address(spans, tmp_path):
     assert spans.one("process jobs").status.status_code is StatusCode.ERROR
     fetch = spans.one("fetch")
     assert dict(fetch.attributes) == {"calotype.outcome": "forbidden"}
+    assert "secret" not in "".join(span.to_json() for span in spans.all)
+
+
+async def test_a_webhook_is_a_span_beside_the_attempt_at_its_job(spans, tmp_path):
+    async with open_actors(tmp_path) as system:
+        with tracing.request([]):
+            job = await run_job(system, url="http://127.0.0.1:9/secret")
+        while True:
+            (sent,) = await system.front_door.ask(ListDeliveries(job.id, tenant="acme"))
+            if sent.fate == "dead":
+                break
+            await trio.sleep(0.005)
+
+    span, attempt = spans.one("deliver webhooks"), spans.one("process jobs")
+    assert span.parent.span_id == attempt.parent.span_id
+    assert span.context.trace_id == attempt.context.trace_id
+    (link,), (same,) = span.links, attempt.links
+    assert link.context == same.context
+    assert span.kind is SpanKind.CLIENT
+    assert dict(span.attributes) == {
+        "messaging.system": "calotype",
+        "messaging.operation.name": "deliver",
+        "messaging.operation.type": "deliver",
+        "messaging.destination.name": "webhooks",
+        "messaging.message.id": sent.id,
+        "calotype.subject": job.id,
+        "calotype.tenant": "acme",
+        "calotype.attempt": 1,
+        "error.type": "SourceForbidden",
+    }
+    assert span.status.status_code is StatusCode.ERROR
     assert "secret" not in "".join(span.to_json() for span in spans.all)
 
 

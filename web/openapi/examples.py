@@ -163,6 +163,9 @@ REDELIVERED: Json = {
     "status": "pending",
     "next_attempt_at": "2026-03-01T13:00:00.000000Z",
 }
+BATCH_DELIVERED: Json = {**DELIVERED, "type": "batch.completed"}
+BATCH_DELIVERIES: Json = {"deliveries": [BATCH_DELIVERED]}
+BATCH_REDELIVERED: Json = {**REDELIVERED, "type": "batch.completed"}
 LINK: Json = {
     "url": f"/jobs/{JOB_ID}/download?expires=1772370000&signature={_OUTPUT}",
     "expires_at": "2026-03-01T13:00:00.000000Z",

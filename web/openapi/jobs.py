@@ -144,6 +144,6 @@ ROUTES: Mapping[str, Route] = {
         says="Whoever has it may download that result for a while, without a key.",
         body=Body(content=json_of(LinkWords, hour={"expires_in": 3600})),
         answers={201: Answer("The link.", json_of(LinkMade, link=examples.LINK))},
-        problems=("not_found", "invalid"),
+        problems=("not_found", "job_failed", "job_cancelled", "gone", "invalid"),
     ),
 }

@@ -49,12 +49,14 @@ ROUTES: Mapping[str, Route] = {
                 "The queue, paused.", json_of(QueueState, paused={**_RUNNING, "paused": True})
             )
         },
+        problems=("invalid",),
     ),
     "POST /queue/resume": Route(
         tag="service",
         name="resume_queue",
         summary="Begin jobs again",
         answers={200: Answer("The queue, running.", json_of(QueueState, running=_RUNNING))},
+        problems=("invalid",),
     ),
     "GET /queue/dead": Route(
         tag="service",

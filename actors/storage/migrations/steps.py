@@ -20,6 +20,9 @@ from actors.storage.migrations.step_0013_retention import keep_for_a_while
 from actors.storage.migrations.step_0014_batches import keep_batches
 from actors.storage.migrations.step_0015_trace import keep_traces
 from actors.storage.migrations.step_0016_twins import hold_twins_back
+from actors.storage.migrations.step_0017_outbox_trace import trace_deliveries
+from actors.storage.migrations.step_0018_bounds import bound_work
+from actors.storage.migrations.step_0019_last_of_batch import tell_of_batches_that_are_gone
 
 migrations = Migrations("calotype")
 
@@ -40,6 +43,9 @@ STEPS = {
     "0014_batches": keep_batches,
     "0015_trace": keep_traces,
     "0016_twins": hold_twins_back,
+    "0017_outbox_trace": trace_deliveries,
+    "0018_bounds": bound_work,
+    "0019_last_of_batch": tell_of_batches_that_are_gone,
 }
 
 for name, step in STEPS.items():

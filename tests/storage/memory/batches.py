@@ -84,10 +84,12 @@ class MemoryBatches:
 
     def ended(self) -> list[Batch]:
         """See `BatchRegister.ended`."""
-        ended = [batch_id for batch_id, known in self._batches.items() if known.is_news]
-        for batch_id in ended:
-            self._batches[batch_id] = replace(self._batches[batch_id], is_news=False)
-        return [self._batch(batch_id) for batch_id in ended]
+        ended = [self._batch(each) for each, known in self._batches.items() if known.is_news]
+        for batch in ended:
+            self._batches[batch.id] = replace(self._batches[batch.id], is_news=False)
+            if not batch.size:
+                del self._batches[batch.id]
+        return ended
 
     def changed(self, batch_id: str | None) -> None:
         """Notice that one of its jobs has come, has changed, or is gone."""
@@ -96,12 +98,12 @@ class MemoryBatches:
         batch, known = self._batch(batch_id), self._batches[batch_id]
         is_news = batch.has_ended and (known.is_news or known.was_running) and not known.is_deleted
         self._batches[batch_id] = replace(known, was_running=not batch.has_ended, is_news=is_news)
-        if not batch.size:
+        if not batch.size and not is_news:
             del self._batches[batch_id]
 
     def _own(self, batch_id: str, tenant: str) -> _Known:
         known = self._batches.get(batch_id)
-        if known is None or known.new.tenant != tenant:
+        if known is None or known.new.tenant != tenant or not self._jobs(batch_id):
             raise BatchNotFound(batch_id)
         return known
 

@@ -256,15 +256,18 @@ class MemoryCatalogue:
         now: datetime,
         *,
         run_at: datetime,
+        spare: bool = False,
     ) -> Job:
         """See `Catalogue.postpone`."""
         job = self._claimed(job_id, attempt)
-        if job.attempts >= job.attempts_allowed:
+        if job.attempts >= job.attempts_allowed + spare:
             return self.fail(job_id, attempt, code, error, now)
         return self._change(
             replace(
                 job,
                 status="pending",
+                attempts_allowed=job.attempts_allowed + spare,
+                spared=job.spared + spare,
                 run_at=run_at,
                 error_code=code,
                 error=error,

@@ -66,6 +66,7 @@ class MemoryOutbox:
             url=job.callback_url,
             type=f"job.{job.status}",
             payload=json_text(told),
+            trace=job.trace,
         )
         self.add(new, job.updated_at)
 
@@ -100,11 +101,17 @@ class MemoryOutbox:
     def claim(self, room: Room, now: datetime) -> list[Delivery]:
         """See `OutboxRegister.claim`."""
         claimed: list[Delivery] = []
-        taken: Counter[str] = Counter()
+        hosts: Counter[str] = Counter()
+        tenants: Counter[str] = Counter()
         for each in self._waiting():
-            is_due = self._due_at(each) <= now
-            if is_due and len(claimed) < room.places and taken[each.host] < room.left(each.host):
-                taken[each.host] += 1
+            if (
+                self._due_at(each) <= now
+                and len(claimed) < room.places
+                and hosts[each.host] < room.hosts.left(each.host)
+                and tenants[each.tenant] < room.tenants.left(each.tenant)
+            ):
+                hosts[each.host] += 1
+                tenants[each.tenant] += 1
                 begun = replace(
                     each, fate="sending", attempts=each.attempts + 1, begun_at=now, due_at=None
                 )
@@ -113,7 +120,12 @@ class MemoryOutbox:
 
     def next_due(self, room: Room) -> datetime | None:
         """See `OutboxRegister.next_due`."""
-        waiting = (each for each in self._waiting() if each.host not in room.full)
+        hosts, tenants = room.hosts.full, room.tenants.full
+        waiting = (
+            each
+            for each in self._waiting()
+            if each.host not in hosts and each.tenant not in tenants
+        )
         return min((self._due_at(each) for each in waiting), default=None)
 
     def _waiting(self) -> list[Delivery]:
@@ -161,7 +173,7 @@ class MemoryOutbox:
         """See `OutboxRegister.put_back`."""
         each = self._present(delivery_id, attempt)
         if each:
-            self._put(replace(each, fate="pending", due_at=now))
+            self._put(replace(each, fate="pending", due_at=now, undone=each.undone + 1))
 
     def spare(self, host: str, until: datetime) -> None:
         """See `OutboxRegister.spare`."""
@@ -172,7 +184,7 @@ class MemoryOutbox:
         sending = [each for each in self._deliveries.values() if each.fate == "sending"]
         lost = [each for each in sending if each.id not in held]
         for each in lost:
-            self.put_back(each.id, each.attempts, now)
+            self._put(replace(each, fate="pending", due_at=now))
         return len(lost)
 
     def redeliver(self, subject: str, now: datetime) -> Delivery:
