@@ -11,7 +11,7 @@ import errno
 import hashlib
 import itertools
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,9 +42,7 @@ class Files:
             return
         with _named_errors():
             make_directory(directory)
-            for name in (PARTIAL, *SHARDS):
-                (directory / name).mkdir(exist_ok=True)
-            sync_directory(directory)
+            make_shards(directory)
             for leftover in self._partial.iterdir():
                 leftover.unlink()
 
@@ -135,9 +133,22 @@ class Files:
     def shards(self) -> Iterator[list[str]]:
         """See `Blobs.shards`."""
         for shard in SHARDS:
-            with _named_errors(), os.scandir(self._directory / shard) as entries:
+            keys = []
+            with (
+                _named_errors(),
+                suppress(FileNotFoundError),
+                os.scandir(self._directory / shard) as entries,
+            ):
                 keys = [f"{shard}/{entry.name}" for entry in entries]
             yield keys
+
+
+def make_shards(directory: Path) -> None:
+    """Make the directories that are missing in `directory`, and have their names on the disk."""
+    with _named_errors():
+        for name in (PARTIAL, *SHARDS):
+            (directory / name).mkdir(exist_ok=True)
+        sync_directory(directory)
 
 
 @contextmanager
