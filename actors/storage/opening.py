@@ -121,14 +121,14 @@ def open_beside(path: Path) -> Iterator[Catalogue]:
 
 
 def is_open(places: Places) -> bool:
-    """Return whether a process has the storage open at this moment."""
+    """Return whether a process has the storage open at this moment, or may have it open."""
     try:
         with _lock_of(places.catalogue).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+    except FileNotFoundError:
+        return False  # Nobody ever had.
     except OSError:
-        return False  # Nobody ever had, or we are not let in there.
+        return True  # It is locked, or we are not let in there.
     return False
 
 
