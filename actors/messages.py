@@ -32,6 +32,7 @@ from actors.storage.ports import (
     Page,
     Priority,
     Query,
+    Seal,
     Tally,
 )
 from actors.storage.repeats import Once
@@ -301,7 +302,7 @@ class Fetch(OfTenant[Fetched]):
     """The answer is the job, with at most `length` bytes of the output of this name.
 
     Without a name it is the first output.
-    Errors: `JobNotFound`, `OutputNotFound`, `BlobNotFound`.
+    Errors: `JobNotFound`, `OutputNotFound`, `BlobNotFound`, `BlobDamaged`.
     """
 
     job_id: str
@@ -313,12 +314,15 @@ class Fetch(OfTenant[Fetched]):
 class ReadOutput(Request[bytes]):
     """The answer is at most `length` bytes of an output from `offset` on.
 
-    Errors: `BlobNotFound`.
+    With `whole` all of its bytes are looked at first, and else how many there are.
+    Errors: `BlobNotFound`; `BlobDamaged`, if they have not this `seal`.
     """
 
     key: str
     offset: int
     length: int
+    seal: Seal
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,12 +336,14 @@ class FindImage(OfTenant[ImageRecord]):
 class ReadImage(Request[bytes]):
     """The answer is at most `length` bytes of an image, or of an input, from `offset` on.
 
-    Errors: `BlobNotFound`.
+    Of `whole`, `seal` and the errors see `ReadOutput`.
     """
 
     key: str
     offset: int
     length: int
+    seal: Seal
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -485,9 +491,14 @@ class Reclaim(Request[None]):
 
 @dataclass(frozen=True, slots=True)
 class Open(Request[FileIO]):
-    """The answer is an image that a client sent, as an open file. Errors: `BlobNotFound`."""
+    """The answer is an image that a client sent, as an open file.
+
+    With a `seal` its size is checked. Whoever reads it has to look at the digest.
+    Errors: `BlobNotFound`, and as one of these `BlobDamaged`.
+    """
 
     key: str
+    seal: Seal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ JOBS = Counter("calotype_jobs", "Jobs that ended, by how they ended.", ["status"
 REFUSALS = Counter("calotype_refusals", "Refusals by a limit or a quota, by which.", ["policy"])
 EXPIRED = Counter("calotype_jobs_expired", "Jobs whose files were given up by retention.")
 REUSED = Counter("calotype_jobs_reused", "Jobs that ended with the results of a twin.")
+BLOBS_DAMAGED = Counter(
+    "calotype_blobs_damaged", "Files found missing, of another size, or with other bytes.", ["how"]
+)
 CRASHES = Counter("calotype_actor_crashes", "Actors replaced after a crash.", ["actor"])
 DEATHS = Counter("calotype_render_deaths", "Render processes that ended in the middle of a render.")
 RETRIES = Counter(

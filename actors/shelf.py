@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -9,16 +11,16 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 import trio
 
-from actors import tracing
+from actors import metrics, tracing
 from actors.storage.keys import owner_of
-from actors.storage.ports import StorageError
+from actors.storage.ports import BlobDamaged, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from io import FileIO
 
     from actors.group_commit import GroupCommit
-    from actors.storage.ports import Blobs
+    from actors.storage.ports import Blobs, Seal
 
 T = TypeVar("T")
 
@@ -35,19 +37,58 @@ class Shelf:
         self._threads = threads
         self._arriving: set[str] = set()
 
-    async def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
-        """See `Blobs.get`."""
+    async def get(
+        self,
+        key: str,
+        offset: int = 0,
+        length: int | None = None,
+        seal: Seal | None = None,
+        *,
+        whole: bool = False,
+    ) -> bytes:
+        """Return bytes as `Blobs.get` does, of a file that has this seal.
+
+        Its size is looked at each time, and its digest if it is read in one piece; with `whole` in
+        any case, which takes a reading of all of it.
+
+        Raises:
+          BlobNotFound, StorageUnavailable: as `Blobs.get` does.
+          BlobDamaged: if it is not as it was sealed; then that is logged and counted.
+        """
         with tracing.span("blob get") as span:
-            data = await trio.to_thread.run_sync(
-                self._blobs.get, key, offset, length, limiter=self._threads
-            )
+            read = partial(_read, self._blobs, key, offset, length, seal, whole=whole)
+            data = await self._told(read)
             span.note("calotype.bytes", len(data))
         return data
 
-    async def open(self, key: str) -> FileIO:
-        """See `Blobs.open`."""
+    async def open(self, key: str, seal: Seal | None = None) -> FileIO:
+        """See `Blobs.open`. With a `seal`, its size is checked; its bytes are whoever reads them's.
+
+        Raises:
+          BlobNotFound: if it is not there, or as `BlobDamaged`, if it is not as it was kept.
+        """
         with tracing.span("blob open"):
-            return await trio.to_thread.run_sync(self._blobs.open, key, limiter=self._threads)
+            return await self._told(partial(self._opened, key, seal))
+
+    def _opened(self, key: str, seal: Seal | None) -> FileIO:
+        file = self._blobs.open(key)
+        if seal and os.fstat(file.fileno()).st_size != seal.size_bytes:
+            file.close()
+            raise BlobDamaged(key, "size")
+        return file
+
+    def note_damage(self, key: str, how: str) -> None:
+        """Let the operator know that a file is not as it was kept."""
+        metrics.BLOBS_DAMAGED.labels(how).inc()
+        log.error("blob_damaged", file=self._blobs.locate(key), how=how)
+
+    async def _told(self, call: Callable[[], T]) -> T:
+        """Do `call` in a thread; if that finds damage, tell."""
+        try:
+            return await trio.to_thread.run_sync(call, limiter=self._threads)
+        except BlobDamaged as error:
+            self.note_damage(str(error), error.how)
+            raise
 
     @asynccontextmanager
     async def kept(self, key: str, data: bytes) -> AsyncIterator[str]:
@@ -62,16 +103,16 @@ class Shelf:
             yield sha256
 
     @asynccontextmanager
-    async def copied(self, key: str, to: str) -> AsyncIterator[int]:
+    async def copied(self, key: str, to: str, seal: Seal) -> AsyncIterator[None]:
         """Keep what is under `key` under `to` as well, on the same terms as `kept`.
-
-        Yields its size in bytes.
 
         Raises:
           BlobNotFound, StorageFull, StorageUnavailable: before the block, if there is no copy.
+          BlobDamaged: likewise, if what is there has not this seal; that is logged and counted.
         """
-        async with self._arrival(to, partial(self._blobs.copy, key, to), 0) as size:
-            yield size
+        await self._told(partial(_check, self._blobs, key, seal))
+        async with self._arrival(to, partial(self._blobs.copy, key, to), 0):
+            yield
 
     @asynccontextmanager
     async def _arrival(self, key: str, bring: Callable[[], T], size: int) -> AsyncIterator[T]:
@@ -125,3 +166,28 @@ class Shelf:
         for key in ours - known:
             log.info("orphan_swept", file=self._blobs.locate(key))
             await self.forget(key)
+
+
+def _read(
+    blobs: Blobs, key: str, offset: int, length: int | None, seal: Seal | None, *, whole: bool
+) -> bytes:
+    data = blobs.get(key, offset, length)
+    if seal is not None:
+        if blobs.size(key) != seal.size_bytes:
+            raise BlobDamaged(key, "size")
+        if len(data) == seal.size_bytes:
+            _compare(key, hashlib.sha256(data).hexdigest(), seal)
+        elif whole:
+            _compare(key, blobs.sha256(key), seal)
+    return data
+
+
+def _check(blobs: Blobs, key: str, seal: Seal) -> None:
+    if blobs.size(key) != seal.size_bytes:
+        raise BlobDamaged(key, "size")
+    _compare(key, blobs.sha256(key), seal)
+
+
+def _compare(key: str, sha256: str, seal: Seal) -> None:
+    if seal.sha256 not in {None, sha256}:
+        raise BlobDamaged(key, "digest")

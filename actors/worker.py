@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 import trio
@@ -21,10 +21,12 @@ from actors.outside.errors import (
     SourceUnreachable,
 )
 from actors.priority import give_way
-from actors.rendering.process import RenderDied, held
+from actors.rendering.process import Finished, RenderDied, held
 from actors.storage.ports import (
+    BlobDamaged,
     BlobNotFound,
     JobNotFound,
+    Seal,
     StaleClaim,
     StorageFull,
     StorageUnavailable,
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
     from actors.imaging.facts import Limits
     from actors.mailbox import Address, Envelope, Mailbox
-    from actors.rendering.process import Finished
     from actors.rendering.renderer import Renderer
     from actors.storage.ports import Job
     from actors.supervision import Activity
@@ -119,56 +120,73 @@ class Worker:
             await self._make(job, envelope, files)
 
     async def _make(self, job: Job, envelope: Envelope, files: ExitStack) -> None:
+        opened = await self._opened(job, envelope, files)
+        match opened:
+            case _Failure():
+                await self._fail(job, opened)
+                return
+            case _Absence():
+                tracing.failed(opened.code)
+                await self._store.ask(TryLater(job.id, job.attempts, *opened))
+                return
+        # Only now it is known of what bytes such a job is made.
+        if job.input_key is None and await self._reused(job):
+            return
+        made = await self._rendered(job, envelope, *opened)
+        match made:
+            case _Failure():
+                await self._fail(job, made)
+            case RenderDied():
+                log.error("render_died", job_id=job.id, attempt=job.attempts, why=str(made))
+                await self._store.ask(Crash(job.id, job.attempts))
+            case Finished():
+                await self._complete(job, made)
+
+    async def _opened(
+        self, job: Job, envelope: Envelope, files: ExitStack
+    ) -> tuple[FileIO, dict[str, FileIO]] | _Failure | _Absence:
+        """Return the image that the job is made of, and the others; or why there is none."""
         others = {}
         try:
             original = await self._original(job, envelope, files)
             for name, key in job.others.items():
                 file = await self._store.ask(Open(key))
                 others[name] = files.enter_context(file)
+        except BlobDamaged:
+            return CHANGED
         except BlobNotFound:
-            await self._fail(job, _Failure("crashed", "The image is gone."))
-            return
-        if isinstance(original, _Failure):
-            await self._fail(job, original)
-            return
-        if isinstance(original, _Absence):
-            tracing.failed(original.code)
-            await self._store.ask(TryLater(job.id, job.attempts, *original))
-            return
-        # Only now it is known of what bytes such a job is made.
-        if job.input_key is None and await self._reused(job):
-            return
-
-        made = await self._rendered(job, envelope, original, others)
-        match made:
-            case None:
-                raise RenderStopped
-            case RenderDied():
-                log.error("render_died", job_id=job.id, attempt=job.attempts, why=str(made))
-                await self._store.ask(Crash(job.id, job.attempts))
-                return
-            case ImageError():
-                if isinstance(made, ImagingCrashed):
-                    log.error("render_crashed", job_id=job.id, bug="".join(made.__notes__))
-                await self._fail(job, _Failure(made.code, str(made)))
-                return
-        try:
-            await self._store.ask(Complete(job.id, job.attempts, *made))
-        except StorageFull:
-            no_room = "There was no room to keep the result."
-            await self._fail(job, _Failure("out_of_space", no_room))
+            return _Failure("crashed", "The image is gone.")
+        return original if isinstance(original, _Failure | _Absence) else (original, others)
 
     async def _rendered(
         self, job: Job, envelope: Envelope, original: FileIO, others: Mapping[str, FileIO]
-    ) -> Finished | ImageError | RenderDied | None:
-        """Return what came of the render, which is None if nobody wants it any more."""
+    ) -> Finished | _Failure | RenderDied:
+        """Return what came of the render. Raises: RenderStopped, if nobody wants it any more."""
         came: Finished | ImageError | RenderDied | None = None
         with tracing.span("render"), envelope.while_wanted():
             try:
                 came = await self._renderer.render(original, job.recipe, others)
             except RenderDied as died:
                 came = died
+        match came:
+            case None:
+                raise RenderStopped
+            case ImageError():
+                if isinstance(came, ImagingCrashed):
+                    log.error("render_crashed", job_id=job.id, bug="".join(came.__notes__))
+                return _Failure(came.code, str(came))
+            case Finished(image=digest) if digest != (job.input_sha256 or digest):
+                metrics.BLOBS_DAMAGED.labels("digest").inc()
+                log.error("blob_damaged", job_id=job.id, file=job.input_key, how="digest")
+                return CHANGED
         return came
+
+    async def _complete(self, job: Job, finished: Finished) -> None:
+        try:
+            await self._store.ask(Complete(job.id, job.attempts, finished.made, finished.others))
+        except StorageFull:
+            no_room = "There was no room to keep the result."
+            await self._fail(job, _Failure("out_of_space", no_room))
 
     async def _fail(self, job: Job, failure: _Failure) -> None:
         tracing.failed(failure.code)
@@ -186,7 +204,8 @@ class Worker:
     ) -> FileIO | _Failure | _Absence:
         """Return the image that the job is made of; of one that is elsewhere, fetch and keep it."""
         if job.input_key is not None:
-            file = await self._store.ask(Open(job.input_key))
+            seal = Seal(job.input_size, job.input_sha256) if job.input_size is not None else None
+            file = await self._store.ask(Open(job.input_key, seal))
             return files.enter_context(file)
         data = None
         with envelope.while_wanted():
@@ -224,6 +243,9 @@ class _Failure(NamedTuple):
 
     code: str
     error: str
+
+
+CHANGED: Final = _Failure("crashed", "The image is not as it was sent.")
 
 
 class _Absence(NamedTuple):

@@ -75,7 +75,7 @@ def make_job(number: int = 1, **changes: object) -> Job:
         "recipe": encode_recipe(THUMBNAIL),
         "input_key": f"{job_id[:2]}/{job_id}.jpg",
         "input_size": 100,
-        "input_sha256": "1a",
+        "input_sha256": None,
         "image_id": None,
         "others": {},
         "outputs": (),

@@ -78,7 +78,7 @@ async def test_whoever_is_reading_a_result_can_finish(start):
 
     await until_raises(BlobNotFound, store, Fetch(job.id, 100))
 
-    assert await store.ask(ReadOutput(output.key, 2, 5)) == PICTURE.data[2:7]
+    assert await store.ask(ReadOutput(output.key, 2, 5, output.seal)) == PICTURE.data[2:7]
 
 
 async def test_what_its_client_wants_kept_stays(start):

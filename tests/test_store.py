@@ -16,6 +16,7 @@ import trio
 import trio.testing
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from actors import metrics
@@ -66,9 +67,11 @@ from actors.messages import (
 from actors.orders import Orders
 from actors.rendering.protocol import contents
 from actors.storage.credentials import KeyNotFound, NewKey
+from actors.storage.keys import owner_of
 from actors.storage.opening import open_storage
 from actors.storage.ports import (
     ENDED,
+    BlobDamaged,
     BlobNotFound,
     Dead,
     Elsewhere,
@@ -76,6 +79,7 @@ from actors.storage.ports import (
     Job,
     JobNotFound,
     Query,
+    Seal,
     StaleClaim,
     StorageError,
     StorageFull,
@@ -583,9 +587,82 @@ async def test_a_picture_can_be_read_in_parts(store):
 
     beginning = await store.ask(Fetch(job.id, 7))
     nothing = await store.ask(Fetch(job.id, 0))
-    middle = await store.ask(ReadOutput(beginning.output.key, 2, 5))
+    output = beginning.output
+    middle = await store.ask(ReadOutput(output.key, 2, 5, output.seal))
 
     assert (beginning.data, nothing.data, middle) == (b"a small", b"", b"small")
+
+
+@pytest.fixture
+async def kept(store):
+    """An output that is in the storage."""
+    await store.submit()
+    (claimed,) = await store.claim()
+    await store.ask(complete(claimed))
+    (output,) = (await store.find(claimed)).outputs
+    return output
+
+
+DAMAGES = {
+    "shorter": (PICTURE.data[:-1], "size"),
+    "longer": (PICTURE.data + b"!", "size"),
+    "other": (PICTURE.data[:-1] + b"!", "digest"),
+}
+
+
+def damages(how):
+    return REGISTRY.get_sample_value("calotype_blobs_damaged_total", {"how": how}) or 0
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_picture_that_was_damaged_is_not_handed_out_and_the_operator_hears(
+    store, storage, kept, damage
+):
+    data, how = DAMAGES[damage]
+    storage.outputs.put(kept.key, data)
+    counted = damages(how)
+
+    with capture_logs() as logs, pytest.raises(BlobDamaged):
+        await store.ask(Fetch(str(owner_of(kept.key)), 1_000))
+
+    told = {"event": "blob_damaged", "file": f"memory:{kept.key}", "how": how, "log_level": "error"}
+    assert logs == [told]
+    assert damages(how) == counted + 1
+
+
+@pytest.mark.parametrize("damage", ["shorter", "longer"])
+async def test_of_a_part_of_a_picture_the_size_is_looked_at(store, storage, kept, damage):
+    storage.outputs.put(kept.key, DAMAGES[damage][0])
+
+    with pytest.raises(BlobDamaged):
+        await store.ask(ReadOutput(kept.key, 2, 5, kept.seal))
+
+
+async def test_of_a_part_of_a_picture_all_bytes_are_looked_at_if_it_comes_whole(
+    store, storage, kept
+):
+    part = ReadOutput(kept.key, 2, 5, kept.seal)
+    storage.outputs.put(kept.key, DAMAGES["other"][0])
+
+    assert await store.ask(part) == b"small"
+    with pytest.raises(BlobDamaged):
+        await store.ask(replace(part, whole=True))
+
+
+async def test_a_picture_that_is_missing_is_noted_and_one_that_was_deleted_is_not(
+    store, storage, kept
+):
+    part = ReadOutput(kept.key, 0, 9, kept.seal)
+    storage.outputs.delete(kept.key)
+
+    with capture_logs() as missing, pytest.raises(BlobNotFound):
+        await store.ask(part)
+    await store.ask(Delete(str(owner_of(kept.key))))
+    with capture_logs() as deleted, pytest.raises(BlobNotFound):
+        await store.ask(part)
+
+    assert [(each["event"], each["how"]) for each in missing] == [("blob_damaged", "missing")]
+    assert deleted == []
 
 
 async def test_a_job_that_is_not_completed_has_no_picture_to_fetch(store):
@@ -757,7 +834,7 @@ async def test_unknown_bytes_are_named(store):
     with pytest.raises(BlobNotFound):
         contents(await store.ask(Open("3f/nowhere")))
     with pytest.raises(BlobNotFound):
-        await store.ask(ReadOutput("3f/nowhere", 0, 9))
+        await store.ask(ReadOutput("3f/nowhere", 0, 9, Seal(9, None)))
 
 
 async def test_a_failed_job_says_why(store):
@@ -1020,7 +1097,7 @@ async def test_an_image_is_kept_with_what_is_known_of_it(store, storage):
 async def test_an_image_can_be_read_in_parts(store):
     image = await store.keep_image(b"a small picture")
 
-    parts = [await store.ask(ReadImage(image.key, offset, 7)) for offset in (0, 7, 14)]
+    parts = [await store.ask(ReadImage(image.key, offset, 7, image.seal)) for offset in (0, 7, 14)]
 
     assert parts == [b"a small", b" pictur", b"e"]
 
@@ -1030,7 +1107,7 @@ async def test_an_image_that_is_not_there_is_named(store):
         with pytest.raises(ImageNotFound, match="x"):
             await store.ask(request)
     with pytest.raises(BlobNotFound):
-        await store.ask(ReadImage("3f/nowhere", 0, 9))
+        await store.ask(ReadImage("3f/nowhere", 0, 9, Seal(9, None)))
 
 
 @pytest.mark.parametrize("part", ["inputs", "catalogue"])
@@ -1813,7 +1890,10 @@ class Life:
                 assert contents(await self.store.ask(Open(key))) == self.bytes[image_id]
         for image_id in self.images:
             image = await self.store.ask(FindImage(image_id))
-            assert await self.store.ask(ReadImage(image.key, 0, 99)) == self.bytes[image_id]
+            assert (
+                await self.store.ask(ReadImage(image.key, 0, 99, image.seal))
+                == self.bytes[image_id]
+            )
 
     async def drain(self):
         """Work on all there is until every job has ended."""

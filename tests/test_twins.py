@@ -79,13 +79,15 @@ async def test_without_a_twin_that_is_completed_nothing_is_done(store):
     assert (await store.find(job)).status == "processing"
 
 
-@pytest.mark.parametrize("damage", ["gone", "short"])
-async def test_files_that_are_gone_or_short_are_not_taken_over(store, storage, twins, damage):
+@pytest.mark.parametrize("damage", ["gone", "short", "changed"])
+async def test_files_that_are_gone_or_damaged_are_not_taken_over(store, storage, twins, damage):
     first, second = twins
     key = first.outputs[1].key
     storage.outputs.delete(key)
     if damage == "short":
         storage.outputs.put(key, SMALL.data[:-1])
+    if damage == "changed":
+        storage.outputs.put(key, SMALL.data[:-1] + b"!")
     before = storage.outputs.keys
 
     assert not await store.ask(Reuse(second.id, 1))

@@ -3,6 +3,7 @@
 import io
 import signal
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 import trio
@@ -32,8 +33,10 @@ from actors.messages import (
 from actors.outside.breaker import HostBusy, HostResting
 from actors.outside.errors import SourceForbidden, SourceTooLarge, SourceUnreachable
 from actors.storage.ports import (
+    BlobDamaged,
     BlobNotFound,
     JobNotFound,
+    Seal,
     StaleClaim,
     StorageFull,
     StorageUnavailable,
@@ -95,7 +98,7 @@ async def test_a_job_is_rendered_and_completed(start, photo):
     await working.work(job)
 
     load, complete = working.store.asked
-    assert load == Open(job.input_key or "")
+    assert load == Open(job.input_key or "", Seal(100, None))
     assert (complete.job_id, complete.attempt) == (job.id, 2)
     (made,) = complete.made
     assert (made.name, made.format, made.width, made.height) == ("output", "png", 16, 12)
@@ -129,7 +132,7 @@ async def test_the_other_images_of_a_job_are_loaded_as_well(start, photo):
 
     await working.work(make_job(1, recipe=MARKED, others={"mark": "5e/mark.png"}))
 
-    assert working.store.asked_for(Open) == [Open(KEY), Open("5e/mark.png")]
+    assert working.store.asked_for(Open) == [Open(KEY, Seal(100, None)), Open("5e/mark.png")]
     ((made,),) = [complete.made for complete in working.store.asked_for(Complete)]
     with Image.open(io.BytesIO(made.data)) as picture:
         assert picture.getpixel((32, 24)) == (255, 0, 0)
@@ -478,6 +481,37 @@ async def test_a_render_whose_process_dies_is_tried_later(start, renderer):
     assert [(each["job_id"], each["attempt"]) for each in told] == [(job.id, 2)]
     await working.work(make_job(3))
     assert [each.job_id for each in working.store.asked_for(Complete)] == [make_job(3).id]
+
+
+async def test_an_image_that_is_as_it_was_sent_is_rendered(start, photo):
+    working = await start()
+
+    await working.work(make_job(1, input_sha256=sha256(photo).hexdigest()))
+
+    assert len(working.store.asked_for(Complete)) == 1
+
+
+async def test_nothing_is_made_of_an_image_that_is_not_as_it_was_sent(start, photo):
+    working = await start()
+    job = make_job(1, input_size=len(photo), input_sha256=sha256(b"another").hexdigest())
+
+    with capture_logs() as logs:
+        await working.work(job)
+
+    (failed,) = working.store.asked_for(Fail)
+    assert (failed.code, failed.error) == ("crashed", "The image is not as it was sent.")
+    assert [each["how"] for each in logs if each["event"] == "blob_damaged"] == ["digest"]
+    assert working.store.asked[0].seal == Seal(job.input_size, job.input_sha256)
+
+
+async def test_a_job_fails_whose_image_is_shorter_than_it_was(start):
+    working = await start()
+    working.store.answers[Open] = [BlobDamaged("3f/a.jpg", "size")]
+
+    await working.work(make_job(1))
+
+    (failed,) = working.store.asked_for(Fail)
+    assert (failed.code, failed.error) == ("crashed", "The image is not as it was sent.")
 
 
 async def test_a_job_whose_image_is_in_quarantine_fails_and_nothing_is_opened(start):

@@ -10,6 +10,8 @@ import click
 # Each is a module of `web.commands`, and in it what has its name.
 COMMANDS: Final = (
     "audit",
+    "backup",
+    "doctor",
     "keys",
     "load",
     "quarantine",

@@ -11,10 +11,11 @@ from quart_trio.wrappers import TrioResponse as Response
 
 from actors.imaging.inspect import MEDIA_TYPES
 from actors.messages import Fetch, FindImage, ReadImage, ReadOutput
+from actors.storage.ports import Seal
 from web.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from actors.imaging.facts import Format
     from actors.storage.ports import ImageRecord, Job, Output
@@ -34,6 +35,11 @@ class File:
     size: int
     sha256: str
     name: str
+
+    @property
+    def seal(self) -> Seal:
+        """What its bytes are known to be."""
+        return Seal(self.size, self.sha256)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -64,7 +70,7 @@ class Downloads:
         fetched = await self.envoy.ask(Fetch(job_id, _wanted(), name))
         if fetched.output is None:
             raise not_there(fetched.job)
-        return self._answer(_file_of(fetched.job, fetched.output), fetched.data)
+        return await self._answer(_file_of(fetched.job, fetched.output), fetched.data)
 
     async def image(self, image_id: str) -> Response:
         """Answer GET or HEAD for the bytes of an image.
@@ -74,28 +80,29 @@ class Downloads:
           ImageNotFound, BlobNotFound: as the Store says.
         """
         image = await self.envoy.ask(FindImage(image_id))
-        data = await self.envoy.ask(ReadImage(image.key, 0, _wanted()))
-        return self._answer(_file_of_image(image), data)
+        file = _file_of_image(image)
+        data = await self.envoy.ask(ReadImage(file.key, 0, _wanted(), file.seal))
+        return await self._answer(file, data)
 
     async def whole(self, job: Job, output: Output, headers: Mapping[str, str]) -> Response:
         """Answer with the whole output of a completed job, and some `headers` more."""
-        data = await self.envoy.ask(ReadOutput(output.key, 0, PIECE))
         file = _file_of(job, output)
-        return self._sent(data, file, 0, file.size, 200, file.headers | dict(headers))
+        data = await self.envoy.ask(ReadOutput(file.key, 0, PIECE, file.seal))
+        return await self._sent(data, file, 0, file.size, 200, file.headers | dict(headers))
 
-    def _answer(self, file: File, data: bytes) -> Response:
+    async def _answer(self, file: File, data: bytes) -> Response:
         """Answer for `file`, of which `data` are the first bytes."""
         headers = file.headers
         if request.if_none_match.contains_weak(file.sha256):
             return _not_modified(headers)
         part = _part(file)
         if part is None:
-            return self._sent(data, file, 0, file.size, 200, headers)
+            return await self._sent(data, file, 0, file.size, 200, headers)
         start, stop = part
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{file.size}"
-        return self._sent(data, file, start, stop, 206, headers)
+        return await self._sent(data, file, start, stop, 206, headers)
 
-    def _sent(
+    async def _sent(
         self,
         data: bytes,
         file: File,
@@ -106,22 +113,34 @@ class Downloads:
     ) -> Response:
         headers["Content-Length"] = str(stop - start)
         have = data[start:stop]
-        whole = len(have) == stop - start or request.method == "HEAD"
-        response = Response(have if whole else self._pieces(have, file, start, stop), status)
+        if len(have) == stop - start or request.method == "HEAD":
+            response = Response(have, status)
+        else:
+            first = [have]
+            if stop - start == file.size:
+                # All of it is looked at before any of it is sent.
+                first.append(await self._read(file, len(have), stop, whole=True))
+            response = Response(self._pieces(first, file, start, stop), status)
         # Last, since the response has set a length of its own, which HEAD must not tell.
         response.headers.update(headers)
         response.timeout = None  # A slow client is given up by the connection, if it makes no way.
         return response
 
-    async def _pieces(self, have: bytes, file: File, start: int, stop: int) -> AsyncIterator[bytes]:
-        yield have
-        start += len(have)
-        while start < stop:
-            piece = await self.envoy.ask(file.read(file.key, start, min(PIECE, stop - start)))
-            if not piece:
-                raise EOFError(file.key)
+    async def _pieces(
+        self, first: Sequence[bytes], file: File, start: int, stop: int
+    ) -> AsyncIterator[bytes]:
+        """Yield `first` and what follows. If the file goes or changes meanwhile, it breaks off."""
+        for piece in first:
             yield piece
             start += len(piece)
+        while start < stop:
+            piece = await self._read(file, start, stop)
+            yield piece
+            start += len(piece)
+
+    async def _read(self, file: File, start: int, stop: int, *, whole: bool = False) -> bytes:
+        length = min(PIECE, stop - start)
+        return await self.envoy.ask(file.read(file.key, start, length, file.seal, whole))
 
 
 def _wanted() -> int:

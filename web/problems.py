@@ -32,6 +32,7 @@ from actors.imaging.errors import (
 from actors.storage.batches import BatchNotFound
 from actors.storage.outbox import DeliveryNotFound
 from actors.storage.ports import (
+    BlobDamaged,
     BlobNotFound,
     ImageNotFound,
     JobNotFound,
@@ -159,6 +160,7 @@ TOLD: tuple[tuple[type[Exception], str, str], ...] = (
     (BatchNotFound, "not_found", "There is no such batch."),
     (DeliveryNotFound, "conflict", "Nothing was to be sent about it, or it was long ago."),
     (OutputNotFound, "not_found", "The job has no output of that name."),
+    (BlobDamaged, "gone", "The image was damaged where it was kept, and is not handed out."),
     (BlobNotFound, "gone", "The image is no longer kept."),
     (BacklogFull, "overloaded", "Too many jobs are pending. Try again later."),
     (MailboxFull, "overloaded", "The service is busy. Try again later."),

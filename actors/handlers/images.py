@@ -61,7 +61,7 @@ class ImageHandlers:
         return await self._stock.commit(lambda records: records.find_image(image_id, tenant))
 
     async def _read_image(self, message: ReadImage) -> bytes:
-        return await self._stock.inputs.get(message.key, message.offset, message.length)
+        return await self._stock.read(self._stock.inputs, message)
 
     async def _delete_image(self, message: DeleteImage) -> None:
         image_id, tenant, key_id = message.image_id, message.tenant, message.key_id

@@ -169,10 +169,11 @@ class JobHandlers:
         output = next((each for each in job.outputs if message.name in {None, each.name}), None)
         if output is None:
             raise OutputNotFound(message.name)
-        return Fetched(job, output, await self._stock.outputs.get(output.key, 0, message.length))
+        first = ReadOutput(output.key, 0, message.length, output.seal)
+        return Fetched(job, output, await self._read_output(first))
 
     async def _read_output(self, message: ReadOutput) -> bytes:
-        return await self._stock.outputs.get(message.key, message.offset, message.length)
+        return await self._stock.read(self._stock.outputs, message)
 
 
 def new_job(

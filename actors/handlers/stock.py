@@ -16,14 +16,14 @@ from actors.messages import Batched
 from actors.storage.audit import AUDIT
 from actors.storage.batches import Batch
 from actors.storage.outbox import Delivery
-from actors.storage.ports import ImageRecord, Job, JobNotFound
+from actors.storage.ports import BlobDamaged, BlobNotFound, ImageRecord, Job, JobNotFound
 from actors.storage.repeats import REPEATS, AnswerForgotten, DoneBefore
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from actors.group_commit import GroupCommit
-    from actors.messages import OfTenant
+    from actors.messages import OfTenant, ReadImage, ReadOutput
     from actors.shelf import Shelf
     from actors.storage.keeping import Keeping
     from actors.storage.ports import Catalogue, Removed
@@ -88,6 +88,23 @@ class Stock:
             return answer
 
         return await self.commit(do_once)
+
+    async def read(self, shelf: Shelf, message: ReadOutput | ReadImage) -> bytes:
+        """Return the bytes that are asked for. If there should be some and are none, tell.
+
+        Raises: BlobNotFound, BlobDamaged, StorageUnavailable.
+        """
+        key, part, seal = message.key, (message.offset, message.length), message.seal
+        try:
+            return await shelf.get(key, *part, seal, whole=message.whole)
+        except BlobDamaged:
+            raise
+        except BlobNotFound as error:
+            missing = error
+        # It may have been deleted just now, and then no record has it any more.
+        if await self.commit(lambda records: records.known({key})):
+            shelf.note_damage(key, "missing")
+        raise missing
 
     async def forget(self, removed: Removed) -> None:
         """Tell all who wait for a job that it was deleted, and delete its files."""

@@ -87,7 +87,7 @@ class WorkHandlers:
                 self._stock.ended(job)
 
     async def _open(self, message: Open) -> FileIO:
-        return await self._stock.inputs.open(message.key)
+        return await self._stock.inputs.open(message.key, message.seal)
 
     async def _keep_input(self, message: KeepInput) -> None:
         job_id, attempt, size = message.job_id, message.attempt, len(message.data)
@@ -123,9 +123,8 @@ class WorkHandlers:
 
     async def _copied(self, kept: AsyncExitStack, message: Reuse, output: Output) -> Output:
         key = key_of(message.job_id, PurePath(output.key).suffix, message.attempt)
-        size = await kept.enter_async_context(self._stock.outputs.copied(output.key, key))
-        if size != output.size_bytes:
-            raise BlobNotFound(output.key)
+        copied = self._stock.outputs.copied(output.key, key, output.seal)
+        await kept.enter_async_context(copied)
         return replace(output, key=key)
 
     async def _complete(self, message: Complete) -> None:

@@ -156,7 +156,11 @@ class RenderProcess:
         seconds = time.perf_counter() - begun
         told = in_memory(json.encode([_told(each) for each in made]))
         digests = {name: sha256(data).hexdigest() for name, data in others.items()}
-        return Rendered(seconds, digests), [told, *(in_memory(each.data) for each in made)]
+        original = sha256(image).hexdigest()
+        return Rendered(seconds, original, digests), [
+            told,
+            *(in_memory(each.data) for each in made),
+        ]
 
     def _ask_for(self, memory: int) -> None:
         self._say(Needs(memory))

@@ -89,9 +89,10 @@ class RenderDied(Exception):
 
 
 class Finished(NamedTuple):
-    """What was made, and the SHA-256 of each of the other images that it was made of."""
+    """What was made, and the SHA-256 of the image and of each of the others that it was made of."""
 
     made: tuple[Made, ...]
+    image: str
     others: Mapping[str, str]
 
 
@@ -203,9 +204,9 @@ class RenderProcess:
     async def _end_of_it(self, answer: Answered, files: Sequence[FileIO]) -> Finished | ImageError:
         try:
             match answer, files:
-                case Rendered(seconds, others), (told, *outputs):
+                case Rendered(seconds, image, others), (told, *outputs):
                     metrics.RENDER.observe(seconds)
-                    return Finished(await _made(told, outputs), others)
+                    return Finished(await _made(told, outputs), image, others)
                 case Failed(code), (why, bug) if code in ERRORS:
                     error = ERRORS[code](contents(why, MAX_TEXT).decode())
                     error.add_note(contents(bug, MAX_TEXT).decode())

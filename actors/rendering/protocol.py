@@ -76,10 +76,11 @@ class Needs(Struct, frozen=True, tag=True):
 class Rendered(Struct, frozen=True, tag=True):
     """It is done, and took so many seconds. The files: a list of `Told`, and each output.
 
-    `others` is the SHA-256 of each of the other images.
+    `image` is the SHA-256 of what it was made of, and `others` that of each of the other images.
     """
 
     seconds: float
+    image: str
     others: dict[str, str]
 
 

@@ -28,6 +28,8 @@ Action = Literal[
     "image_released",
     "queue_paused",
     "queue_resumed",
+    "job_mended",
+    "image_mended",
 ]
 
 AUDIT: Final = Keeping(most=100_000, age=timedelta(days=365))

@@ -12,7 +12,8 @@ import hashlib
 import itertools
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 # There can be no other link: on this file system, between these two, or to this file.
 UNLINKABLE = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
+PARTIAL = ".partial"
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 
 
@@ -35,15 +37,13 @@ class Files:
 
     def __init__(self, directory: Path, *, to_look: bool = False) -> None:
         self._directory = directory
-        self._partial = directory / ".partial"
+        self._partial = directory / PARTIAL
         self._numbers = itertools.count()
         if to_look:
             return
         with _named_errors():
             make_directory(directory)
-            for name in (".partial", *SHARDS):
-                (directory / name).mkdir(exist_ok=True)
-            sync_directory(directory)
+            make_shards(directory)
             for leftover in self._partial.iterdir():
                 leftover.unlink()
 
@@ -103,6 +103,33 @@ class Files:
                 raise BlobNotFound(key)
             return file
 
+    def size(self, key: str) -> int:
+        """See `Blobs.size`."""
+        with _named_errors():
+            try:
+                return (self._directory / key).stat().st_size
+            except FileNotFoundError:
+                raise BlobNotFound(key) from None
+
+    def kept_since(self, key: str) -> datetime:
+        """See `Blobs.kept_since`."""
+        with _named_errors():
+            try:
+                # Not when it was written last, which for a link is when its first name was new.
+                changed = (self._directory / key).stat().st_ctime
+            except FileNotFoundError:
+                raise BlobNotFound(key) from None
+            return datetime.fromtimestamp(changed, UTC)
+
+    def sha256(self, key: str) -> str:
+        """See `Blobs.sha256`."""
+        with _named_errors():
+            try:
+                with (self._directory / key).open("rb", buffering=0) as file:
+                    return hashlib.file_digest(file, "sha256").hexdigest()
+            except FileNotFoundError:
+                raise BlobNotFound(key) from None
+
     def delete(self, key: str) -> None:
         """See `Blobs.delete`."""
         with _named_errors():
@@ -115,9 +142,22 @@ class Files:
     def shards(self) -> Iterator[list[str]]:
         """See `Blobs.shards`."""
         for shard in SHARDS:
-            with _named_errors(), os.scandir(self._directory / shard) as entries:
+            keys = []
+            with (
+                _named_errors(),
+                suppress(FileNotFoundError),
+                os.scandir(self._directory / shard) as entries,
+            ):
                 keys = [f"{shard}/{entry.name}" for entry in entries]
             yield keys
+
+
+def make_shards(directory: Path) -> None:
+    """Make the directories that are missing in `directory`, and have their names on the disk."""
+    with _named_errors():
+        for name in (PARTIAL, *SHARDS):
+            (directory / name).mkdir(exist_ok=True)
+        sync_directory(directory)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import fcntl
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
 from actors.storage.directories import make_directory
 from actors.storage.files import Files
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from actors.storage.ports import Catalogue
+
+Role = Literal["inputs", "outputs"]
 
 MARK = ".calotype"
 
@@ -33,6 +35,11 @@ class Places:
     catalogue: Path
     inputs: Path
     outputs: Path
+
+    @property
+    def directories(self) -> dict[Role, Path]:
+        """The directories by what their files are."""
+        return {"inputs": self.inputs, "outputs": self.outputs}
 
     def locate_input(self, key: str) -> str:
         """Return where the bytes of this input are."""
@@ -60,9 +67,9 @@ def open_storage(places: Places) -> Iterator[Storage]:
         stack.enter_context(_locked(_lock_of(places.catalogue)))
         catalogue = SqliteCatalogue(places.catalogue)
         stack.callback(catalogue.close)
-        for directory, role in ((places.inputs, "inputs"), (places.outputs, "outputs")):
+        for role, directory in places.directories.items():
             mark = stack.enter_context(_locked(directory / MARK))
-            _mark(directory, mark, f"{role} of {catalogue.identity}")
+            _mark(directory, mark, owner_of_files(role, catalogue.identity))
         yield Storage(catalogue, Files(places.inputs), Files(places.outputs))
 
 
@@ -111,6 +118,23 @@ def open_beside(path: Path) -> Iterator[Catalogue]:
         yield catalogue
     finally:
         catalogue.close()
+
+
+def is_open(places: Places) -> bool:
+    """Return whether a process has the storage open at this moment, or may have it open."""
+    try:
+        with _lock_of(places.catalogue).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False  # Nobody ever had.
+    except OSError:
+        return True  # It is locked, or we are not let in there.
+    return False
+
+
+def owner_of_files(role: Role, identity: str) -> str:
+    """Return what the mark of a directory says in which the catalogue of this name has files."""
+    return f"{role} of {identity}"
 
 
 def _lock_of(catalogue: Path) -> Path:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import FileIO
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from actors.storage.repeats import RepeatRegister
     from actors.storage.retention import RetentionRegister
     from actors.storage.signing import SigningRegister
+    from actors.storage.upkeep import UpkeepRegister
     from actors.storage.usage import UsageRegister
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
@@ -58,6 +59,18 @@ class BlobNotFound(StorageError):
     """There are no bytes under that key."""
 
 
+class BlobDamaged(BlobNotFound):
+    """There are bytes under that key, but not those that were kept under it.
+
+    Attributes:
+      how: whether there are fewer or more of them (`size`), or others (`digest`).
+    """
+
+    def __init__(self, key: str, how: Literal["size", "digest"]) -> None:
+        super().__init__(key)
+        self.how: Final = how
+
+
 class StaleClaim(StorageError):
     """The attempt that this is a result of is not the job's present one; nothing was changed."""
 
@@ -72,6 +85,17 @@ class WrongStatus(StorageError):
     def __init__(self, status: Status) -> None:
         super().__init__(status)
         self.status: Status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What the bytes of a file are known to be: how many, and their SHA-256.
+
+    Of the inputs of older versions that is None.
+    """
+
+    size_bytes: int
+    sha256: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +123,11 @@ class ImageRecord(NewImage):
     """The record of an image."""
 
     created_at: datetime
+
+    @property
+    def seal(self) -> Seal:
+        """What its bytes are known to be."""
+        return Seal(self.size_bytes, self.sha256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +208,11 @@ class Output:
     sha256: str
     details: str = "{}"
 
+    @property
+    def seal(self) -> Seal:
+        """What its bytes are known to be."""
+        return Seal(self.size_bytes, self.sha256)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -257,6 +291,13 @@ class Job:
     def due_since(self) -> datetime:
         """Since when it may be begun, or when it may be."""
         return self.run_at or self.created_at
+
+    @property
+    def own_input(self) -> tuple[str, Seal] | None:
+        """The key and the seal of the file that was sent with it or fetched for it, if any was."""
+        if self.image_id is not None or self.input_key is None or self.input_size is None:
+            return None
+        return self.input_key, Seal(self.input_size, self.input_sha256)
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -399,6 +440,10 @@ class Catalogue(Protocol):
     @property
     def retention(self) -> RetentionRegister:
         """The register of what may go."""
+
+    @property
+    def upkeep(self) -> UpkeepRegister:
+        """The register of upkeep."""
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
         """Run `calls` in order and make what they did durable together.
@@ -604,6 +649,21 @@ class Blobs(Protocol):
 
     def open(self, key: str) -> BlobFile:
         """Return the bytes as an open file, whose `fileno` a process can be given.
+
+        Raises: BlobNotFound, StorageUnavailable.
+        """
+
+    def size(self, key: str) -> int:
+        """Return the number of bytes. Raises: BlobNotFound, StorageUnavailable."""
+
+    def sha256(self, key: str) -> str:
+        """Return the SHA-256 of the bytes in hexadecimal, having read them piece by piece.
+
+        Raises: BlobNotFound, StorageUnavailable.
+        """
+
+    def kept_since(self, key: str) -> datetime:
+        """Return since when they are under that key, or a later time.
 
         Raises: BlobNotFound, StorageUnavailable.
         """

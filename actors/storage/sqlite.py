@@ -56,6 +56,7 @@ from actors.storage.sqlite_queue import PLACE, SqliteQueue
 from actors.storage.sqlite_repeats import SqliteRepeats
 from actors.storage.sqlite_retention import SqliteRetention
 from actors.storage.sqlite_signing import SqliteSigning
+from actors.storage.sqlite_upkeep import SqliteUpkeep
 from actors.storage.sqlite_usage import SqliteUsage
 from actors.storage.twins import twin_of
 
@@ -114,6 +115,7 @@ class SqliteCatalogue:
             self.outbox = SqliteOutbox(self._db)
             self.signing = SqliteSigning(self._db)
             self.retention = SqliteRetention(self._db, self.delete, self._unneeded)
+            self.upkeep = SqliteUpkeep(self._db, _job, self.repeats.forget)
             try:
                 self._prepare(role)
             except BaseException:

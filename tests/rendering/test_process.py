@@ -39,7 +39,7 @@ def hear():
 
 TOLD = (b'[{"name": "output", "format": "png", "width": 1, "height": 1, "frames": 1,'
         b' "quality": null, "ssim": null, "operations": []}]')
-RENDERED = b'{"type": "Rendered", "seconds": 1, "others": {}}'
+RENDERED = b'{"type": "Rendered", "seconds": 1, "image": "1a", "others": {}}'
 """
 READY = 'say(b\'{"type": "Ready", "means": []}\')\n'
 STAY = "\nwhile hear(): pass\n"

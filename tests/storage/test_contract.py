@@ -1168,6 +1168,20 @@ def test_a_part_can_be_read_and_is_shorter_at_the_end(blobs, offset, length, exp
     assert blobs.get("3f/a", offset, length) == expected
 
 
+def test_size_and_digest_are_those_of_the_bytes(blobs):
+    data = bytes(range(256)) * 2_000
+    blobs.put("3f/a.jpg", data)
+
+    assert blobs.size("3f/a.jpg") == len(data)
+    assert blobs.sha256("3f/a.jpg") == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("look", ["size", "sha256"])
+def test_what_is_not_there_has_neither(blobs, look):
+    with pytest.raises(BlobNotFound):
+        getattr(blobs, look)("3f/a.jpg")
+
+
 def test_a_copy_is_the_same_and_needs_the_original_no_more(blobs):
     blobs.put("3f/a.jpg", b"data")
 

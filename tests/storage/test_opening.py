@@ -15,7 +15,7 @@ import pytest
 from sqlite_utils import Database
 
 from actors.storage.migrations.steps import migrations
-from actors.storage.opening import open_beside, open_storage
+from actors.storage.opening import is_open, open_beside, open_storage
 from actors.storage.ports import Job, Query, StorageUnavailable
 from tests.conftest import NOON, places_in
 from tests.storage.catalogues import Each, new_job
@@ -304,3 +304,14 @@ def test_many_writes_from_both_sides_all_come_through(tmp_path):
         results = [*ours.result(), *theirs.result()]
         assert all(isinstance(result, tuple) for (result,) in results)
         assert Each(storage.catalogue).pending() == 100
+
+
+def test_whether_it_is_open_is_seen_without_opening_it(tmp_path):
+    places = places_in(tmp_path)
+    before = is_open(places)
+    with open_storage(places):
+        meanwhile = is_open(places)
+
+    assert (before, meanwhile, is_open(places)) == (False, True, False)
+    assert not is_open(places_in(tmp_path / "nowhere"))
+    assert not (tmp_path / "nowhere").exists()

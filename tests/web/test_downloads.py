@@ -10,11 +10,13 @@ from actors.errors import OutputNotFound
 from actors.mailbox import open_mailbox
 from actors.messages import Fetch, Fetched, FindImage, ReadImage, ReadOutput
 from actors.storage.ports import (
+    BlobDamaged,
     BlobNotFound,
     ImageNotFound,
     ImageRecord,
     JobNotFound,
     Output,
+    Seal,
 )
 from tests.conftest import NOON, PATIENCE, make_job
 from tests.web.inside import OPEN_GATE, ask
@@ -71,6 +73,7 @@ class Archive:
         self.job = make_job(status="completed", outputs=outputs)
         self.data: bytes | None = PICTURE
         self.lost_after = SIZE
+        self.is_damaged = False
         self.lengths: list[int] = []
 
     async def run(self) -> None:
@@ -96,8 +99,10 @@ class Archive:
                 if image_id != IMAGE.id:
                     raise ImageNotFound(image_id)
                 return IMAGE
-            case ReadOutput(key, offset, length) | ReadImage(key, offset, length):
-                assert key == KEY
+            case ReadOutput(key, offset, length, seal) | ReadImage(key, offset, length, seal):
+                assert (key, seal) == (KEY, Seal(SIZE, SHA256))
+                if message.whole and self.is_damaged:
+                    raise BlobDamaged(key, "digest")
                 return self._read(offset, length)
         raise AssertionError(message)
 
@@ -384,8 +389,20 @@ async def test_a_picture_that_was_deleted_behind_our_back_is_gone(download, arch
     assert response.status == 410
 
 
+async def test_a_damaged_picture_is_told_before_its_first_byte(download, archive):
+    archive.is_damaged = True
+
+    whole, range_of_all = await download(), await download(Range="bytes=0-")
+    head, part = await download("HEAD"), await download(Range=f"bytes=1-{PIECE + 1}")
+    same = await download(If_None_Match=ETAG)
+
+    assert (whole.status, whole.code) == (range_of_all.status, range_of_all.code) == (410, "gone")
+    # These are not worth reading all of it.
+    assert [each.status for each in (head, part, same)] == [200, 206, 304]
+
+
 async def test_a_picture_that_is_lost_midway_is_not_passed_off_as_whole(download, archive):
-    archive.lost_after = PIECE
+    archive.lost_after = 2 * PIECE
 
     with pytest.RaisesGroup(BlobNotFound, flatten_subgroups=True):
         await download()

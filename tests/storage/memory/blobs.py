@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from actors.storage.ports import BlobFile, BlobNotFound
@@ -43,6 +44,19 @@ class MemoryBlobs:
         file = BlobFile(os.memfd_create("blob"), "r+b")
         file.write(data)
         return file
+
+    def size(self, key: str) -> int:
+        """See `Blobs.size`."""
+        return len(self.get(key))
+
+    def kept_since(self, key: str) -> datetime:
+        """See `Blobs.kept_since`."""
+        self.get(key)
+        return datetime.now(UTC)
+
+    def sha256(self, key: str) -> str:
+        """See `Blobs.sha256`."""
+        return hashlib.sha256(self.get(key)).hexdigest()
 
     def delete(self, key: str) -> None:
         """See `Blobs.delete`."""

@@ -40,6 +40,7 @@ from tests.storage.memory.quarantine import MemoryQuarantine
 from tests.storage.memory.repeats import MemoryRepeats
 from tests.storage.memory.retention import MemoryRetention
 from tests.storage.memory.signing import MemorySigning
+from tests.storage.memory.upkeep import MemoryUpkeep
 from tests.storage.memory.usage import MemoryUsage
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class MemoryCatalogue:
             self.delete,
             lambda: self.outbox,
         )
+        self.upkeep = MemoryUpkeep(self)
         self._numbers = 0
         self._reached = dict.fromkeys(PRIORITIES, 0)
         self._paused = False
