@@ -59,7 +59,7 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
     "threads": (0, 2),
     "descriptors": (0.05, 8),
     "tasks": (0.05, 8),
-    "processes": (0, 0),
+    "processes": (0, 1),
     "files": (0.1, 20),
     "log of the catalogue (MB)": (0.1, 1),
     "catalogue (MB)": (0.1, 1),
@@ -190,22 +190,29 @@ def _film() -> bytes:
 def look_at(running: Service, metrics: str) -> dict[str, float]:
     """Return what the service has of everything at this moment."""
     process = psutil.Process(running.pid)
-    children = process.children(recursive=True)
+    sizes = [_size(each) for each in process.children(recursive=True)]
     place = running.directory
     files = sum(1 for name in ("uploads", "outputs") for each in (place / name).rglob("*")
                 if each.is_file())  # fmt: skip
     tasks = next(line for line in metrics.splitlines() if line.startswith("calotype_tasks "))
     return {
         "memory (MB)": process.memory_info().rss / 1e6,
-        "memory of renders (MB)": sum(each.memory_info().rss for each in children) / 1e6,
+        "memory of renders (MB)": sum(sizes) / 1e6,
         "threads": process.num_threads(),
         "descriptors": process.num_fds(),
         "tasks": float(tasks.split()[1]),
-        "processes": len(children),
+        "processes": sum(1 for size in sizes if size),
         "files": files,
         "log of the catalogue (MB)": (place / "data/jobs.db-wal").stat().st_size / 1e6,
         "catalogue (MB)": (place / "data/jobs.db").stat().st_size / 1e6,
     }
+
+
+def _size(process: psutil.Process) -> int:
+    try:
+        return process.memory_info().rss
+    except psutil.NoSuchProcess:
+        return 0  # It was replaced at this very moment.
 
 
 async def watch(running: Service, soak: Soak) -> None:
