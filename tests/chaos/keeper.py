@@ -1,0 +1,137 @@
+"""A process manager: starts the service again whenever it has ended."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import psutil
+import trio
+
+from tests.chaos.history import Death, History
+from tests.web.running import Forked, Server, Service, Template
+
+LAUNCHER = (
+    sys.executable,
+    "-c",
+    "import sys; sys.modules['numpy'] = None; from tests.chaos.launcher import main; main()",
+)
+LOOK_EVERY = 0.02
+# After an end before it was ready, as process managers do.
+PAUSE = 0.2
+
+
+class Keeper:
+    """Keeps a service running until it is told to stop.
+
+    `is_up` is set while the service is ready. Who ends it says so first, with `expect`.
+    """
+
+    def __init__(self, server: Server, log: Path, history: History) -> None:
+        self.server = server
+        self.is_up = trio.Event()
+        self.has_begun = trio.Event()
+        self.children: dict[int, psutil.Process] = {}
+        self._history = history
+        self._template = Template(LAUNCHER)
+        self._service = Service(server.dir, server.environment, log)
+        self._process: Forked | None = None
+        self._why = ""
+        self._ended_at: float | None = None
+        self._keeps = True
+
+    @property
+    def process(self) -> psutil.Process:
+        """The process of this moment."""
+        assert self._process
+        return psutil.Process(self._process.pid)
+
+    async def run(self) -> None:
+        """Start it, and start it again after each end."""
+        async with httpx2.AsyncClient(
+            base_url=self.server.url, timeout=5, trust_env=False
+        ) as client:
+            while self._keeps:
+                self._process = Forked(self._service, self._template)
+                self.has_begun.set()
+                was_ready = await self._until_ready(client, self._process)
+                await self._until_ended(self._process)
+                self.has_begun, self.is_up = trio.Event(), trio.Event()
+                code = self._process.poll()
+                assert code is not None
+                now = time.time()
+                self._history.deaths.append(Death(now, code, self._why, was_ready))
+                self._ended_at = self._ended_at or now
+                self._why = ""
+                if not was_ready:
+                    await trio.sleep(PAUSE)
+
+    async def _until_ready(self, client: httpx2.AsyncClient, process: Forked) -> bool:
+        while process.poll() is None:
+            try:
+                answer = await client.get("/health/ready")
+            except httpx2.TransportError:
+                await trio.sleep(LOOK_EVERY)
+                continue
+            if answer.status_code == 200:
+                if self._ended_at is not None:
+                    self._history.recoveries.append(time.time() - self._ended_at)
+                    self._ended_at = None
+                self.is_up.set()
+                return True
+        return False
+
+    async def _until_ended(self, process: Forked) -> None:
+        while process.poll() is None:
+            self.look_for_children()
+            await trio.sleep(LOOK_EVERY)
+
+    def look_for_children(self) -> list[psutil.Process]:
+        """Return the processes that the service has started, and remember them."""
+        try:
+            found = self.process.children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+        self.children |= {each.pid: each for each in found}
+        return found
+
+    def send(self, number: int, why: str = "") -> None:
+        """Send a signal to the service; `why` if it is one to end it."""
+        assert self._process
+        if why:
+            self._why = why
+            self._ended_at = time.time() if number == signal.SIGKILL else None
+        self._process.send_signal(number)
+
+    async def stop(self) -> None:
+        """End it well, and keep it no more."""
+        self._keeps = False
+        await self.end_well("the end")
+
+    async def end_well(self, why: str) -> None:
+        """End it as a process manager does, and wait for that."""
+        process = self._process
+        assert process
+        self.send(signal.SIGTERM, why)
+        while process.poll() is None:
+            await trio.sleep(LOOK_EVERY)
+        while self._keeps and self._process is process:
+            await trio.sleep(LOOK_EVERY)
+
+    def strays(self) -> Iterator[int]:
+        """Yield the processes that the service once started and that are still there."""
+        for each in self.children.values():
+            try:
+                if each.is_running() and each.status() != psutil.STATUS_ZOMBIE:
+                    yield each.pid
+            except psutil.NoSuchProcess:
+                continue
+
+    def kill(self) -> None:
+        """End all that is left."""
+        self._keeps = False
+        if self._process and self._process.poll() is None:
+            os.kill(self._process.pid, signal.SIGKILL)
