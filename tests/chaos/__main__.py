@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 
 from tests.chaos.campaign import run_campaign
-from tests.chaos.model import Model
+from tests.chaos.model import check
 from tests.chaos.plan import Plan
 from tests.chaos.report import tell
 
@@ -24,10 +24,9 @@ def main() -> None:
     plan = Plan(said.seed, said.seconds, said.clients, said.pace)
     directory = Path(tempfile.mkdtemp(prefix="calotype-chaos-"))
     history = trio.run(run_campaign, plan, directory)
-    violations = Model(history).check()
-    print(f"seed        {plan.seed}; the log of the service is in {directory}")
-    for line in tell(history, violations):
-        print(line)
+    violations = check(history)
+    lines = [f"seed        {plan.seed}; the log of the service is in {directory}"]
+    sys.stdout.writelines(f"{line}\n" for line in (*lines, *tell(history, violations)))
     sys.exit(1 if violations else 0)
 
 

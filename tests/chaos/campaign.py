@@ -5,10 +5,8 @@ import io
 import re
 import shutil
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +112,7 @@ async def _settle(keeper: Keeper, history: History) -> None:
         api = Api(http)
         remains.has_rested = False
         with trio.move_on_after(REST):
-            while await _is_at_work(api):
+            while await _is_at_work(api):  # noqa: ASYNC110 - it happens in another process
                 await trio.sleep(0.1)
             remains.has_rested = True
         remains.unheard = await _undelivered(api)
@@ -130,7 +128,7 @@ async def _settle(keeper: Keeper, history: History) -> None:
         if last:
             with trio.move_on_after(REST):
                 remains.replay = await replay(keeper.server, last)
-                while history.heard[-1].number < last:
+                while history.heard[-1].number < last:  # noqa: ASYNC110 - there is no event for it
                     await trio.sleep(0.05)
     await keeper.end_well("terminate")
     await keeper.is_up.wait()
@@ -192,7 +190,7 @@ def _look_at(data: bytes) -> Picture:
 async def _until(condition: Callable[[], bool]) -> None:
     """Wait until it is true, or for as long as it should take."""
     with trio.move_on_after(SWEEP):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - it happens in another process
             await trio.sleep(0.1)
 
 

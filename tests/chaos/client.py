@@ -5,6 +5,7 @@ import json
 import socket
 import struct
 import time
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -53,7 +54,7 @@ class Client:
             case "half upload":
                 await self._half_upload(work)
             case "no reader":
-                await self._no_reader(work)
+                await self._no_reader()
             case _:
                 job_id = await self._job(work)
                 if job_id is not None:
@@ -67,10 +68,8 @@ class Client:
         asked_at, answer, code = time.time(), None, None
         request = self._http.build_request(method, path, **how)
         request.stream = _Body(await request.aread())
-        try:
+        with suppress(httpx2.TransportError):
             answer = await self._http.send(request)
-        except httpx2.TransportError:
-            pass
         if answer is not None and answer.status_code >= 400:
             code = answer.json()["code"] if answer.content else ""
         status = answer.status_code if answer is not None else None
@@ -243,7 +242,7 @@ class Client:
             self._history.submissions[mark].job_ids.append(job_id)
         await trio.sleep(work.lag)
         if work.sequel in {"cancel", "delete"}:
-            await self._order(work.sequel, told["batch_id"], "batches")  # type: ignore[arg-type]
+            await self._order(work.sequel, told["batch_id"], "batches")
 
     async def _upload(self, work: Work) -> str | None:
         headers = {"Content-Type": "image/png", "Idempotency-Key": f"image {work.mark}"}
@@ -261,7 +260,7 @@ class Client:
         )
         await self._break(head.encode() + body[: work.chance % len(body)], work.lag)
 
-    async def _no_reader(self, work: Work) -> None:
+    async def _no_reader(self) -> None:
         """Ask for all events, and take none of them."""
         await self._break(b"GET /events?last_event_id=0 HTTP/1.1\r\nHost: calotype\r\n\r\n", 1)
 

@@ -82,7 +82,7 @@ class Demon:
         was = self._keeper.is_up
         self._keeper.send(signal.SIGKILL, why)
         with trio.fail_after(PATIENCE):
-            while self._keeper.is_up is was:
+            while self._keeper.is_up is was:  # noqa: ASYNC110 - it happens in another process
                 await trio.sleep(0.01)
 
     async def _freeze(self, seconds: float) -> None:

@@ -116,9 +116,9 @@ class Keeper:
         process = self._process
         assert process
         self.send(signal.SIGTERM, why)
-        while process.poll() is None:
+        while process.poll() is None:  # noqa: ASYNC110 - it happens in another process
             await trio.sleep(LOOK_EVERY)
-        while self._keeps and self._process is process:
+        while self._keeps and self._process is process:  # noqa: ASYNC110 - it happens in another process
             await trio.sleep(LOOK_EVERY)
 
     def strays(self) -> Iterator[int]:

@@ -6,7 +6,7 @@ end of the job is written, and nobody has been told.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import wraps
 from typing import Any
 
@@ -60,8 +60,8 @@ class Fragile:
                 self.fuses.remove("after")
                 raise TypeError("a bug")
 
-        System._hire = remembered  # type: ignore[method-assign]
-        Worker._end = fused  # type: ignore[method-assign]
+        System._hire = remembered  # type: ignore[method-assign, assignment]
+        Worker._end = fused  # type: ignore[method-assign, assignment]
         web.serve.open_system = self.open_system  # type: ignore[attr-defined]
 
     @asynccontextmanager
@@ -94,10 +94,8 @@ class Fragile:
 async def ask(address: Address, message: Request[None]) -> None:
     """Ask, and be content with whatever comes of it."""
     with trio.move_on_after(PATIENCE):
-        try:
+        with suppress(AskFailed):
             await address.ask(message)
-        except AskFailed:
-            pass
 
 
 def main() -> None:

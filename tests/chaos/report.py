@@ -4,8 +4,8 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from tests.chaos.evidence import Violation
 from tests.chaos.history import ENDED, Event, History
-from tests.chaos.model import Violation
 
 SHOWN = 5  # violations whose history is printed
 
@@ -55,7 +55,7 @@ def tell(history: History, violations: Sequence[Violation]) -> Iterator[str]:
         f"{each.status} {each.code or ''}".strip() if each.status else "none"
         for each in history.requests
     )
-    yield f"answers     " + ", ".join(f"{k} {n}" for k, n in sorted(answers.items()))
+    yield "answers     " + ", ".join(f"{k} {n}" for k, n in sorted(answers.items()))
     again = len(history.hooks) - len({each.id for each in history.hooks})
     yield f"webhooks    {len(history.hooks)} heard, {again} of them again"
     yield f"events      {len(replay)}"
