@@ -24,7 +24,7 @@ FLAKE8_ASYNC = $(BIN)/flake8-async --disable=ASYNC9,ASYNC128 --startable-in-cont
 .DEFAULT_GOAL := help
 # `check` runs its steps in order, so that the tests have the last word.
 .NOTPARALLEL:
-.PHONY: help serve test check format-check lint types imports bench gallery docs format lock clean
+.PHONY: help serve test check format-check lint types imports bench chaos gallery docs format lock clean
 
 help:  ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,9 @@ imports: .venv/.test  ## Check who imports whom
 
 bench: .venv/.test  ## Measure (ARGS goes to the benchmark)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: .venv/.test  ## Crash the service under load, and check what it promised (ARGS="--seed 7 --seconds 60")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 gallery: .venv/.test  ## Write a page with every operation, before and after: gallery/index.html
 	@$(BIN)/python -m tests.gallery gallery
