@@ -23,10 +23,11 @@ def main() -> None:
     said = parser.parse_args()
     plan = Plan(said.seed, said.seconds, said.clients, said.pace)
     directory = Path(tempfile.mkdtemp(prefix="calotype-chaos-"))
+    sys.stdout.write(f"seed        {plan.seed}; the log of the service is in {directory}\n")
+    sys.stdout.flush()
     history = trio.run(run_campaign, plan, directory)
     violations = check(history)
-    lines = [f"seed        {plan.seed}; the log of the service is in {directory}"]
-    sys.stdout.writelines(f"{line}\n" for line in (*lines, *tell(history, violations)))
+    sys.stdout.writelines(f"{line}\n" for line in tell(history, violations))
     sys.exit(1 if violations else 0)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import io
 import re
 import shutil
+import signal
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -130,7 +131,7 @@ async def _settle(keeper: Keeper, history: History) -> None:
                 remains.replay = await replay(keeper.server, last)
                 while history.heard[-1].number < last:  # noqa: ASYNC110 - there is no event for it
                     await trio.sleep(0.05)
-    await keeper.end_well("terminate")
+    await keeper.end(signal.SIGTERM, "terminate")
     await keeper.is_up.wait()
     await _until(lambda: not _unnamed(keeper.server)[0])
     await keeper.stop()

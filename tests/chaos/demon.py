@@ -57,7 +57,7 @@ class Demon:
                 await trio.sleep(fault.seconds)
                 await self._kill(fault.kind)
             case "terminate":
-                await self._keeper.end_well(fault.kind)
+                await self._keeper.end(signal.SIGTERM, fault.kind)
             case "freeze":
                 await self._freeze(fault.seconds)
             case "freeze and kill":
@@ -79,11 +79,8 @@ class Demon:
         self._history.faults.append(Fault(begun, time.time(), fault.kind, what))
 
     async def _kill(self, why: str) -> None:
-        was = self._keeper.is_up
-        self._keeper.send(signal.SIGKILL, why)
         with trio.fail_after(PATIENCE):
-            while self._keeper.is_up is was:  # noqa: ASYNC110 - it happens in another process
-                await trio.sleep(0.01)
+            await self._keeper.end(signal.SIGKILL, why)
 
     async def _freeze(self, seconds: float) -> None:
         self._keeper.send(signal.SIGSTOP)

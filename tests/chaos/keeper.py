@@ -59,7 +59,9 @@ class Keeper:
                 self.has_begun.set()
                 was_ready = await self._until_ready(client, self._process)
                 await self._until_ended(self._process)
-                self.has_begun, self.is_up = trio.Event(), trio.Event()
+                self.has_begun = trio.Event()
+                if self.is_up.is_set():  # Else somebody may be waiting for it.
+                    self.is_up = trio.Event()
                 code = self._process.poll()
                 assert code is not None
                 now = time.time()
@@ -106,20 +108,17 @@ class Keeper:
             self._ended_at = time.time() if number == signal.SIGKILL else None
         self._process.send_signal(number)
 
+    async def end(self, number: int, why: str) -> None:
+        """End it by this signal, and wait until it has ended and that is noted."""
+        deaths = len(self._history.deaths)
+        self.send(number, why)
+        while len(self._history.deaths) == deaths:  # noqa: ASYNC110 - it is another process
+            await trio.sleep(LOOK_EVERY / 2)
+
     async def stop(self) -> None:
         """End it well, and keep it no more."""
         self._keeps = False
-        await self.end_well("the end")
-
-    async def end_well(self, why: str) -> None:
-        """End it as a process manager does, and wait for that."""
-        process = self._process
-        assert process
-        self.send(signal.SIGTERM, why)
-        while process.poll() is None:  # noqa: ASYNC110 - it happens in another process
-            await trio.sleep(LOOK_EVERY)
-        while self._keeps and self._process is process:  # noqa: ASYNC110 - it happens in another process
-            await trio.sleep(LOOK_EVERY)
+        await self.end(signal.SIGTERM, "the end")
 
     def strays(self) -> Iterator[int]:
         """Yield the processes that the service once started and that are still there."""
