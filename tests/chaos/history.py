@@ -114,8 +114,9 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """An end of the service, and how it went on: `why` is nothing if nobody has ended it."""
+    """An end of the service that had `begun` then: `why` is nothing if nobody has ended it."""
 
+    begun: float
     at: float
     code: int
     why: str

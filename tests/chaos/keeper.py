@@ -55,6 +55,7 @@ class Keeper:
             base_url=self.server.url, timeout=5, trust_env=False
         ) as client:
             while self._keeps:
+                begun = time.time()
                 self._process = Forked(self._service, self._template)
                 self.has_begun.set()
                 was_ready = await self._until_ready(client, self._process)
@@ -65,7 +66,7 @@ class Keeper:
                 code = self._process.poll()
                 assert code is not None
                 now = time.time()
-                self._history.deaths.append(Death(now, code, self._why, was_ready))
+                self._history.deaths.append(Death(begun, now, code, self._why, was_ready))
                 self._ended_at = self._ended_at or now
                 self._why = ""
                 if not was_ready:

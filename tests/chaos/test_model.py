@@ -388,7 +388,10 @@ def test_a_crash_explains_an_internal_error(history, broken):
 
 @pytest.mark.parametrize(
     "death",
-    [Death(NOON, 1, "", was_ready=True), Death(NOON, 1, "terminate", was_ready=True)],
+    [
+        Death(NOON, NOON + 1, 1, "", was_ready=True),
+        Death(NOON, NOON + 1, 1, "terminate", was_ready=True),
+    ],
     ids=["by itself", "not well"],
 )
 def test_a_death_that_nobody_wanted_is_found(history, broken, death):
@@ -398,9 +401,20 @@ def test_a_death_that_nobody_wanted_is_found(history, broken, death):
 
 
 def test_a_kill_is_a_death_that_was_wanted(history, broken):
-    history.deaths.append(Death(NOON, -9, "kill", was_ready=True))
+    history.deaths.append(Death(NOON, NOON + 1, -9, "kill", was_ready=True))
 
     assert not broken()
+
+
+def test_a_full_disk_explains_that_it_did_not_start(history, broken):
+    history.faults.append(Fault(NOON, NOON + 1, "fill disk"))
+    history.deaths.append(Death(NOON, NOON + 5, 1, "", was_ready=False))
+
+    assert not broken()
+
+    history.deaths.append(Death(NOON, NOON + 5, 1, "", was_ready=True))
+
+    assert broken() == {"death"}
 
 
 @pytest.mark.parametrize(

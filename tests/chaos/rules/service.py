@@ -29,8 +29,8 @@ def answers_are_lawful(evidence: Evidence) -> Iterator[Violation]:
 def nobody_dies_alone(evidence: Evidence) -> Iterator[Violation]:
     """The service ends when it is ended, and well when it is told to."""
     for death in evidence.history.deaths:
-        full = evidence.faults(frozenset({"fill disk"}), death.at, death.at)
-        if not death.why and not full:
+        full = evidence.faults(frozenset({"fill disk"}), death.begun, death.at)
+        if not death.why and not (full and not death.was_ready):
             yield Violation("death", "", f"{death}: nobody has ended it")
         elif death.why in {"terminate", "the end"} and death.code != 0:
             yield Violation("death", "", f"{death}: it should have ended with 0")
