@@ -53,6 +53,7 @@ async def run_campaign(plan: Plan, directory: Path) -> History:
             receiver.secret = await _secret(server)
             keeper = Keeper(server, directory / "service.log", history)
             try:
+                await nursery.start(keeper.write_log)
                 nursery.start_soon(keeper.run)
                 await keeper.is_up.wait()
                 nursery.start_soon(follow, server, history)

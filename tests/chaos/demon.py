@@ -98,12 +98,7 @@ class Demon:
         return str(len(children))
 
     async def _fill(self, fault: FaultPlan) -> None:
-        if not self._disk.is_small:
-            return
         begun = time.time()
-        self._disk.fill(fault.left)
-        try:
+        with self._disk.full(fault.left, self._keeper.pid):
             await trio.sleep(fault.seconds)
-        finally:
-            self._disk.clear()
         self._history.faults.append(Fault(begun, time.time(), fault.kind, f"{fault.left} left"))

@@ -1,10 +1,11 @@
-"""A disk that is small enough to be filled."""
+"""A disk that is small enough to be filled; or, where there can be none, files that cannot grow."""
 
 import errno
 import os
+import resource
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SIZE = 256 * 1024 * 1024
@@ -15,11 +16,28 @@ class Disk:
 
     def __init__(self, directory: Path, *, is_small: bool) -> None:
         self.directory = directory
-        self.is_small = is_small
+        self._is_small = is_small
         self._ballast = directory / "ballast"
 
-    def fill(self, left: int) -> None:
-        """Leave so many bytes at most."""
+    @contextmanager
+    def full(self, left: int, pid: int) -> Iterator[None]:
+        """Leave so many bytes at most, for the time of the block.
+
+        Where no disk can be filled, the process `pid` cannot write any file beyond so many bytes;
+        one that is started meanwhile can.
+        """
+        if self._is_small:
+            try:
+                self._fill(left)
+                yield
+            finally:
+                self._ballast.unlink(missing_ok=True)
+        else:
+            _limit_files(pid, left)
+            yield
+            _limit_files(pid, None)
+
+    def _fill(self, left: int) -> None:
         with self._ballast.open("ab") as file:
             piece = SIZE
             while piece >= 4096:
@@ -35,9 +53,12 @@ class Disk:
             size = file.seek(0, os.SEEK_END)
             file.truncate(max(0, size - left))
 
-    def clear(self) -> None:
-        """Give the room back."""
-        self._ballast.unlink(missing_ok=True)
+
+def _limit_files(pid: int, size: int | None) -> None:
+    """Let this process write no file beyond so many bytes, or any again; it may have ended."""
+    with suppress(ProcessLookupError):
+        _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most if size is None else size, most))
 
 
 @contextmanager

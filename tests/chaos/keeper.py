@@ -37,17 +37,19 @@ class Keeper:
         self.children: dict[int, psutil.Process] = {}
         self._history = history
         self._template = Template(LAUNCHER)
-        self._service = Service(server.dir, server.environment, log)
+        # A pipe, since it must not fail where files cannot grow.
+        self._pipe, self._log = log.with_suffix(".pipe"), log
+        self._service = Service(server.dir, server.environment, self._pipe)
         self._process: Forked | None = None
         self._why = ""
         self._ended_at: float | None = None
         self._keeps = True
 
     @property
-    def process(self) -> psutil.Process:
+    def pid(self) -> int:
         """The process of this moment."""
         assert self._process
-        return psutil.Process(self._process.pid)
+        return self._process.pid
 
     async def run(self) -> None:
         """Start it, and start it again after each end."""
@@ -72,6 +74,17 @@ class Keeper:
                 if not was_ready:
                     await trio.sleep(PAUSE)
 
+    async def write_log(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Write down what the service says, of all its lives."""
+        os.mkfifo(self._pipe)
+        # Open for writing as well, so that no death of the service is its end.
+        descriptor = os.open(self._pipe, os.O_RDWR | os.O_NONBLOCK)
+        with self._log.open("ab", buffering=0) as log:
+            async with trio.lowlevel.FdStream(descriptor) as pipe:
+                task_status.started()
+                async for said in pipe:
+                    log.write(said)
+
     async def _until_ready(self, client: httpx2.AsyncClient, process: Forked) -> bool:
         while process.poll() is None:
             try:
@@ -95,7 +108,7 @@ class Keeper:
     def look_for_children(self) -> list[psutil.Process]:
         """Return the processes that the service has started, and remember them."""
         try:
-            found = self.process.children(recursive=True)
+            found = psutil.Process(self.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
         self.children |= {each.pid: each for each in found}
