@@ -32,6 +32,7 @@ REST, SWEEP = 180.0, 30.0
 DOWNLOADS = 8
 # Its own patience is long; here faults come by the second.
 SETTINGS = {
+    "MAX_ATTEMPTS": 10,
     "SHUTDOWN_GRACE": 10,
     "RETRY_DELAY": 0.2,
     "DELIVERY_DELAY": 0.1,

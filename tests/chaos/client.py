@@ -130,7 +130,7 @@ class Client:
                     for name, (w, h) in sizes.items()
                 ]
             }
-        words["priority"] = work.priority
+        words |= {"priority": work.priority, "max_attempts": work.max_attempts}
         elsewhere = work.kind in {"found", "flaky", "missing"}
         if elsewhere:
             words["image_url"] = self._receiver.url(f"/picture/{work.kind}/{work.chance}")

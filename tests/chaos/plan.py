@@ -99,6 +99,7 @@ class Work:
     again: bool
     callback: bool
     priority: Literal["high", "normal", "low"]
+    max_attempts: int
     size: tuple[int, int]
     sequel: Sequel
     lag: float
@@ -147,6 +148,7 @@ class Plan:
                 again=keyed and chance.random() < 0.2,
                 callback=chance.random() < 0.5,
                 priority=chance.choice(("high", "normal", "low")),
+                max_attempts=chance.choice((2, 3, 10, 10)),
                 size=(chance.randint(8, 96), chance.randint(8, 96)),
                 sequel=sequel,
                 lag=chance.choice((0.0, 0.01, 0.05, 0.3)),
