@@ -22,7 +22,7 @@ from tests.chaos.disk import Disk, open_disk
 from tests.chaos.follower import follow, replay
 from tests.chaos.history import History, Picture
 from tests.chaos.keeper import Keeper
-from tests.chaos.plan import Plan
+from tests.chaos.plan import Plan, Work
 from tests.chaos.receiver import Receiver
 from tests.service.asking import Api, files_in
 from tests.web.running import COMMAND, Server
@@ -30,6 +30,8 @@ from tests.web.running import COMMAND, Server
 # Seconds: until all has come to rest, and until a sweep has been everywhere.
 REST, SWEEP = 180.0, 30.0
 DOWNLOADS = 8
+# Things that one client does at the same moment.
+AT_ONCE = 8
 # Its own patience is long; here faults come by the second.
 SETTINGS = {
     "MAX_ATTEMPTS": 10,
@@ -84,11 +86,21 @@ async def _work(
 ) -> None:
     async with _open_http(server) as http:
         client = Client(http, server, receiver, history)
-        for work in plan.works(number):
-            await client.do(work)
-            await trio.sleep(work.pause)
-            if over.is_set():
-                return
+        places = trio.Semaphore(AT_ONCE)
+
+        async def do(work: Work) -> None:
+            try:
+                await client.do(work)
+            finally:
+                places.release()
+
+        async with trio.open_nursery() as nursery:
+            for work in plan.works(number):
+                await trio.sleep(work.pause)
+                await places.acquire()
+                if over.is_set():
+                    return
+                nursery.start_soon(do, work)
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ from tests.chaos.receiver import Receiver
 from tests.service.asking import _Body
 from tests.web.running import Server
 
-RETRY = 0.1
+RETRY = 0.2
 TRIES = 300  # of what is sent until it is answered: longer than any outage
 LOOKS = 8
 TIMEOUT = 10
