@@ -12,7 +12,7 @@ BIN := .venv/bin
 CODE = actors web tests benchmarks examples
 
 # The functions that say when they have started: in an open_…() they belong in nursery.start.
-STARTABLE := run,_run,supervise,serve,_reload_at_signal,hold_back
+STARTABLE := run,_run,supervise,serve,_reload_at_signal,hold_back,write_log,_crash_at_signals
 # Quart takes a handler that is not async to a thread, so those that never wait are async as well.
 HANDLERS := *.get,*.post,*.errorhandler
 # It takes files only. ASYNC9 (a checkpoint on every path) is for libraries, and ASYNC128 does not

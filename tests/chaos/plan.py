@@ -109,12 +109,16 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A campaign. `pace` is how fast all of it goes: at 2, twice as much happens in a second."""
+    """A campaign. `pace` is how fast all of it goes: at 2, twice as much happens in a second.
+
+    `rest` is how long it may take until nothing happens any more when the faults are over.
+    """
 
     seed: int
     seconds: float
     clients: int = 4
     pace: float = 1.0
+    rest: float = 180.0
 
     def faults(self) -> Iterator[FaultPlan]:
         """Yield faults without end."""

@@ -9,7 +9,7 @@ from tests.chaos.model import check
 from tests.chaos.plan import Plan
 from tests.chaos.report import tell
 
-PLAN = Plan(seed=7, seconds=25, clients=2, pace=0.7)
+PLAN = Plan(seed=7, seconds=20, clients=2, pace=0.7, rest=60)
 
 
 def some(iterator):
@@ -29,6 +29,7 @@ def test_a_seed_decides_which_faults_and_which_work_there_is():
 
 @pytest.mark.service
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 async def test_every_promise_is_kept_under_faults_of_all_kinds(tmp_path):
     history = await run_campaign(PLAN, tmp_path)
 
