@@ -6,6 +6,7 @@ import socket
 import struct
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -107,15 +108,21 @@ class Client:
         note = Submission(work.mark, work.kind, sizes, key, work.callback)
         self._history.submissions[work.mark] = note
         headers = how.pop("headers") | ({"Idempotency-Key": key} if key else {})
+        send = partial(self._submit, note, path, headers, how)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            if work.again == "at once":
+                nursery.start_soon(send)
+        if work.again == "later" and note.job_ids:
+            await send()
+        return note.job_ids[0] if note.job_ids else None
+
+    async def _submit(
+        self, note: Submission, path: str, headers: dict[str, str], how: dict[str, Any]
+    ) -> None:
         told = await self._send(note, path, headers, **how)
-        if told is None:
-            return None
-        note.job_ids.append(told["job_id"])
-        if work.again:
-            answer = await self.call("POST", path, headers=headers, **how)
-            if answer is not None and answer.is_success:
-                note.job_ids.append(answer.json()["job_id"])
-        return note.job_ids[0]
+        if told is not None:
+            note.job_ids.append(told["job_id"])
 
     def _words(self, work: Work) -> tuple[str, dict[str, Any], dict[str, tuple[int, int]]]:
         """Return where to send a job, how to say it, and what sizes come out by their names."""

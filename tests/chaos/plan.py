@@ -88,15 +88,16 @@ class FaultPlan:
 class Work:
     """What a client does next, and `pause` seconds later the next thing.
 
-    `keyed`: with an Idempotency-Key. `again`: it is sent a second time under it, although it was
-    answered. `callback`: it wants to be told. `lag`: seconds from the answer to the sequel.
+    `keyed`: with an Idempotency-Key. `again`: it is sent a second time under it, at the same
+    moment or although it was answered. `callback`: it wants to be told. `lag`: seconds from the
+    answer to the sequel.
     """
 
     mark: str
     kind: WorkKind
     form: Literal["json", "bare"]
     keyed: bool
-    again: bool
+    again: Literal["at once", "later"] | None
     callback: bool
     priority: Literal["high", "normal", "low"]
     max_attempts: int
@@ -149,7 +150,7 @@ class Plan:
                 kind=kind,
                 form=chance.choice(("json", "bare")),
                 keyed=keyed,
-                again=keyed and chance.random() < 0.2,
+                again=chance.choice(("at once", "later", None, None, None)) if keyed else None,
                 callback=chance.random() < 0.5,
                 priority=chance.choice(("high", "normal", "low")),
                 max_attempts=chance.choice((2, 3, 10, 10)),
