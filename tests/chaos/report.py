@@ -16,16 +16,24 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def longest_wait(history: History) -> float:
-    """Return the most seconds from when a job was accepted, or retried, to its end."""
-    since: dict[str, float] = {}
-    longest = 0.0
+def longest_waits(history: History) -> tuple[float, float]:
+    """Return the most seconds from when a job was accepted, or retried, to its end.
+
+    And the same from its first attempt on, without the wait for those before it in the queue.
+    """
+    accepted: dict[str, float] = {}
+    begun: dict[str, float] = {}
+    in_all, at_work = 0.0, 0.0
     for event in history.remains.replay:
         if event.reason in {"submitted", "retried"}:
-            since[event.job_id] = event.time
+            accepted[event.job_id] = event.time
+            begun.pop(event.job_id, None)
+        elif event.status == "processing":
+            begun.setdefault(event.job_id, event.time)
         elif event.status in ENDED:
-            longest = max(longest, event.time - since.get(event.job_id, event.time))
-    return longest
+            in_all = max(in_all, event.time - accepted.get(event.job_id, event.time))
+            at_work = max(at_work, event.time - begun.get(event.job_id, event.time))
+    return in_all, at_work
 
 
 def tell(history: History, violations: Sequence[Violation]) -> Iterator[str]:
@@ -59,7 +67,11 @@ def tell(history: History, violations: Sequence[Violation]) -> Iterator[str]:
     again = len(history.hooks) - len({each.id for each in history.hooks})
     yield f"webhooks    {len(history.hooks)} heard, {again} of them again"
     yield f"events      {len(replay)}"
-    yield f"waited      {longest_wait(history):.1f} s at most from 202 to the end"
+    in_all, at_work = longest_waits(history)
+    yield (
+        f"waited      {in_all:.1f} s at most from 202 to the end, "
+        f"{at_work:.1f} s from the first attempt to the end"
+    )
     if history.recoveries:
         yield (
             f"recovery    {statistics.median(history.recoveries):.2f} s (p50), "
