@@ -12,7 +12,7 @@ BIN := .venv/bin
 CODE = actors web tests benchmarks examples
 
 # The functions that say when they have started: in an open_…() they belong in nursery.start.
-STARTABLE := run,_run,supervise,serve,_reload_at_signal,hold_back
+STARTABLE := run,_run,supervise,serve,_reload_at_signal,hold_back,write_log,_crash_at_signals
 # Quart takes a handler that is not async to a thread, so those that never wait are async as well.
 HANDLERS := *.get,*.post,*.errorhandler
 # It takes files only. ASYNC9 (a checkpoint on every path) is for libraries, and ASYNC128 does not
@@ -24,8 +24,8 @@ FLAKE8_ASYNC = $(BIN)/flake8-async --disable=ASYNC9,ASYNC128 --startable-in-cont
 .DEFAULT_GOAL := help
 # `check` runs its steps in order, so that the tests have the last word.
 .NOTPARALLEL:
-.PHONY: help serve test check format-check lint types imports bench soak gallery docs format fuzz audit \
-	sbom lock clean
+.PHONY: help serve test check format-check lint types imports bench soak chaos gallery docs format \
+	fuzz audit sbom lock clean
 
 help:  ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,9 @@ bench: .venv/.test  ## Measure (ARGS goes to the benchmark)
 
 soak: .venv/.test  ## Half an hour of load, and whether anything leaks (ARGS: --minutes 5 --plot soak.png)
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+chaos: .venv/.test  ## Crash the service under load, and check what it promised (ARGS="--seed 7 --seconds 60")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 gallery: .venv/.test  ## Write a page with every operation, before and after: gallery/index.html
 	@$(BIN)/python -m tests.gallery gallery

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from http.client import HTTPConnection, HTTPException
@@ -52,11 +52,11 @@ class Service(NamedTuple):
 class Template:
     """The process of which services are forked, until this one ends. See `tests.web.template`."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str] = TEMPLATE) -> None:
         self._channel, theirs = Pipe()
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            [*TEMPLATE, str(theirs.fileno())],
+            [*command, str(theirs.fileno())],
             env=environment(),
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
@@ -85,8 +85,8 @@ def template() -> Template:
 class Forked:
     """A process that was forked of the template; it is used as one that `subprocess` started."""
 
-    def __init__(self, service: Service) -> None:
-        self._template = template()
+    def __init__(self, service: Service, of: Template | None = None) -> None:
+        self._template = of or template()
         pid = self._template.ask(service)
         assert pid
         self.pid = pid
