@@ -501,7 +501,7 @@ async def test_nothing_is_made_of_an_image_that_is_not_as_it_was_sent(start, pho
     (failed,) = working.store.asked_for(Fail)
     assert (failed.code, failed.error) == ("crashed", "The image is not as it was sent.")
     assert [each["how"] for each in logs if each["event"] == "blob_damaged"] == ["digest"]
-    assert working.store.asked[0].seal == Seal(job.input_size, job.input_sha256)
+    assert working.store.asked[0].seal == Seal(len(photo), job.input_sha256)
 
 
 async def test_a_job_fails_whose_image_is_shorter_than_it_was(start):
