@@ -7,14 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
-import trio
 
 from actors import tracing
 from actors.storage.keys import owner_of
-from actors.storage.ports import StorageError
+from actors.storage.ports import StorageError, StorageInDoubt
+from actors.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    import trio
 
     from actors.group_commit import GroupCommit
     from actors.storage.ports import Blobs
@@ -37,9 +39,7 @@ class Shelf:
     async def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """See `Blobs.get`."""
         with tracing.span("blob get") as span:
-            data = await trio.to_thread.run_sync(
-                self._blobs.get, key, offset, length, limiter=self._threads
-            )
+            data = await in_thread(partial(self._blobs.get, key, offset, length), self._threads)
             span.note("calotype.bytes", len(data))
         return data
 
@@ -79,7 +79,9 @@ class Shelf:
                 failure = error
             # Not in the `except`, where a cancellation would take the place of the failure.
             if failure:
-                await self.forget(key)
+                # If the next start finds that it was done, it needs the file; else it sweeps it.
+                if not isinstance(failure, StorageInDoubt):
+                    await self.forget(key)
                 raise failure
         finally:
             self._arriving.remove(key)
@@ -90,7 +92,7 @@ class Shelf:
         try:
             with tracing.span("blob put") as span:
                 span.note("calotype.bytes", size)
-                return await trio.to_thread.run_sync(bring, limiter=self._threads)
+                return await in_thread(bring, self._threads)
         except StorageError as error:
             # Trio's frames hold the error that holds them, and with them the data.
             raise error.with_traceback(None) from error.__cause__
@@ -98,7 +100,7 @@ class Shelf:
     async def forget(self, key: str) -> None:
         """Delete a file that nobody needs; or, if that fails, leave it to `sweep`."""
         try:
-            await trio.to_thread.run_sync(self._blobs.delete, key, limiter=self._threads)
+            await in_thread(partial(self._blobs.delete, key), self._threads)
         except StorageError as error:
             log.warning("file_left_behind", file=self._blobs.locate(key), error=str(error))
 
@@ -106,7 +108,7 @@ class Shelf:
         """Delete what a crash left between a file and its row."""
         shards = self._blobs.shards()
         while True:
-            keys = await trio.to_thread.run_sync(next, shards, None, limiter=self._threads)
+            keys = await in_thread(partial(next, shards, None), self._threads)
             if keys is None:
                 return
             for start in range(0, len(keys), SWEEP_CHUNK):

@@ -46,6 +46,7 @@ from actors.storage.ports import StorageError
 from actors.storage.repeats import REPEATS
 from actors.storage.retention import Rules
 from actors.storage.usage import QuotaExceeded
+from actors.threads import in_thread
 from actors.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -151,7 +152,9 @@ class Store:
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Work until the mailbox ends, then finish what is in hand and close the storage."""
         with ExitStack() as stack:
-            storage = await trio.to_thread.run_sync(stack.enter_context, self._open_storage())
+            storage = await in_thread(
+                partial(stack.enter_context, self._open_storage()), self._threads
+            )
             inputs = Shelf(storage.inputs, self._threads)
             outputs = Shelf(storage.outputs, self._threads)
             stock = Stock(
@@ -164,12 +167,8 @@ class Store:
                 self._limits.repeats,
                 self._limits.audit,
             )
-            self._backlog.pending = await trio.to_thread.run_sync(
-                storage.catalogue.pending, limiter=self._threads
-            )
-            bounds = await trio.to_thread.run_sync(
-                storage.catalogue.events.bounds, limiter=self._threads
-            )
+            self._backlog.pending = await in_thread(storage.catalogue.pending, self._threads)
+            bounds = await in_thread(storage.catalogue.events.bounds, self._threads)
             self._following.last = bounds.last
             stack.enter_context(self._waiting.asks)
             stack.enter_context(self._following.asks)

@@ -21,6 +21,8 @@ from actors.storage.ports import BlobNotFound, StorageFull, StorageUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from actors.storage.reserve import Reserve
+
 # There can be no other link: on this file system, between these two, or to this file.
 UNLINKABLE = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
 SHARDS = tuple(f"{number:02x}" for number in range(256))
@@ -29,11 +31,15 @@ SHARDS = tuple(f"{number:02x}" for number in range(256))
 class Files:
     """Blobs under one directory, which is made if need be. One process owns it at a time.
 
-    With `to_look` the directory stays as it is, for whoever only gets.
+    With `to_look` the directory stays as it is, for whoever only gets. Nothing is put there while
+    the `reserve` cannot be held.
     """
 
-    def __init__(self, directory: Path, *, to_look: bool = False) -> None:
+    def __init__(
+        self, directory: Path, *, to_look: bool = False, reserve: Reserve | None = None
+    ) -> None:
         self._directory = directory
+        self._reserve = reserve
         self._partial = directory / ".partial"
         self._numbers = itertools.count()
         if to_look:
@@ -51,6 +57,8 @@ class Files:
         path = self._directory / key
         beside = self._partial / f"{next(self._numbers)}"
         with _named_errors():
+            if self._reserve:
+                self._reserve.require()
             try:
                 with beside.open("xb", buffering=0) as file:
                     rest = memoryview(data)
@@ -88,6 +96,8 @@ class Files:
             try:
                 file = (self._directory / key).open("rb", buffering=0)
             except FileNotFoundError:
+                if not (self._directory / key).parent.is_dir():
+                    raise  # It is not the file that is missing: a disk is not mounted, perhaps.
                 raise BlobNotFound(key) from None
             with file:
                 rest = os.fstat(file.fileno()).st_size - offset
@@ -120,3 +130,5 @@ def _named_errors() -> Iterator[None]:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise StorageFull(os.strerror(error.errno)) from error
         raise StorageUnavailable(error.strerror or str(error)) from error
+    except MemoryError as error:
+        raise StorageUnavailable("no memory") from error

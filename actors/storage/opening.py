@@ -63,7 +63,12 @@ def open_storage(places: Places) -> Iterator[Storage]:
         for directory, role in ((places.inputs, "inputs"), (places.outputs, "outputs")):
             mark = stack.enter_context(_locked(directory / MARK))
             _mark(directory, mark, f"{role} of {catalogue.identity}")
-        yield Storage(catalogue, Files(places.inputs), Files(places.outputs))
+        reserve = catalogue.reserve
+        yield Storage(
+            catalogue,
+            Files(places.inputs, reserve=reserve),
+            Files(places.outputs, reserve=reserve),
+        )
 
 
 @contextmanager

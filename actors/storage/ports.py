@@ -40,6 +40,10 @@ class StorageUnavailable(StorageError):
     """The storage did not do it, and may do it later."""
 
 
+class StorageInDoubt(StorageUnavailable):
+    """Whether it was done will be known at the next start. Until then it was not."""
+
+
 class StorageFull(StorageError):
     """There is no room left; nothing was changed."""
 
