@@ -36,6 +36,7 @@ from actors.messages import (
     ReadEvents,
     Told,
 )
+from actors.patient_clock import PatientClock
 from actors.retention import Retention
 from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
@@ -139,6 +140,7 @@ class Store:
         self._orders = orders
         self._activity = activity
         self._now = clock
+        self._age_now = PatientClock(clock)
         self._asks = trio.Semaphore(limits.asks)
         self._catalogue = GroupCommit(max_batch=limits.asks)
         self._claim = StandingClaim()
@@ -163,6 +165,7 @@ class Store:
                 outputs,
                 self._waiting,
                 self._now,
+                self._age_now,
                 self._threads,
                 self._limits.repeats,
                 self._limits.audit,
@@ -349,7 +352,7 @@ class Store:
         while True:
             with trio.move_on_after(TRIM_EVERY):
                 await self._following.wait_for(TRIM_STEP)
-            trim = partial(_trim, kept, self._now() - age)
+            trim = partial(_trim, kept, self._age_now() - age)
             try:
                 while await self._catalogue.commit(trim):
                     pass
