@@ -2,31 +2,23 @@
 
 import shutil
 import sqlite3
-import subprocess
 from contextlib import closing
 
 import pytest
 import trio
 
 from tests.service.asking import files_in, open_api, until_true
-from tests.web.running import COMMAND
+from tests.web.running import Forked, Service
 
 pytestmark = pytest.mark.service
 
 
 def refusal(server):
-    """Return what it says when it does not start."""
-    ended = subprocess.run(
-        [*COMMAND, "serve"],
-        cwd=server.dir,
-        env=server.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ended.returncode == 1
-    return ended.stderr
+    """Start it, and return what it says when it does not."""
+    begin = server.log.stat().st_size
+    server.process = Forked(Service(server.dir, server.environment, server.log))
+    assert server.process.wait() == 1
+    return server.log.read_text()[begin:]
 
 
 def contents(directory):

@@ -2,11 +2,24 @@
 
 import pytest
 
-from tests.service.asking import open_api, until_true
+from tests.outside.servers import Server, answer
+from tests.service.asking import open_api, until, until_true
 
 pytestmark = pytest.mark.service
 
 DAY = 86_400
+
+
+@pytest.fixture
+async def serve(nursery):
+    """Start a source that answers so."""
+
+    async def start(*answers):
+        source = Server(*answers)
+        await nursery.start(source.run, None, "127.0.0.1", 0)
+        return source
+
+    return start
 
 
 async def test_a_clock_that_is_ahead_for_a_while_has_nothing_deleted(start_faulty, rocket):
@@ -33,8 +46,29 @@ async def test_a_clock_that_is_ahead_for_a_while_has_nothing_deleted(start_fault
             ]
 
 
-@pytest.mark.parametrize("ahead", [DAY, -DAY])
-async def test_a_retry_is_made_however_the_clock_was_set_meanwhile(
+@pytest.mark.parametrize("ahead", [3600, -3600])
+async def test_a_retry_is_not_lost_however_the_clock_is_set_meanwhile(
     start_faulty, serve, rocket, ahead
 ):
-    ...
+    source = await serve(answer(503, Retry_After="2"), answer(200, rocket))
+    settings = {"FETCH_ALLOW": f"127.0.0.1:{source.port}", "RETRY_DELAY": 0.1}
+    with start_faulty(**settings) as server:
+        async with open_api(server) as api:
+            job_id = await api.submit_json(
+                operation="thumbnail",
+                width=64,
+                height=64,
+                image_url=f"http://127.0.0.1:{source.port}/a.jpg",
+            )
+
+            async def postponed():
+                job = await api.job(job_id)
+                return job if job["status"] == "pending" and job["attempts"] == 1 else None
+
+            await until(postponed)
+            server.faults.ahead = ahead
+            # Whatever happens makes it look at the clock.
+            await api.ended(await api.submit(rocket))
+            job = await api.ended(job_id)
+
+            assert (job["status"], job["attempts"]) == ("completed", 2)
