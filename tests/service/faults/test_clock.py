@@ -46,11 +46,11 @@ async def test_a_clock_that_is_ahead_for_a_while_has_nothing_deleted(start_fault
             ]
 
 
-@pytest.mark.parametrize("ahead", [3600, -3600])
+@pytest.mark.parametrize("ahead", [3600, -8])
 async def test_a_retry_is_not_lost_however_the_clock_is_set_meanwhile(
     start_faulty, serve, rocket, ahead
 ):
-    source = await serve(answer(503, Retry_After="2"), answer(200, rocket))
+    source = await serve(answer(503, Retry_After="6"), answer(200, rocket))
     settings = {"FETCH_ALLOW": f"127.0.0.1:{source.port}", "RETRY_DELAY": 0.1}
     with start_faulty(**settings) as server:
         async with open_api(server) as api:
