@@ -139,6 +139,9 @@ class SqliteCatalogue:
             self._db.execute("pragma synchronous = full")
         if role == "owner":
             migrations.apply(self._db)
+            # The log is empty then, whatever the steps or an end in the middle have left in it: it
+            # is a file of its own, which must find room to grow.
+            self._db.execute("pragma wal_checkpoint(truncate)")
 
     @property
     def identity(self) -> str:

@@ -188,6 +188,10 @@ def test_a_commit_is_durable_and_does_not_stop_readers(catalogue, look):
     assert synchronous == 2  # FULL: every commit is synced to the disk.
 
 
+def test_the_log_is_empty_when_a_catalogue_is_opened(path, catalogue):
+    assert path.with_name(f"{path.name}-wal").stat().st_size == 0
+
+
 def test_what_a_batch_has_not_committed_nobody_else_sees(catalogue, look):
     seen = []
 

@@ -28,7 +28,7 @@ from actors.errors import ActorStopped
 from actors.fetcher import Fetching
 from actors.imaging.facts import Limits
 from actors.mailbox import Mailbox, Request, open_mailbox
-from actors.messages import Await, Delete, Find, ListDeliveries, Submit
+from actors.messages import Await, Delete, Find, ListDeliveries, OfJob, Submit
 from actors.storage.opening import open_storage
 from actors.storage.ports import Elsewhere, JobNotFound
 from actors.store import StoreLimits
@@ -185,7 +185,7 @@ async def test_a_webhook_is_a_span_beside_the_attempt_at_its_job(spans, tmp_path
         with tracing.request([]):
             job = await run_job(system, url="http://127.0.0.1:9/secret")
         while True:
-            (sent,) = await system.front_door.ask(ListDeliveries(job.id, tenant="acme"))
+            (sent,) = await system.front_door.ask(ListDeliveries(OfJob(job.id), tenant="acme"))
             if sent.fate == "dead":
                 break
             await trio.sleep(0.005)
