@@ -27,7 +27,8 @@ class Reserve:
         self._path = path
         self._size = size
         self._numbers = itertools.count()
-        self._held = False
+        # It may be that of a process that was killed.
+        self._held = path.is_file() and path.stat().st_size == size
 
     def require(self) -> None:
         """Return if it is held, or can be held again. To be asked before anything new is kept.
@@ -54,11 +55,13 @@ class Reserve:
         self._held = True
 
     def release(self) -> bool:
-        """Give up the room. Returns False if it had been given up before.
+        """Give up the room. Returns False if there is none to give up.
 
         Raises:
           OSError: if that fails.
         """
-        held, self._held = self._held, False
+        if not self._held:
+            return False
+        self._held = False
         self._path.unlink(missing_ok=True)
-        return held
+        return True

@@ -99,7 +99,7 @@ class SqliteCatalogue:
     """
 
     def __init__(self, path: Path, role: Role = "owner") -> None:
-        self.reserve = Reserve(path.with_name(f"{path.name}-reserve"))
+        self.reserve: Reserve | None = None  # of the owner alone
         self._presence = Presence(())
         with _named_errors():
             if role == "owner":
@@ -122,6 +122,7 @@ class SqliteCatalogue:
                     self._presence = Presence(
                         path.with_name(f"{path.name}{end}") for end in ("", "-wal", "-shm")
                     )
+                    self.reserve = Reserve(path.with_name(f"{path.name}-reserve"))
                     with suppress(StorageFull):
                         self.reserve.require()
             except BaseException:
@@ -139,9 +140,19 @@ class SqliteCatalogue:
             self._db.execute("pragma synchronous = full")
         if role == "owner":
             migrations.apply(self._db)
-            # The log is empty then, whatever the steps or an end in the middle have left in it: it
-            # is a file of its own, which must find room to grow.
+            self._empty_log()
+
+    def _empty_log(self) -> None:
+        """Empty the log, whatever the steps or an end in the middle have left in it.
+
+        It is a file of its own, which must find room to grow. Where there is no room in the
+        catalogue for what is in it, it stays as it is, and all of it counts.
+        """
+        try:
             self._db.execute("pragma wal_checkpoint(truncate)")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
 
     @property
     def identity(self) -> str:
@@ -156,7 +167,7 @@ class SqliteCatalogue:
             return self._batch(calls)
         except StorageFull:
             with _named_errors():
-                if not self.reserve.release():
+                if not self.reserve or not self.reserve.release():
                     raise
         # Again with that room, in which calls that add anything are refused, and others are not.
         return self._batch(calls)
@@ -198,14 +209,14 @@ class SqliteCatalogue:
 
     def add(self, new: NewJob, now: datetime) -> Job:
         """See `Catalogue.add`."""
-        self.reserve.require()
+        self._require_room()
         job = self._one(f"{INSERT} returning *", self._row(new, now, self.find_image))
         self._use([job])
         return job
 
     def add_all(self, new: Sequence[NewJob], now: datetime) -> None:
         """See `Catalogue.add_all`."""
-        self.reserve.require()
+        self._require_room()
         # Many of them may be of the same image.
         find_image = functools.cache(self.find_image)
         self._db.conn.executemany(INSERT, [self._row(each, now, find_image) for each in new])
@@ -537,7 +548,7 @@ class SqliteCatalogue:
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""
-        self.reserve.require()
+        self._require_room()
         return self._image(
             """
             insert into images (id, key, format, width, height, frames, size_bytes, sha256,
@@ -582,8 +593,13 @@ class SqliteCatalogue:
     def close(self) -> None:
         """See `Catalogue.close`."""
         self._db.close()
-        with _named_errors():
-            self.reserve.release()
+        if self.reserve:
+            with _named_errors():
+                self.reserve.release()
+
+    def _require_room(self) -> None:
+        if self.reserve:
+            self.reserve.require()
 
     def _claimed(self, job_id: str, attempt: int) -> Job:
         job = self.find(job_id)

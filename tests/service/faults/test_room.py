@@ -48,7 +48,7 @@ async def test_jobs_can_be_deleted_on_a_full_disk_until_there_is_room_again(
             jobs = await api.all_ended(ids)
             fill(disk / "ballast")
             # Until the log has no room that it has had before.
-            deleted = []
+            deleted: list[int] = []
             while (disk / "data" / "jobs.db-reserve").exists() and len(deleted) < 20:
                 answer = await api.http.delete(f"/jobs/{ids[len(deleted)]}")
                 deleted.append(answer.status_code)
