@@ -1,7 +1,7 @@
 """Room that is kept for deletions."""
 
 import os
-from collections import namedtuple
+from typing import NamedTuple
 
 import pytest
 
@@ -12,7 +12,13 @@ from tests.conftest import NOON
 from tests.storage.catalogues import Each, new_job
 
 SIZE = 64 * 1024
-Room = namedtuple("Room", ["f_bavail", "f_frsize"])
+
+
+class Room(NamedTuple):
+    """What the system says of a disk: so many blocks, each of so many bytes."""
+
+    f_bavail: int
+    f_frsize: int
 
 
 @pytest.fixture
