@@ -29,6 +29,7 @@ from actors.storage.ports import (
     ImageNotFound,
     JobNotFound,
     StorageFull,
+    StorageInDoubt,
     StorageUnavailable,
     WrongStatus,
 )
@@ -179,6 +180,8 @@ def problem_of(error: Exception) -> Problem | None:
         return error
     if isinstance(error, WrongStatus):
         return Problem("conflict", f"The job is {error.status}.")
+    if isinstance(error, StorageInDoubt):
+        return Problem("storage_unavailable", "Whether it was done is unknown.", retry=False)
     if isinstance(error, QuotaExceeded):
         return _quota_exceeded(error)
     for kind, code, detail in TOLD:

@@ -404,6 +404,9 @@ class Catalogue(Protocol):
 
         Raises:
           StorageFull, StorageUnavailable: nothing of the whole batch was kept.
+          StorageInDoubt: nothing of it was kept, unless the next start finds that it was.
+
+        A call may be run again, if what it did the first time has come to nothing.
         """
 
     def add(self, new: NewJob, now: datetime) -> Job:

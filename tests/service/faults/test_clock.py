@@ -23,7 +23,7 @@ async def serve(nursery):
 
 
 async def test_a_clock_that_is_ahead_for_a_while_has_nothing_deleted(start_faulty, rocket):
-    with start_faulty(RETENTION_RESULTS="1h", SWEEP_PERIOD=1) as server:
+    with start_faulty(RETAIN_RESULTS=3600, SWEEP_PERIOD=1) as server:
         async with open_api(server) as api:
             named = {"Idempotency-Key": '"a"'}
             first = await api.send(rocket, headers=named)
