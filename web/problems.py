@@ -161,6 +161,7 @@ TOLD: tuple[tuple[type[Exception], str, str], ...] = (
     (OtherRequest, "idempotency_mismatch", "This Idempotency-Key was sent with another request."),
     (AnswerForgotten, "gone", "This was done before, and what it made has been deleted since."),
     (ActorStopped, "storage_unavailable", "The storage does not answer. Try again later."),
+    (StorageInDoubt, "storage_unavailable", "Whether it was done is unknown: the disk failed."),
     (StorageUnavailable, "storage_unavailable", "The storage does not answer. Try again later."),
     (StorageFull, "storage_full", "There is no room left on the disk of the service."),
     (HandlerCrashed, "internal", "Something went wrong here. It was logged."),
@@ -180,13 +181,11 @@ def problem_of(error: Exception) -> Problem | None:
         return error
     if isinstance(error, WrongStatus):
         return Problem("conflict", f"The job is {error.status}.")
-    if isinstance(error, StorageInDoubt):
-        return Problem("storage_unavailable", "Whether it was done is unknown.", retry=False)
     if isinstance(error, QuotaExceeded):
         return _quota_exceeded(error)
     for kind, code, detail in TOLD:
         if isinstance(error, kind):
-            return Problem(code, detail)
+            return Problem(code, detail, retry=kind is not StorageInDoubt)
     for image_kind, code in OF_IMAGES:
         if isinstance(error, image_kind):
             faults = [Fault("", str(error))] if code == "invalid" else []
