@@ -191,13 +191,16 @@ class SqliteCatalogue:
         try:
             yield
             connection.execute("commit")
-        except BaseException as error:
+        except sqlite3.OperationalError as error:
             connection.rollback()
             # It is in the log and undone in memory, and the next transaction is written over it.
             # Should the process end before that, the next start finds it if the disk has it. To
             # flush it again would prove nothing: what the system could not write, it forgets.
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_FSYNC:
                 raise StorageInDoubt("the catalogue could not be flushed to the disk") from error
+            raise
+        except BaseException:
+            connection.rollback()
             raise
 
     def _attempt(self, call: Callable[[Catalogue], object]) -> object:
