@@ -71,14 +71,17 @@ async def test_what_the_catalogue_cannot_flush_was_not_done(start_faulty, rocket
 async def test_what_is_in_doubt_when_it_dies_is_whole_or_not_there(start_faulty, rocket):
     with start_faulty() as server:
         async with open_api(server) as api:
+            # Its log has a head then, which would be flushed before anything else.
+            before = await api.ended(await api.submit(rocket))
             with server.faults.sync.failing(errno.EIO, "jobs.db-wal"):
-                refused = await api.send(rocket)
+                refused = await api.send(rocket, width=65)
                 server.kill()
         server.start_anew()
         async with open_api(server) as api:
             jobs = await api.all_ended([job["id"] for job in await api.jobs()])
-            later = await api.ended(await api.submit(rocket, width=65))
+            later = await api.ended(await api.submit(rocket, width=66))
 
             assert refused.status_code == 503
             # The disk has it, though it was said that it may not, and so it is kept.
-            assert [job["status"] for job in [*jobs, later]] == ["completed", "completed"]
+            assert [job["status"] for job in [*jobs, later]] == ["completed"] * 3
+            assert jobs[-1] == before
