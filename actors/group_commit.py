@@ -7,12 +7,15 @@ changes, and with one change waiting it is as quick as without (DeWitt et al., S
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
+import structlog
 import trio
 
 from actors import tracing
 from actors.storage.ports import StorageError
+from actors.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from actors.storage.ports import Catalogue
 
 T = TypeVar("T")
+
+log = structlog.get_logger("calotype.store")
 
 
 class _Change:
@@ -45,6 +50,7 @@ class GroupCommit:
         self._max_batch = max_batch
         self._send, self._receive = trio.open_memory_channel[_Change](max_batch)
         self._thread = trio.CapacityLimiter(1)
+        self._failure: str | None = None
 
     async def commit(self, call: Callable[[Catalogue], T]) -> T:
         """Run `call` in the next transaction, and return its value once that is durable.
@@ -88,17 +94,27 @@ class GroupCommit:
             del first
             calls = [*(change.call for change in batch), last_call()]
             try:
-                *results, last = await trio.to_thread.run_sync(
-                    catalogue.batch, calls, limiter=self._thread
-                )
+                *results, last = await in_thread(partial(catalogue.batch, calls), self._thread)
             except StorageError as error:
                 results = [error for _ in batch]
+                self._note(str(error))
                 lost(error)
             else:
+                self._note(None)
                 committed(cast("T", last))
             self._conclude(batch, results)
             # The next may be long in coming, and calls and errors hold what their askers have.
             del batch, calls, results
+
+    def _note(self, failure: str | None) -> None:
+        """Tell the operator when transactions begin to fail, why, and when they end to."""
+        if failure == self._failure:
+            return
+        if failure:
+            log.error("catalogue_failing", why=failure)
+        else:
+            log.warning("catalogue_recovered", from_what=self._failure)
+        self._failure = failure
 
     @staticmethod
     def _conclude(batch: list[_Change], results: list[object]) -> None:

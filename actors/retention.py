@@ -51,7 +51,7 @@ class Retention:
                 log.warning("retention_failed", error=str(error))
 
     async def _sweep(self) -> None:
-        rules, now = self._rules, self._stock.now()
+        rules, now = self._rules, self._stock.age_now()
         await _until_done(partial(self._clear_batches, now))
         await _until_done(partial(self._expire, now))
         await _until_done(partial(self._purge, now - self._grace))

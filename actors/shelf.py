@@ -9,15 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
-import trio
 
 from actors import metrics, tracing
 from actors.storage.keys import owner_of
-from actors.storage.ports import BlobDamaged, StorageError
+from actors.storage.ports import BlobDamaged, StorageError, StorageInDoubt
+from actors.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from io import FileIO
+
+    import trio
 
     from actors.group_commit import GroupCommit
     from actors.storage.ports import Blobs, Seal
@@ -85,7 +87,7 @@ class Shelf:
     async def _told(self, call: Callable[[], T]) -> T:
         """Do `call` in a thread; if that finds damage, tell."""
         try:
-            return await trio.to_thread.run_sync(call, limiter=self._threads)
+            return await in_thread(call, self._threads)
         except BlobDamaged as error:
             self.note_damage(str(error), error.how)
             raise
@@ -126,7 +128,9 @@ class Shelf:
                 failure = error
             # Not in the `except`, where a cancellation would take the place of the failure.
             if failure:
-                await self.forget(key)
+                # If the next start finds that it was done, it needs the file; else it sweeps it.
+                if not isinstance(failure, StorageInDoubt):
+                    await self.forget(key)
                 raise failure
         finally:
             self._arriving.remove(key)
@@ -137,7 +141,7 @@ class Shelf:
         try:
             with tracing.span("blob put") as span:
                 span.note("calotype.bytes", size)
-                return await trio.to_thread.run_sync(bring, limiter=self._threads)
+                return await in_thread(bring, self._threads)
         except StorageError as error:
             # Trio's frames hold the error that holds them, and with them the data.
             raise error.with_traceback(None) from error.__cause__
@@ -145,7 +149,7 @@ class Shelf:
     async def forget(self, key: str) -> None:
         """Delete a file that nobody needs; or, if that fails, leave it to `sweep`."""
         try:
-            await trio.to_thread.run_sync(self._blobs.delete, key, limiter=self._threads)
+            await in_thread(partial(self._blobs.delete, key), self._threads)
         except StorageError as error:
             log.warning("file_left_behind", file=self._blobs.locate(key), error=str(error))
 
@@ -153,7 +157,7 @@ class Shelf:
         """Delete what a crash left between a file and its row."""
         shards = self._blobs.shards()
         while True:
-            keys = await trio.to_thread.run_sync(next, shards, None, limiter=self._threads)
+            keys = await in_thread(partial(next, shards, None), self._threads)
             if keys is None:
                 return
             for start in range(0, len(keys), SWEEP_CHUNK):

@@ -36,6 +36,7 @@ from actors.messages import (
     ReadEvents,
     Told,
 )
+from actors.patient_clock import PatientClock
 from actors.retention import Retention
 from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
@@ -46,6 +47,7 @@ from actors.storage.ports import StorageError
 from actors.storage.repeats import REPEATS
 from actors.storage.retention import Rules
 from actors.storage.usage import QuotaExceeded
+from actors.threads import in_thread
 from actors.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -138,6 +140,7 @@ class Store:
         self._orders = orders
         self._activity = activity
         self._now = clock
+        self._age_now = PatientClock(clock)
         self._asks = trio.Semaphore(limits.asks)
         self._catalogue = GroupCommit(max_batch=limits.asks)
         self._claim = StandingClaim(limits.attempts)
@@ -151,7 +154,9 @@ class Store:
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Work until the mailbox ends, then finish what is in hand and close the storage."""
         with ExitStack() as stack:
-            storage = await trio.to_thread.run_sync(stack.enter_context, self._open_storage())
+            storage = await in_thread(
+                partial(stack.enter_context, self._open_storage()), self._threads
+            )
             inputs = Shelf(storage.inputs, self._threads)
             outputs = Shelf(storage.outputs, self._threads)
             stock = Stock(
@@ -160,16 +165,13 @@ class Store:
                 outputs,
                 self._waiting,
                 self._now,
+                self._age_now,
                 self._threads,
                 self._limits.repeats,
                 self._limits.audit,
             )
-            self._backlog.pending = await trio.to_thread.run_sync(
-                storage.catalogue.pending, limiter=self._threads
-            )
-            bounds = await trio.to_thread.run_sync(
-                storage.catalogue.events.bounds, limiter=self._threads
-            )
+            self._backlog.pending = await in_thread(storage.catalogue.pending, self._threads)
+            bounds = await in_thread(storage.catalogue.events.bounds, self._threads)
             self._following.last = bounds.last
             stack.enter_context(self._waiting.asks)
             stack.enter_context(self._following.asks)
@@ -350,7 +352,7 @@ class Store:
         while True:
             with trio.move_on_after(TRIM_EVERY):
                 await self._following.wait_for(TRIM_STEP)
-            trim = partial(_trim, kept, self._now() - age)
+            trim = partial(_trim, kept, self._age_now() - age)
             try:
                 while await self._catalogue.commit(trim):
                     pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,6 +18,7 @@ from actors.priority import give_way
 from actors.rendering.process import RenderDied, held
 from actors.rendering.protocol import contents
 from actors.storage.ports import StorageError
+from actors.threads import in_thread
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -96,9 +98,7 @@ class Surveyor:
         return await self._store.ask(KeepImage(message.data, *surveyed, tenant=tenant, once=once))
 
     async def _survey(self, data: bytes) -> tuple[Facts, str] | ImageError:
-        facts = await trio.to_thread.run_sync(
-            _inspect, data, self._limits, limiter=self._renderer.places
-        )
+        facts = await in_thread(partial(_inspect, data, self._limits), self._renderer.places)
         if isinstance(facts, ImageError):
             return facts
         try:
@@ -116,9 +116,8 @@ class Surveyor:
             await self._store.ask(FindImage(image_id, tenant=tenant))
         file = held(image) if isinstance(image, bytes) else await self._opened(image, tenant)
         with file:
-            return await trio.to_thread.run_sync(
-                _foresee, file, recipe, self._limits, limiter=self._renderer.places
-            )
+            work = partial(_foresee, file, recipe, self._limits)
+            return await in_thread(work, self._renderer.places)
 
     async def _opened(self, image_id: str, tenant: str) -> FileIO:
         record = await self._store.ask(FindImage(image_id, tenant=tenant))

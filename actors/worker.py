@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
@@ -33,6 +34,7 @@ from actors.storage.ports import (
 )
 from actors.storage.quarantine import REFUSED, Quarantined
 from actors.storage.usage import QuotaExceeded
+from actors.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -215,9 +217,8 @@ class Worker:
                 return _why_not(error)
         if data is None:
             raise RenderStopped
-        pixels = await trio.to_thread.run_sync(
-            _count_pixels, data, self._limits, limiter=self._renderer.places
-        )
+        count = partial(_count_pixels, data, self._limits)
+        pixels = await in_thread(count, self._renderer.places)
         try:
             await self._store.ask(KeepInput(job.id, job.attempts, data, pixels))
         except StorageFull:

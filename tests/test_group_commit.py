@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 from actors.group_commit import GroupCommit
 from actors.storage.ports import JobNotFound, StorageError, StorageFull, StorageUnavailable
@@ -265,3 +266,23 @@ async def test_why_a_transaction_was_lost_keeps_its_type():
     async with running(catalogue) as changes:
         with pytest.raises(StorageUnavailable, match="the disk is gone"):
             await changes.commit(nothing)
+
+
+async def test_the_operator_is_told_once_when_it_begins_to_fail_and_when_it_ends():
+    catalogue = SlowCatalogue()
+    async with running(catalogue) as changes:
+        with capture_logs() as logs:
+            await changes.commit(nothing)
+            for why in ("locked", "locked", "gone"):
+                catalogue.broken = StorageUnavailable(why)
+                with pytest.raises(StorageUnavailable):
+                    await changes.commit(nothing)
+            catalogue.broken = None
+            await changes.commit(nothing)
+            await changes.commit(nothing)
+
+    assert [(each["event"], each.get("why", each.get("from_what"))) for each in logs] == [
+        ("catalogue_failing", "locked"),
+        ("catalogue_failing", "gone"),
+        ("catalogue_recovered", "gone"),
+    ]

@@ -8,6 +8,7 @@ import trio
 from actors.group_commit import GroupCommit
 from actors.shelf import Shelf
 from actors.storage.keys import key_of
+from actors.storage.ports import StorageInDoubt, StorageUnavailable
 from tests.conftest import NOON, FragileBlobs
 from tests.storage.catalogues import (
     ANY,
@@ -43,6 +44,17 @@ async def commits(nursery, records):
     commits = GroupCommit(8)
     nursery.start_soon(commits.run, records, lambda: lambda _: None, lambda _: None, print)
     return commits
+
+
+@pytest.mark.parametrize(("error", "stays"), [(StorageUnavailable, False), (StorageInDoubt, True)])
+async def test_what_came_to_nothing_is_deleted_unless_that_is_in_doubt(shelf, blobs, error, stays):
+    key = key_of(JOB, ".jpg")
+
+    with pytest.raises(error):
+        async with shelf.kept(key, b"data"):
+            raise error
+
+    assert (key in blobs.keys) == stays
 
 
 async def test_a_sweep_takes_what_nobody_needs(shelf, blobs, records, commits):

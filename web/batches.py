@@ -12,6 +12,7 @@ from quart import Blueprint, request
 from actors.errors import ActorStopped
 from actors.messages import AwaitBatch, CancelBatch, DeleteBatch, FindBatch
 from actors.storage.batches import BatchNotFound, ImagesNotFound
+from actors.storage.ports import StorageInDoubt
 from web.jobs import FATE_UNKNOWN, WaitWords
 from web.members import Members
 from web.problems import Problem
@@ -42,7 +43,7 @@ def batches_blueprint(
             batched = await envoy.ask(order.batch, upload().hand_over())
         except ImagesNotFound as error:
             raise order.without(error.image_ids) from error
-        except (trio.TooSlowError, ActorStopped) as error:
+        except (trio.TooSlowError, ActorStopped, StorageInDoubt) as error:
             raise Problem("storage_unavailable", FATE_UNKNOWN, retry=False) from error
         batch_id = batched.batch.id
         structlog.contextvars.bind_contextvars(batch_id=batch_id)

@@ -18,7 +18,14 @@ from quart_trio.wrappers import TrioResponse as Response
 from actors.errors import ActorStopped, AskFailed
 from actors.imaging.recipe import Name
 from actors.messages import Await, Cancel, Delete, Find, ListJobs, Retry
-from actors.storage.ports import ENDED, ImageNotFound, Query, Status, StorageUnavailable
+from actors.storage.ports import (
+    ENDED,
+    ImageNotFound,
+    Query,
+    Status,
+    StorageInDoubt,
+    StorageUnavailable,
+)
 from web.members import Members, meaning
 from web.problems import Fault, Problem, invalid
 from web.repeats import is_repeatable
@@ -96,7 +103,7 @@ def jobs_blueprint(  # noqa: C901, PLR0915  (a list of routes)
             job = await envoy.ask(await kitchen.counted(order.job), upload().hand_over())
         except ImageNotFound as error:
             raise order.without(str(error)) from error
-        except (trio.TooSlowError, ActorStopped) as error:
+        except (trio.TooSlowError, ActorStopped, StorageInDoubt) as error:
             told = FATE_UNKNOWN_BUT_NAMED if is_repeatable() else FATE_UNKNOWN
             raise Problem("storage_unavailable", told, retry=is_repeatable()) from error
         # Who waits for the end does so without the picture in memory.

@@ -37,6 +37,7 @@ from actors.storage.ports import (
     ImageNotFound,
     JobNotFound,
     StorageFull,
+    StorageInDoubt,
     StorageUnavailable,
     WrongStatus,
 )
@@ -170,6 +171,7 @@ TOLD: tuple[tuple[type[Exception], str, str], ...] = (
     (OtherRequest, "idempotency_mismatch", "This Idempotency-Key was sent with another request."),
     (AnswerForgotten, "gone", "This was done before, and what it made has been deleted since."),
     (ActorStopped, "storage_unavailable", "The storage does not answer. Try again later."),
+    (StorageInDoubt, "storage_unavailable", "Whether it was done is unknown: the disk failed."),
     (StorageUnavailable, "storage_unavailable", "The storage does not answer. Try again later."),
     (StorageFull, "storage_full", "There is no room left on the disk of the service."),
     (HandlerCrashed, "internal", "Something went wrong here. It was logged."),
@@ -194,7 +196,7 @@ def problem_of(error: Exception) -> Problem | None:
         return _quota_exceeded(error)
     for kind, code, detail in TOLD:
         if isinstance(error, kind):
-            return Problem(code, detail)
+            return Problem(code, detail, retry=kind is not StorageInDoubt)
     for image_kind, code in OF_IMAGES:
         if isinstance(error, image_kind):
             faults = [Fault("", str(error))] if code == "invalid" else []

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
-import trio
 
 from actors.handlers.jobs import new_job
 from actors.messages import Batched, CancelBatch, DeleteBatch, FindBatch, SubmitBatch
@@ -18,6 +17,7 @@ from actors.storage.audit import Act
 from actors.storage.batches import Batch, BatchNotFound, ImagesNotFound, NewBatch
 from actors.storage.outbox import NewDelivery
 from actors.storage.ports import ImageNotFound
+from actors.threads import in_thread
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -72,9 +72,7 @@ class BatchHandlers:
         size = len(message.jobs)
         with self._backlog.room(size, least=size):
             # Of a thousand jobs, the recipes alone can take a quarter of a second to write out.
-            jobs = await trio.to_thread.run_sync(
-                self._jobs, message, batch_id, now, limiter=self._stock.threads
-            )
+            jobs = await in_thread(partial(self._jobs, message, batch_id, now), self._stock.threads)
             batched = await self._stock.commit_once(message, Batched, partial(submit, jobs))
         log.info("batch_accepted", batch_id=batch_id, jobs=size)
         return batched

@@ -56,6 +56,7 @@ class QueueHandlers:
             which = replace(message.which, limit=room)
 
             def redrive(catalogue: Catalogue) -> int:
+                jobs.clear()  # It may be done again, when the first time has come to nothing.
                 for _, job in catalogue.dead(which):
                     attempts = min(job.max_attempts, self._attempts)
                     jobs.append(catalogue.retry(job.id, attempts, now))

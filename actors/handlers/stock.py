@@ -41,6 +41,7 @@ log = structlog.get_logger("calotype.store")
 class Stock:
     """What the Store owns, lent to its handlers. `now` is the clock that counts.
 
+    `age_now` is the one by which it is judged what is so old that it may go.
     `threads` are for what is too long for the event loop.
     """
 
@@ -49,6 +50,7 @@ class Stock:
     outputs: Shelf
     waiting: Waiting
     now: Callable[[], datetime]
+    age_now: Callable[[], datetime]
     threads: trio.CapacityLimiter
     repeats: Keeping = REPEATS
     audit: Keeping = AUDIT
@@ -72,7 +74,7 @@ class Stock:
           DoneBefore: if it was done before, and then this is all.
           OtherRequest, AnswerForgotten: if it cannot be done, or not be answered.
         """
-        once, tenant, now = message.once, message.tenant, self.now()
+        once, tenant, now = message.once, message.tenant, self.age_now()
         if once is None:
             return await self.commit(call)
 

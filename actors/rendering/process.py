@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from io import FileIO
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,6 +50,7 @@ from actors.rendering.protocol import (
     receive,
     send,
 )
+from actors.threads import NO_THREAD, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -156,7 +158,7 @@ class RenderProcess:
 
         Raises:
           RenderDied: if it ends in the middle of it.
-          NoRenderProcess: if nothing can be handed to it.
+          NoRenderProcess, StorageUnavailable: if nothing can be handed to it, or taken from it.
         """
         files = held(recipe.encode()), image, *others.values()
         self.renders += 1
@@ -304,6 +306,10 @@ async def start_process(duty: Duty, environment: Mapping[str, str]) -> RenderPro
                     )
         except OSError as error:
             raise NoRenderProcess(str(error)) from error
+        except RuntimeError as error:
+            if str(error) != NO_THREAD:
+                raise
+            raise NoRenderProcess(str(error)) from error
         undo.pop_all()
     line.setblocking(False)
     begun = RenderProcess(process, line, ours)
@@ -347,7 +353,8 @@ async def _made(told: FileIO, outputs: Sequence[FileIO]) -> tuple[Made, ...]:
 async def _read(file: FileIO, size: int) -> bytes:
     if size <= MUCH:
         return contents(file, size)
-    return await trio.to_thread.run_sync(contents, file, size)
+    usual = trio.to_thread.current_default_thread_limiter()
+    return await in_thread(partial(contents, file, size), usual)
 
 
 def _too_much(needed: int, allowed: int) -> ImageTooLarge:

@@ -63,7 +63,7 @@ class Renderer:
 
         Raises:
           RenderDied: if its process has ended in the middle of it.
-          NoRenderProcess: if there is none to be had.
+          NoRenderProcess, StorageUnavailable: if the system has none, or no thread.
         """
         with ExitStack() as files:
             for file in (image, *others.values()):

@@ -23,6 +23,8 @@ from actors.storage.ports import BlobFile, BlobNotFound, StorageFull, StorageUna
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from actors.storage.reserve import Reserve
+
 # There can be no other link: on this file system, between these two, or to this file.
 UNLINKABLE = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
 PARTIAL = ".partial"
@@ -32,12 +34,16 @@ SHARDS = tuple(f"{number:02x}" for number in range(256))
 class Files:
     """Blobs under one directory, which is made if need be. One process owns it at a time.
 
-    With `to_look` the directory stays as it is, for whoever only gets.
+    With `to_look` the directory stays as it is, for whoever only gets. Nothing is put there while
+    the `reserve` cannot be held.
     """
 
-    def __init__(self, directory: Path, *, to_look: bool = False) -> None:
+    def __init__(
+        self, directory: Path, *, to_look: bool = False, reserve: Reserve | None = None
+    ) -> None:
         self._directory = directory
         self._partial = directory / PARTIAL
+        self._reserve = reserve
         self._numbers = itertools.count()
         if to_look:
             return
@@ -52,6 +58,8 @@ class Files:
         path = self._directory / key
         beside = self._partial / f"{next(self._numbers)}"
         with _named_errors():
+            if self._reserve:
+                self._reserve.require()
             try:
                 with beside.open("xb", buffering=0) as file:
                     rest = memoryview(data)
@@ -92,11 +100,8 @@ class Files:
 
     def open(self, key: str) -> BlobFile:
         """See `Blobs.open`."""
-        with _named_errors():
-            try:
-                file = BlobFile(self._directory / key)
-            except FileNotFoundError:
-                raise BlobNotFound(key) from None
+        with self._looking_for(key):
+            file = BlobFile(self._directory / key)
             # What somebody has put there that is no file can have no bytes.
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 file.close()
@@ -105,29 +110,30 @@ class Files:
 
     def size(self, key: str) -> int:
         """See `Blobs.size`."""
-        with _named_errors():
-            try:
-                return (self._directory / key).stat().st_size
-            except FileNotFoundError:
-                raise BlobNotFound(key) from None
+        with self._looking_for(key):
+            return (self._directory / key).stat().st_size
 
     def kept_since(self, key: str) -> datetime:
         """See `Blobs.kept_since`."""
-        with _named_errors():
-            try:
-                # Not when it was written last, which for a link is when its first name was new.
-                changed = (self._directory / key).stat().st_ctime
-            except FileNotFoundError:
-                raise BlobNotFound(key) from None
+        with self._looking_for(key):
+            # Not when it was written last, which for a link is when its first name was new.
+            changed = (self._directory / key).stat().st_ctime
             return datetime.fromtimestamp(changed, UTC)
 
     def sha256(self, key: str) -> str:
         """See `Blobs.sha256`."""
+        with self._looking_for(key), (self._directory / key).open("rb", buffering=0) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    @contextmanager
+    def _looking_for(self, key: str) -> Iterator[None]:
+        """Raise what is wrong with a file under its name of the port's."""
         with _named_errors():
             try:
-                with (self._directory / key).open("rb", buffering=0) as file:
-                    return hashlib.file_digest(file, "sha256").hexdigest()
+                yield
             except FileNotFoundError:
+                if not (self._directory / key).parent.is_dir():
+                    raise  # It is not the file that is missing: a disk is not mounted, perhaps.
                 raise BlobNotFound(key) from None
 
     def delete(self, key: str) -> None:
@@ -169,3 +175,5 @@ def _named_errors() -> Iterator[None]:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise StorageFull(os.strerror(error.errno)) from error
         raise StorageUnavailable(error.strerror or str(error)) from error
+    except MemoryError as error:
+        raise StorageUnavailable("no memory") from error

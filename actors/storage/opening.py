@@ -70,7 +70,12 @@ def open_storage(places: Places) -> Iterator[Storage]:
         for role, directory in places.directories.items():
             mark = stack.enter_context(_locked(directory / MARK))
             _mark(directory, mark, owner_of_files(role, catalogue.identity))
-        yield Storage(catalogue, Files(places.inputs), Files(places.outputs))
+        reserve = catalogue.reserve
+        yield Storage(
+            catalogue,
+            Files(places.inputs, reserve=reserve),
+            Files(places.outputs, reserve=reserve),
+        )
 
 
 @contextmanager

@@ -43,6 +43,10 @@ class StorageUnavailable(StorageError):
     """The storage did not do it, and may do it later."""
 
 
+class StorageInDoubt(StorageUnavailable):
+    """Whether it was done will be known at the next start. Until then it was not."""
+
+
 class StorageFull(StorageError):
     """There is no room left; nothing was changed."""
 
@@ -453,6 +457,9 @@ class Catalogue(Protocol):
 
         Raises:
           StorageFull, StorageUnavailable: nothing of the whole batch was kept.
+          StorageInDoubt: nothing of it was kept, unless the next start finds that it was.
+
+        A call may be run again, if what it did the first time has come to nothing.
         """
 
     def add(self, new: NewJob, now: datetime) -> Job:

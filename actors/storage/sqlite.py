@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import sqlite3
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
@@ -40,11 +40,14 @@ from actors.storage.ports import (
     Status,
     StorageError,
     StorageFull,
+    StorageInDoubt,
     StorageUnavailable,
     Tally,
     Woken,
     WrongStatus,
 )
+from actors.storage.presence import Presence
+from actors.storage.reserve import Reserve
 from actors.storage.rows import Row, Value, json_text, rows, time_or_null, time_text
 from actors.storage.sqlite_audit import SqliteAudit
 from actors.storage.sqlite_batches import SqliteBatches
@@ -70,6 +73,8 @@ if TYPE_CHECKING:
 Role = Literal["owner", "guest", "viewer"]
 MODES: Mapping[Role, str] = MappingProxyType({"owner": "rwc", "guest": "rw", "viewer": "ro"})
 PATIENCE = 5.0  # seconds for another process to end its transaction
+CHECKED = 256 * 1024 * 1024  # bytes of a catalogue that is looked through at the start
+DAMAGED = "the catalogue is damaged, and was left as it is: {}"
 
 INSERT = f"""
     insert into jobs (id, status, priority, position, operation, preset, recipe, input_key,
@@ -96,14 +101,13 @@ class SqliteCatalogue:
     """
 
     def __init__(self, path: Path, role: Role = "owner") -> None:
+        self.reserve: Reserve | None = None  # of the owner alone
+        self._presence = Presence(())
         with _named_errors():
             if role == "owner":
                 make_directory(path.parent)
-            address = f"{path.absolute().as_uri()}?mode={MODES[role]}"
-            connection = sqlite3.connect(
-                address, uri=True, check_same_thread=False, timeout=PATIENCE
-            )
-            self._db = Database(connection)
+                _refuse_damaged(path)
+            self._db = Database(_connect(path, role))
             self.keys = SqliteKeys(self._db)
             self.repeats = SqliteRepeats(self._db)
             self.audit = SqliteAudit(self._db)
@@ -118,6 +122,13 @@ class SqliteCatalogue:
             self.upkeep = SqliteUpkeep(self._db, _job, self.repeats.forget)
             try:
                 self._prepare(role)
+                if role == "owner":
+                    self._presence = Presence(
+                        path.with_name(f"{path.name}{end}") for end in ("", "-wal", "-shm")
+                    )
+                    self.reserve = Reserve(path.with_name(f"{path.name}-reserve"))
+                    with suppress(StorageFull):
+                        self.reserve.require()
             except BaseException:
                 self._db.close()
                 raise
@@ -133,9 +144,19 @@ class SqliteCatalogue:
             self._db.execute("pragma synchronous = full")
         if role == "owner":
             migrations.apply(self._db)
-            # The log is empty then, whatever the steps or an end in the middle have left in it: it
-            # is a file of its own, which must find room to grow.
+            self._empty_log()
+
+    def _empty_log(self) -> None:
+        """Empty the log, whatever the steps or an end in the middle have left in it.
+
+        It is a file of its own, which must find room to grow. Where there is no room in the
+        catalogue for what is in it, it stays as it is, and all of it counts.
+        """
+        try:
             self._db.execute("pragma wal_checkpoint(truncate)")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
 
     @property
     def identity(self) -> str:
@@ -146,8 +167,24 @@ class SqliteCatalogue:
 
     def batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
         """See `Catalogue.batch`."""
-        with _named_errors(), self._transaction():
-            return [self._attempt(call) for call in calls]
+        try:
+            return self._batch(calls)
+        except StorageFull:
+            with _named_errors():
+                if not self.reserve or not self.reserve.release():
+                    raise
+        # Again with that room, in which calls that add anything are refused, and others are not.
+        return self._batch(calls)
+
+    def _batch(self, calls: Sequence[Callable[[Catalogue], object]]) -> list[object]:
+        with _named_errors():
+            if lost := self._presence.lost():
+                raise StorageUnavailable(f"{lost} was deleted or replaced")
+            with self._transaction():
+                results = [self._attempt(call) for call in calls]
+            if lost := self._presence.lost():
+                raise StorageInDoubt(f"{lost} was deleted or replaced")
+            return results
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -158,6 +195,14 @@ class SqliteCatalogue:
         try:
             yield
             connection.execute("commit")
+        except sqlite3.OperationalError as error:
+            connection.rollback()
+            # It is in the log and undone in memory, and the next transaction is written over it.
+            # Should the process end before that, the next start finds it if the disk has it. To
+            # flush it again would prove nothing: what the system could not write, it forgets.
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_FSYNC:
+                raise StorageInDoubt("the catalogue could not be flushed to the disk") from error
+            raise
         except BaseException:
             connection.rollback()
             raise
@@ -171,12 +216,14 @@ class SqliteCatalogue:
 
     def add(self, new: NewJob, now: datetime) -> Job:
         """See `Catalogue.add`."""
+        self._require_room()
         job = self._one(f"{INSERT} returning *", self._row(new, now, self.find_image))
         self._use([job])
         return job
 
     def add_all(self, new: Sequence[NewJob], now: datetime) -> None:
         """See `Catalogue.add_all`."""
+        self._require_room()
         # Many of them may be of the same image.
         find_image = functools.cache(self.find_image)
         self._db.conn.executemany(INSERT, [self._row(each, now, find_image) for each in new])
@@ -508,6 +555,7 @@ class SqliteCatalogue:
 
     def add_image(self, new: NewImage, now: datetime) -> ImageRecord:
         """See `Catalogue.add_image`."""
+        self._require_room()
         return self._image(
             """
             insert into images (id, key, format, width, height, frames, size_bytes, sha256,
@@ -552,6 +600,13 @@ class SqliteCatalogue:
     def close(self) -> None:
         """See `Catalogue.close`."""
         self._db.close()
+        if self.reserve:
+            with _named_errors():
+                self.reserve.release()
+
+    def _require_room(self) -> None:
+        if self.reserve:
+            self.reserve.require()
 
     def _claimed(self, job_id: str, attempt: int) -> Job:
         job = self.find(job_id)
@@ -595,6 +650,25 @@ def _job(row: Row) -> Job:
     )
 
 
+def _connect(path: Path, role: Role) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?mode={MODES[role]}"
+    return sqlite3.connect(address, uri=True, check_same_thread=False, timeout=PATIENCE)
+
+
+def _refuse_damaged(path: Path) -> None:
+    """Raise StorageUnavailable if what is at `path` is damaged. Nothing is changed by this.
+
+    One that is so large that a start would take long is not looked through.
+    """
+    if not path.is_file() or not 0 < path.stat().st_size <= CHECKED:
+        return
+    # As an owner would, closing it would write the log into what is damaged.
+    with closing(_connect(path, "viewer")) as connection:
+        (told,) = connection.execute("pragma quick_check(1)").fetchone()
+    if told != "ok":
+        raise StorageUnavailable(DAMAGED.format(" ".join(told.split())))
+
+
 @contextmanager
 def _named_errors() -> Iterator[None]:
     """Raise what SQLite and the operating system say under the port's names."""
@@ -609,6 +683,10 @@ def _named_errors() -> Iterator[None]:
         # The class itself says that the file is damaged, or no catalogue; its others name bugs.
         if type(error) is not sqlite3.DatabaseError:
             raise
-        raise StorageUnavailable(f"the catalogue: {error}") from error
+        raise StorageUnavailable(DAMAGED.format(error)) from error
+    except msgspec.MsgspecError as error:
+        raise StorageUnavailable(DAMAGED.format(error)) from error
+    except MemoryError as error:
+        raise StorageUnavailable("the catalogue: no memory") from error
     except OSError as error:
         raise StorageUnavailable(f"the catalogue: {error.strerror}") from error

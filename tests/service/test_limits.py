@@ -202,11 +202,11 @@ async def test_a_disk_that_is_full_of_everything_breaks_no_promise(
     start_server, small_disk, tmp_path, rocket
 ):
     # The catalogue, the pictures and even the log are all on it.
-    small_disk(tmp_path / "server-1", 4 * MIB)
+    small_disk(tmp_path / "server-1", 16 * MIB)
     ballast = tmp_path / "server-1" / "ballast"
     with start_server() as server:
         async with open_api(server) as api:
-            ballast.write_bytes(bytes(MIB))
+            ballast.write_bytes(bytes(8 * MIB))
             accepted: list[str] = []
             while (answer := await api.send(rocket, width=64 + len(accepted))).status_code == 202:
                 accepted.append(answer.json()["job_id"])

@@ -7,7 +7,7 @@ from importlib import metadata
 # MPL, which asks more of whoever changes the package alone.
 ACCEPTED = frozenset(
     {
-        *("MIT", "MIT-0", "MIT-CMU", "BSD-2-Clause", "BSD-3-Clause", "BSD", "Apache-2.0"),
+        *("0BSD", "MIT", "MIT-0", "MIT-CMU", "BSD-2-Clause", "BSD-3-Clause", "BSD", "Apache-2.0"),
         *("PSF-2.0", "Public Domain", "MPL-2.0"),
     }
 )

@@ -109,6 +109,7 @@ def test_each_fault_has_its_pointer():
         (ports.BlobNotFound("secret"), "gone"),
         (ports.StorageFull("secret"), "storage_full"),
         (ports.StorageUnavailable("secret"), "storage_unavailable"),
+        (ports.StorageInDoubt("secret"), "storage_unavailable"),
         (errors.BacklogFull(1), "overloaded"),
         (errors.MailboxFull("secret"), "overloaded"),
         (errors.Draining(), "draining"),
