@@ -102,7 +102,7 @@ class Surveyor:
         if isinstance(facts, ImageError):
             return facts
         try:
-            finished = await self._renderer.render(held(data), FACTS)
+            finished = await self._renderer.render(await held(data), FACTS)
         except RenderDied as died:
             log.error("survey_died", why=str(died))  # noqa: TRY400  (it tells nothing more)
             return UnsupportedFormat("This image has ended the process that looked at it.")
@@ -114,7 +114,7 @@ class Surveyor:
     async def _foresee(self, image: bytes | str, recipe: Recipe, tenant: str) -> Plan | ImageError:
         for image_id in recipe.needs:
             await self._store.ask(FindImage(image_id, tenant=tenant))
-        file = held(image) if isinstance(image, bytes) else await self._opened(image, tenant)
+        file = await held(image) if isinstance(image, bytes) else await self._opened(image, tenant)
         with file:
             work = partial(_foresee, file, recipe, self._limits)
             return await in_thread(work, self._renderer.places)

@@ -227,7 +227,7 @@ class Worker:
             return _Failure("crashed", REFUSED)
         except QuotaExceeded as error:
             return _Failure("quota_exceeded", TOO_MANY_PIXELS.format(error.bound))
-        return files.enter_context(held(data))
+        return files.enter_context(await held(data))
 
 
 def _count_pixels(data: bytes, limits: Limits) -> int:

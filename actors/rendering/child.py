@@ -32,6 +32,7 @@ from actors.priority import give_way
 from actors.rendering.protocol import (
     DUTY,
     MAX_OUTPUT,
+    MAX_WHY,
     SAID,
     Answered,
     Duty,
@@ -108,6 +109,9 @@ class RenderProcess:
         give_way()
         keep_memory(1)
         prepare(self._duty.limits)
+        # The service's log, which is no business of what this may become.
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stderr.fileno())
         # The decoder of HEIC is one that cannot do without.
         self._say(Ready(confine(threads="heic" in self._duty.limits.formats)))
         while True:
@@ -142,7 +146,8 @@ class RenderProcess:
             bug = (
                 "".join(traceback.format_exception(error)) if type(error) is ImagingCrashed else ""
             )
-            return Failed(error.code), [in_memory(text.encode()) for text in (str(error), bug)]
+            why = str(error).encode()[:MAX_WHY].decode(errors="ignore")
+            return Failed(error.code), [in_memory(text.encode()) for text in (why, bug)]
 
     def _rendered(
         self, recipe: Recipe, image: bytes, others: dict[str, bytes], granted: int

@@ -35,6 +35,7 @@ from actors.rendering.protocol import (
     ANSWERED,
     MAX_OUTPUT,
     MAX_TEXT,
+    MAX_WHY,
     TOLD,
     Answered,
     Failed,
@@ -77,6 +78,20 @@ ERRORS: Mapping[str, Callable[[str], ImageError]] = {
         *(NoRoom, ImagingCrashed),
     )
 }
+
+
+class _Named(msgspec.Struct):
+    """What a recipe says of an output, as far as it can be checked of what was made."""
+
+    name: str = "output"
+    format: str | None = None
+
+
+class _Wanted(msgspec.Struct):
+    outputs: tuple[_Named, ...]
+
+
+WANTED = msgspec.json.Decoder(_Wanted)
 
 
 class RenderDied(Exception):
@@ -160,14 +175,14 @@ class RenderProcess:
           RenderDied: if it ends in the middle of it.
           NoRenderProcess, StorageUnavailable: if nothing can be handed to it, or taken from it.
         """
-        files = held(recipe.encode()), image, *others.values()
+        files = await held(recipe.encode()), image, *others.values()
         self.renders += 1
         self._is_at_work = True
         with memory.advance(ADVANCE) as loan:
             try:
                 with trio.move_on_after(seconds) as time:
                     await self._say(Order(tuple(others), loan.amount), files)
-                    return await self._outcome(memory, loan, time)
+                    return await self._outcome(recipe, memory, loan, time)
                 await self.end()
             except trio.Cancelled:
                 with trio.move_on_after(PATIENCE + LAST, shield=True):
@@ -179,7 +194,7 @@ class RenderProcess:
         return TimedOut(f"It took longer than {seconds:g} seconds.")
 
     async def _outcome(
-        self, memory: Memory, loan: Loan, time: trio.CancelScope
+        self, recipe: str, memory: Memory, loan: Loan, time: trio.CancelScope
     ) -> Finished | ImageError:
         while True:
             answer, files = await self._heard()
@@ -190,7 +205,7 @@ class RenderProcess:
                         return _too_much(answer.memory, memory.total)
                     await self._say(Granted())
                 else:
-                    return await self._end_of_it(answer, files)
+                    return await self._end_of_it(answer, files, recipe)
 
     async def _lent(self, needed: int, memory: Memory, loan: Loan, time: trio.CancelScope) -> bool:
         """Whether so much has been lent; the wait for it does not count as time of the render."""
@@ -203,14 +218,18 @@ class RenderProcess:
         time.deadline = trio.current_time() + left
         return True
 
-    async def _end_of_it(self, answer: Answered, files: Sequence[FileIO]) -> Finished | ImageError:
+    async def _end_of_it(
+        self, answer: Answered, files: Sequence[FileIO], recipe: str
+    ) -> Finished | ImageError:
         try:
             match answer, files:
                 case Rendered(seconds, image, others), (told, *outputs):
                     metrics.RENDER.observe(seconds)
-                    return Finished(await _made(told, outputs), image, others)
+                    made = await _made(told, outputs)
+                    _check_made(made, WANTED.decode(recipe).outputs)
+                    return Finished(made, image, others)
                 case Failed(code), (why, bug) if code in ERRORS:
-                    error = ERRORS[code](contents(why, MAX_TEXT).decode())
+                    error = ERRORS[code](contents(why, MAX_WHY).decode())
                     error.add_note(contents(bug, MAX_TEXT).decode())
                     return error
         # The process may have had anything done to it.
@@ -317,14 +336,16 @@ async def start_process(duty: Duty, environment: Mapping[str, str]) -> RenderPro
     return begun
 
 
-def held(data: bytes) -> FileIO:
+async def held(data: bytes) -> FileIO:
     """Return a file in memory that holds `data`, to be rendered.
 
     Raises:
-      NoRenderProcess: if there is none to be had.
+      NoRenderProcess, StorageUnavailable: if there is none to be had, or no thread to fill it.
     """
     try:
-        return in_memory(data)
+        if len(data) <= MUCH:
+            return in_memory(data)
+        return await in_thread(partial(in_memory, data), _usual())
     except OSError as error:
         raise NoRenderProcess(str(error)) from error
 
@@ -350,11 +371,24 @@ async def _made(told: FileIO, outputs: Sequence[FileIO]) -> tuple[Made, ...]:
     return tuple(Made(data=data, **msgspec.structs.asdict(one)) for one, data in pairs)
 
 
+def _check_made(made: Sequence[Made], wanted: Sequence[_Named]) -> None:
+    """Raise ValueError if it is not what was asked for, whatever is in the pictures."""
+    for each, said in zip(made, wanted, strict=True):
+        free = said.format in {None, "auto"} and each.format != "json"
+        if each.name != said.name or not (free or each.format == said.format):
+            raise ValueError("an output that nobody has asked for")
+        if each.format == "json":
+            msgspec.json.decode(each.data, type=dict)
+
+
 async def _read(file: FileIO, size: int) -> bytes:
     if size <= MUCH:
         return contents(file, size)
-    usual = trio.to_thread.current_default_thread_limiter()
-    return await in_thread(partial(contents, file, size), usual)
+    return await in_thread(partial(contents, file, size), _usual())
+
+
+def _usual() -> trio.CapacityLimiter:
+    return trio.to_thread.current_default_thread_limiter()
 
 
 def _too_much(needed: int, allowed: int) -> ImageTooLarge:

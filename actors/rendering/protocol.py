@@ -29,6 +29,8 @@ MAX_FILES = 1 + max(1 + MAX_OTHERS, MAX_OUTPUTS)
 # In bytes: of one file, and of what is said in one.
 MAX_OUTPUT = 1024 * 1024 * 1024
 MAX_TEXT = 4 * 1024 * 1024
+# Of these, why there is no picture, which clients are told.
+MAX_WHY = 16 * 1024
 
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 

@@ -112,10 +112,11 @@ async def test_it_knows_nothing_of_the_environment_but_what_it_is_told(monkeypat
 
 async def test_it_has_nothing_open_but_its_line_its_lifeline_and_its_sizes():
     process = await begin()
-    stdin, stdout, _, *others = opened(process)
+    *standard, line, lifeline, sizes = opened(process)
     await process.end()
 
-    assert {stdin, stdout} == {"/dev/null"}
+    assert standard == 3 * ["/dev/null"]
+    others = line, lifeline, sizes
     kinds = [each.partition(":")[0] for each in others]
     assert sorted(kinds) == [f"/proc/{process.pid}/statm", "socket", "socket"]
 

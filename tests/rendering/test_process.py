@@ -11,10 +11,11 @@ import actors.rendering.process
 from actors.errors import NoRenderProcess
 from actors.imaging.errors import ImageError
 from actors.imaging.facts import DEFAULT_LIMITS
+from actors.imaging.recipe import Output, Recipe, encode_recipe
 from actors.rendering.memory import Memory
 from actors.rendering.process import ERRORS, Finished, RenderDied, start_process
 from actors.rendering.protocol import Duty, in_memory
-from tests.conftest import PATIENCE, draw
+from tests.conftest import PATIENCE, THUMBNAIL, draw
 
 # It is a process that says what it likes; `answer` is what it does once it has an order.
 FAKE = """
@@ -40,6 +41,7 @@ def hear():
 TOLD = (b'[{"name": "output", "format": "png", "width": 1, "height": 1, "frames": 1,'
         b' "quality": null, "ssim": null, "operations": []}]')
 RENDERED = b'{"type": "Rendered", "seconds": 1, "image": "1a", "others": {}}'
+FAILED = b'{"type": "Failed", "code": "not_an_image"}'
 """
 READY = 'say(b\'{"type": "Ready", "means": []}\')\n'
 STAY = "\nwhile hear(): pass\n"
@@ -60,7 +62,8 @@ def fake(monkeypatch):
 
 async def once(process, memory=None, seconds=60.0):
     with trio.fail_after(PATIENCE):
-        return await process.render(in_memory(draw()), "{}", {}, memory or Memory(2**30), seconds)
+        recipe = encode_recipe(THUMBNAIL)
+        return await process.render(in_memory(draw()), recipe, {}, memory or Memory(2**30), seconds)
 
 
 def descriptors():
@@ -115,6 +118,10 @@ NONSENSE = {
     "no list": "say(RENDERED, file(b'la la la'), file(b''))",
     "deep list": "say(RENDERED, file(b'[{\"a\":' + b'[' * 100000), file(b''))",
     "name": "say(RENDERED, file(TOLD.replace(b'output', b'../../x')), file(b''))",
+    "another name": "say(RENDERED, file(TOLD.replace(b'output', b'other')), file(b''))",
+    "another format": "say(RENDERED, file(TOLD.replace(b'png', b'gif')), file(b''))",
+    "facts": "say(RENDERED, file(TOLD.replace(b'png', b'json')), file(b'{}'))",
+    "a long reason": "say(FAILED, huge(2**20), file(b''))",
     "a picture without end": "say(RENDERED, file(TOLD), line.fileno())",
     "a pipe": "say(RENDERED, file(TOLD), os.pipe()[0])",
     "a device": "say(RENDERED, file(TOLD), os.open('/dev/zero', os.O_RDONLY))",
@@ -124,6 +131,15 @@ NONSENSE = {
     "hangs up": "line.close(); time.sleep(60)",
     "leaves": "sys.exit(0)",
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("facts", [b"\xff", b"[]", b"la la la"])
+async def test_facts_that_are_none_end_the_process(fake, facts):
+    process = await fake(f"say(RENDERED, file(TOLD.replace(b'png', b'json')), file({facts!r}))")
+    recipe = encode_recipe(Recipe((Output(format="json"),)))
+
+    with pytest.raises(RenderDied), trio.fail_after(PATIENCE):
+        await process.render(in_memory(draw()), recipe, {}, Memory(2**30), 60.0)
 
 
 @pytest.mark.parametrize("what", NONSENSE)

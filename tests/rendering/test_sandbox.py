@@ -58,6 +58,8 @@ FORK = "os.fork() or os._exit(0)"
 EXEC = "os.execv('/bin/true', ['true'])"
 THREAD = "threading.Thread(target=len, args=((),)).start()"
 KILL = "os.kill(parent, signal.SIGUSR1)"
+IGNORE = "signal.signal(signal.SIGIO, signal.SIG_IGN)"
+BLOCK = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGXCPU])"
 TGKILL = "called(libc.syscall(234, parent, parent, signal.SIGUSR1))"
 SIGNAL_BY_FILE = "have_killed(ours.fileno())"
 PTRACE = "called(libc.ptrace(16, parent, None, None))"
@@ -98,6 +100,8 @@ REFUSED = {
     "exec": EXEC,
     "thread": THREAD,
     "kill": KILL,
+    "ignore": IGNORE,
+    "block": BLOCK,
     "tgkill": TGKILL,
     "signal by a file": SIGNAL_BY_FILE,
     "ptrace": PTRACE,
