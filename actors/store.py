@@ -36,7 +36,6 @@ from actors.messages import (
     ReadEvents,
     Told,
 )
-from actors.patient_clock import PatientClock
 from actors.retention import Retention
 from actors.shelf import Shelf
 from actors.standing_claim import StandingClaim
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from actors.mailbox import Envelope, Mailbox
     from actors.messages import Parcel
     from actors.orders import Orders
+    from actors.patient_clock import PatientClock
     from actors.storage.batches import Batch
     from actors.storage.events import Event
     from actors.storage.keeping import Keeping
@@ -131,6 +131,7 @@ class Store:
         threads: trio.CapacityLimiter,
         orders: Orders,
         activity: Activity,
+        age_clock: PatientClock,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._mailbox = mailbox
@@ -140,7 +141,7 @@ class Store:
         self._orders = orders
         self._activity = activity
         self._now = clock
-        self._age_now = PatientClock(clock)
+        self._age_now = age_clock
         self._asks = trio.Semaphore(limits.asks)
         self._catalogue = GroupCommit(max_batch=limits.asks)
         self._claim = StandingClaim(limits.attempts)

@@ -14,7 +14,8 @@ from actors.dispatcher import Dispatcher
 from actors.fetcher import Fetcher
 from actors.mailbox import Address, open_mailbox
 from actors.orders import Orders
-from actors.store import Store, StoreLimits
+from actors.patient_clock import PatientClock
+from actors.store import Store, StoreLimits, utc_now
 from actors.supervision import Activity, Actor, ActorStatistics, Intensity, supervise
 from actors.surveyor import Surveyor
 from actors.worker import Worker
@@ -67,6 +68,8 @@ class System:
         self._activities: list[Activity] = []
         self._hired = 0
         self._orders = Orders(capacity.workers)
+        # A Store that crashes must not have its successor believe at once what it did not.
+        self._age_clock = PatientClock(utc_now)
         self.renderer = renderer
         self.storage = trio.CapacityLimiter(capacity.storage_calls)
         self.fetches = trio.CapacityLimiter(capacity.fetching.places)
@@ -123,7 +126,7 @@ class System:
     def _make_store(self, mailbox: Mailbox, activity: Activity) -> Actor:
         return Store(
             *(mailbox, self._open_storage, self._capacity.store, self.storage),
-            *(self._orders, activity),
+            *(self._orders, activity, self._age_clock),
         )
 
     def _make_fetcher(self, mailbox: Mailbox, activity: Activity) -> Actor:

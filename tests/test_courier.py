@@ -21,6 +21,7 @@ from actors.outside.allowance import parse_allowance
 from actors.outside.backoff import DELIVERIES, Backoff
 from actors.outside.breaker import Rules
 from actors.outside.signing import new_secret
+from actors.patient_clock import PatientClock
 from actors.storage.ports import Elsewhere, StorageUnavailable
 from actors.store import Store, StoreLimits, utc_now
 from actors.supervision import Activity, Intensity, supervise
@@ -50,6 +51,7 @@ class Post:
         return Store(
             *(self.store_mail, self.storage.open, StoreLimits(backlog=500, asks=16, attempts=3)),
             *(trio.CapacityLimiter(4), self.orders, Activity("store", self.store_mail)),
+            PatientClock(utc_now),
         )
 
     def make_courier(self):

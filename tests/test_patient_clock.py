@@ -1,12 +1,18 @@
 """What is lost is lost: the clock that says what may go is not hurried."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
 import trio
 from structlog.testing import capture_logs
 
+from actors import system
+from actors.fetcher import Fetching
 from actors.patient_clock import BELIEVED_AFTER, PatientClock
+from actors.store import StoreLimits
+from actors.supervision import Activity
+from actors.system import Capacity, System
 from tests.conftest import NOON
 
 DAY = timedelta(days=1)
@@ -77,6 +83,56 @@ async def test_a_leap_that_stands_is_believed_in_the_end(wall, autojump_clock):
     await trio.sleep(BELIEVED_AFTER)
 
     assert clock() == wall()
+
+
+async def test_a_second_leap_has_an_hour_of_its_own(wall, autojump_clock):
+    clock = PatientClock(wall)
+    wall.off = DAY
+    clock()
+    await trio.sleep(BELIEVED_AFTER - 1)
+    wall.off = 30 * DAY
+
+    clock()
+    await trio.sleep(BELIEVED_AFTER - 1)
+    assert clock() == wall() - 30 * DAY
+    await trio.sleep(1)
+
+    assert clock() == wall()
+
+
+async def test_a_leap_that_was_made_smaller_and_larger_again_is_a_second_one(wall, autojump_clock):
+    clock = PatientClock(wall)
+    for days in (30, 1):
+        wall.off = days * DAY
+        clock()
+    await trio.sleep(BELIEVED_AFTER - 1)
+    wall.off = 30 * DAY
+    clock()
+
+    await trio.sleep(1)
+
+    assert clock() == wall() - 30 * DAY
+
+
+async def test_the_next_store_believes_no_more_than_the_one_that_crashed(
+    wall, autojump_clock, renderer, nursery, monkeypatch
+):
+    monkeypatch.setattr(system, "utc_now", wall)
+    capacity = Capacity(
+        workers=1,
+        storage_calls=1,
+        mail=1,
+        store=StoreLimits(backlog=1, asks=1, attempts=1),
+        fetching=Fetching(max_bytes=1),
+    )
+    whole = System(capacity, nullcontext, renderer, nursery)
+    activity = Activity("store", whole._store_mail)
+    whole._make_store(whole._store_mail, activity)
+    wall.off = DAY
+
+    store = whole._make_store(whole._store_mail, activity)
+
+    assert store._age_now() == wall() - DAY
 
 
 async def test_it_follows_back_at_once(wall, autojump_clock):

@@ -65,6 +65,7 @@ from actors.messages import (
     TryLater,
 )
 from actors.orders import Orders
+from actors.patient_clock import PatientClock
 from actors.rendering.protocol import contents
 from actors.storage.credentials import KeyNotFound, NewKey
 from actors.storage.keys import owner_of
@@ -127,7 +128,7 @@ class Running:
     def make(self):
         return Store(
             *(self.mailbox, self.storage.open, self.limits, self.threads),
-            *(self.orders, self.activity, self.clock),
+            *(self.orders, self.activity, PatientClock(self.clock), self.clock),
         )
 
     async def run(self, *, task_status):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -10,6 +11,7 @@ from quart import request
 
 from actors.imaging.facts import DEFAULT_LIMITS, Limits
 from actors.imaging.inspect import count_pixels
+from actors.threads import in_thread
 from web import wire
 from web.accept import accepted
 from web.batch_order import batch_order
@@ -52,24 +54,25 @@ class Kitchen:
     async def batch(self) -> BatchOrder:
         """Return the jobs that the request asks for, checked in a thread.
 
-        Raises `Problem` as `batch_order` says, and if its client takes no format that is made.
+        Raises `Problem` as `batch_order` says, and if its client takes no format that is made; and
+        `StorageUnavailable` as `in_thread` does.
         """
         offer = self._offer()
-        order = await trio.to_thread.run_sync(
-            batch_order, await self._body(), self.limits, offer, limiter=self.threads
-        )
+        body = await self._body()
+        order = await in_thread(partial(batch_order, body, self.limits, offer), self.threads)
         _check_accepted(offer, *order.batch.jobs)
         return order
 
     async def counted(self, job: Submit) -> Submit:
-        """Return `job` with its pixels, if the caller may have so many of them only."""
+        """Return `job` with its pixels, if the caller may have so many of them only.
+
+        Raises `StorageUnavailable` as `in_thread` does.
+        """
         somebody, image = account(), job.image
         bill = somebody.bill if somebody else None
         if bill is None or bill.pixels is None or not isinstance(image, bytes):
             return job
-        pixels = await trio.to_thread.run_sync(
-            count_pixels, image, self.images, limiter=self.threads
-        )
+        pixels = await in_thread(partial(count_pixels, image, self.images), self.threads)
         return replace(job, pixels=pixels)
 
     async def picture(self) -> bytes:

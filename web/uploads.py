@@ -10,6 +10,7 @@ import errno
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol, cast
 
@@ -17,6 +18,7 @@ import trio
 from quart import request
 
 from actors.storage.ports import StorageError, StorageFull, StorageUnavailable
+from actors.threads import in_thread
 from web.problems import Problem
 
 if TYPE_CHECKING:
@@ -208,7 +210,7 @@ class Upload:
                 self._pieces.append(piece)
             return
         pieces, self._pieces = [*self._pieces, piece], []
-        await trio.to_thread.run_sync(self._spill, pieces, limiter=self._uploads.writers)
+        await in_thread(partial(self._spill, pieces), self._uploads.writers)
         written = sum(map(len, pieces))
         self._spilled += written
         self._uploads.on_disk += written
@@ -258,7 +260,8 @@ class Upload:
             await self._uploads.turns.acquire()
         self._has_turn = True
         # Whoever has a turn needs no limiter of another kind.
-        return await trio.to_thread.run_sync(_take_back, self._file)
+        limiter = trio.to_thread.current_default_thread_limiter()
+        return await in_thread(partial(_take_back, self._file), limiter)
 
     def hand_over(self) -> Callable[[], None]:
         """Return what gives back what the body holds; `close` leaves it to that from now on.

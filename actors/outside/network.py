@@ -10,6 +10,7 @@ import httpcore2
 import trio
 
 from actors.outside.errors import SourceUnreachable
+from actors.threads import NO_THREAD
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -38,6 +39,10 @@ async def resolve(host: str) -> Sequence[IPAddress]:
     except OSError as error:
         reason = "Its name could not be resolved."
         raise SourceUnreachable(reason, may_pass=error.errno not in NO_SUCH_NAME) from error
+    except RuntimeError as error:
+        if str(error) != NO_THREAD:
+            raise
+        raise SourceUnreachable("Its name could not be resolved.", may_pass=True) from error
     return [ip_address(place[0]) for *_, place in found]
 
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from actors.storage.directories import sync_directory
 from actors.storage.files import SHARDS, UNLINKABLE, make_shards
-from actors.storage.keys import owner_of
 from actors.storage.opening import MARK, Places, owner_of_files, view_catalogue
 from actors.storage.ports import ENDED, JobNotFound, StorageError, StorageUnavailable
 from actors.storage.sqlite import SqliteCatalogue
@@ -72,7 +71,7 @@ def back_up(places: Places, target: Path) -> Copied:
         for role, directory in copy.directories.items():
             directory.mkdir()
             make_shards(directory)
-            _link_all(places.directories[role], directory)
+            _link_named(places.directories[role], directory, live)
         copy_catalogue(places.catalogue, copy.catalogue)
         catalogue = SqliteCatalogue(copy.catalogue)
         with closing(catalogue):
@@ -124,12 +123,19 @@ def copy_catalogue(source: Path, target: Path) -> None:
         raise StorageUnavailable(f"the catalogue: {error}") from error
 
 
-def _link_all(source: Path, target: Path) -> None:
+def _link_named(source: Path, target: Path, live: Catalogue) -> None:
+    """Link what a record names. Others would be as new as the link, and no orphans for an hour."""
     for shard in SHARDS:
-        with suppress(FileNotFoundError), os.scandir(source / shard) as entries:
-            for entry in entries:
-                if owner_of(f"{shard}/{entry.name}"):
-                    _link(Path(entry.path), target / shard / entry.name)
+        with suppress(FileNotFoundError):
+            for keys in _pages(source, shard):
+                for key in _ask(live, _named(keys)):
+                    _link(source / key, target / key)
+
+
+def _pages(directory: Path, shard: str) -> Iterator[set[str]]:
+    names = os.listdir(directory / shard)  # noqa: PTH208 - plain names are all it takes
+    for start in range(0, len(names), PAGE):
+        yield {f"{shard}/{name}" for name in names[start : start + PAGE]}
 
 
 def _link(source: Path, target: Path) -> bool:
@@ -145,6 +151,9 @@ def _link(source: Path, target: Path) -> bool:
             raise
         try:
             shutil.copy2(source, target)
+            # Here, since the one call for all files tells of no error.
+            with target.open("rb") as file:
+                os.fsync(file.fileno())
         except FileNotFoundError:
             return False
     return True
@@ -230,9 +239,7 @@ class _Completion:
 
     def _remove_others(self, directory: Path) -> None:
         for shard in SHARDS:
-            names = os.listdir(directory / shard)  # noqa: PTH208 - plain names are all it takes
-            for start in range(0, len(names), PAGE):
-                keys = {f"{shard}/{name}" for name in names[start : start + PAGE]}
+            for keys in _pages(directory, shard):
                 for key in keys - _ask(self._catalogue, _named(keys)):
                     (directory / key).unlink()
 

@@ -6,22 +6,24 @@ import fcntl
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, TYPE_CHECKING, Literal
 
 from actors.storage.directories import make_directory
-from actors.storage.files import Files
-from actors.storage.ports import Storage, StorageUnavailable
+from actors.storage.files import SHARDS, Files
+from actors.storage.ports import ENDED, Storage, StorageUnavailable
 from actors.storage.sqlite import SqliteCatalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from actors.storage.ports import Catalogue
+    from actors.storage.ports import Catalogue, Job
 
 Role = Literal["inputs", "outputs"]
 
 MARK = ".calotype"
+PAGE = 500  # jobs that are looked at at a time
 
 
 class AlreadyOpen(StorageUnavailable):
@@ -60,7 +62,7 @@ def open_storage(places: Places) -> Iterator[Storage]:
 
     Raises:
       StorageUnavailable: if it cannot be opened, another process has it open, or a directory
-        belongs to another catalogue.
+        belongs to another catalogue, or is empty though the catalogue names files in it.
       StorageFull: if there is no room for what must be made.
     """
     with ExitStack() as stack:
@@ -69,7 +71,7 @@ def open_storage(places: Places) -> Iterator[Storage]:
         stack.callback(catalogue.close)
         for role, directory in places.directories.items():
             mark = stack.enter_context(_locked(directory / MARK))
-            _mark(directory, mark, owner_of_files(role, catalogue.identity))
+            _mark(directory, mark, role, catalogue)
         reserve = catalogue.reserve
         yield Storage(
             catalogue,
@@ -162,16 +164,25 @@ def _locked(path: Path) -> Iterator[IO[str]]:
         yield file
 
 
-def _mark(directory: Path, mark: IO[str], owner: str) -> None:
+def _mark(directory: Path, mark: IO[str], role: Role, catalogue: SqliteCatalogue) -> None:
     """Say in `directory` what its files are, and of which catalogue.
 
     Raises:
-      StorageUnavailable: if they are others, which would be lost to our sweep.
+      StorageUnavailable: if they are others, which would be lost to our sweep; or if there should
+        be some and it is bare, as the place of a disk that is not mounted.
     """
+    owner = owner_of_files(role, catalogue.identity)
     try:
         mark.seek(0)
         found = mark.read().strip()
         if not found:
+            # A version that made no marks made these; and whoever deletes a mark means it.
+            is_bare = not any((directory / shard).is_dir() for shard in SHARDS)
+            if is_bare and any(catalogue.batch([partial(_names_files, role)])):
+                raise StorageUnavailable(
+                    f"{directory} has no mark of ours, and none of the files that the catalogue "
+                    "names: is its disk mounted?"
+                )
             mark.write(f"{owner}\n")
             mark.flush()
             os.fsync(mark.fileno())
@@ -183,3 +194,23 @@ def _mark(directory: Path, mark: IO[str], owner: str) -> None:
             f"the files in {directory} are the {found}, and not the {owner}; "
             f"choose another directory, or delete {directory / MARK} to have those files removed"
         )
+
+
+def _names_files(role: Role, catalogue: Catalogue) -> bool:
+    """Return whether there should be files. It takes a while if there are none, and many jobs."""
+    if role == "inputs" and catalogue.upkeep.images("", 1):
+        return True
+    after = 0
+    while jobs := catalogue.upkeep.jobs(after, PAGE):
+        if any(_names_file(job, role) for _, job in jobs):
+            return True
+        after = jobs[-1][0]
+    return False
+
+
+def _names_file(job: Job, role: Role) -> bool:
+    if job.gone_at is not None:
+        return False
+    if role == "outputs":
+        return bool(job.outputs)
+    return job.own_input is not None or (job.input_key is not None and job.status not in ENDED)

@@ -20,13 +20,17 @@ class Reserve:
 
     When the catalogue finds no room it is `released`, and from then until there is `twice` as much
     again nothing new may be kept: what there is, is for deletions and for the ends of jobs.
-    May be used by several threads at a time.
+    May be used by several threads at a time, of the process that owns the catalogue. What one that
+    was killed has begun is deleted.
     """
 
     def __init__(self, path: Path, size: int = RESERVE) -> None:
         self._path = path
         self._size = size
         self._numbers = itertools.count()
+        for left in path.parent.iterdir():
+            if left.name.startswith(f"{path.name}-"):
+                left.unlink()
         # It may be that of a process that was killed.
         self._held = path.is_file() and path.stat().st_size == size
 

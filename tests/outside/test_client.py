@@ -189,6 +189,22 @@ async def test_a_name_that_does_not_exist_is_no_use_to_try_again(reason, may_pas
     assert caught.value.may_pass == may_pass
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("can't start new thread", SourceUnreachable), ("something else", RuntimeError)],
+)
+async def test_without_a_thread_to_ask_in_a_name_may_be_asked_again(monkeypatch, words, expected):
+    def none(*_args, **_kwargs):
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", none)
+
+    with pytest.raises(expected) as caught:
+        await resolve("a.test")
+
+    assert getattr(caught.value, "may_pass", True)
+
+
 def test_this_machine_knows_its_own_addresses():
     assert is_own(ip_address(LOOPBACK))
     assert not is_own(ip_address("8.8.8.8"))

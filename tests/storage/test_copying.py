@@ -144,6 +144,14 @@ def test_files_are_linked_and_where_that_cannot_be_copied(storage, places, targe
         raise OSError(errno.EXDEV, "no")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
+    synced = set()
+    fsync = os.fsync
+
+    def noted_fsync(descriptor):
+        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
     other = target.with_name("other")
     back_up(places, other)
     copied = places_below(other).inputs / job.input_key
@@ -151,7 +159,18 @@ def test_files_are_linked_and_where_that_cannot_be_copied(storage, places, targe
     assert linked.samefile(places.inputs / job.input_key)
     assert not copied.samefile(linked)
     assert copied.read_bytes() == b"sent"
+    assert copied.name in synced
     check(other)
+
+
+def test_what_no_record_names_is_no_younger_afterwards(storage, places, target):
+    orphan = key_of(some_id(99), ".jpg")
+    storage.inputs.put(orphan, b"of nobody")
+    kept_since = storage.inputs.kept_since(orphan)
+
+    back_up(places, target)
+
+    assert storage.inputs.kept_since(orphan) == kept_since
 
 
 def test_what_comes_before_the_catalogue_is_copied_is_in_it(storage, places, target, monkeypatch):

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from actors.storage.migrations.steps import migrations
 from actors.storage.opening import is_open, open_beside, open_storage
 from actors.storage.ports import Job, Query, StorageUnavailable
 from tests.conftest import NOON, places_in
-from tests.storage.catalogues import Each, new_job
+from tests.storage.catalogues import ANY, OUTPUT, RECEIPT, Each, new_job
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -188,6 +189,51 @@ def test_a_directory_that_has_been_marked_by_nobody_is_taken_over(tmp_path):
 
     with open_storage(places) as storage:
         assert storage.inputs.get("3f/a") == b"data"
+    with open_storage(places) as storage:
+        assert storage.inputs.get("3f/a") == b"data"
+
+
+@pytest.mark.parametrize("name", ["inputs", "outputs"])
+def test_a_bare_directory_is_not_taken_for_one_whose_files_the_catalogue_names(tmp_path, name):
+    places = places_in(tmp_path)
+    with open_storage(places) as storage:
+        each = Each(storage.catalogue)
+        each.add(new_job("a"), NOON)
+        each.claim([ANY], NOON)
+        each.complete("a", 1, [OUTPUT], RECEIPT, NOON)
+        storage.inputs.put("3f/a", b"data")
+    (tmp_path / name).rename(tmp_path / "disk")
+    (tmp_path / name).mkdir()
+
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable, match="is its disk mounted"):
+            open_storage(places).__enter__()
+
+    assert [each.name for each in (tmp_path / name).iterdir()] == [".calotype"]
+    (tmp_path / name / ".calotype").unlink()
+    (tmp_path / name).rmdir()
+    (tmp_path / "disk").rename(tmp_path / name)
+    with open_storage(places) as storage:
+        assert storage.inputs.get("3f/a") == b"data"
+
+
+def test_a_directory_in_which_nothing_is_to_be_is_marked_anew(tmp_path):
+    places = places_in(tmp_path)
+    with open_storage(places) as storage:
+        Each(storage.catalogue).add(new_job("a"), NOON)
+    shutil.rmtree(places.outputs)
+
+    with open_storage(places) as storage:
+        assert Each(storage.catalogue).find("a").status == "pending"
+
+
+def test_of_a_directory_that_has_lost_its_mark_the_files_are_taken_over(tmp_path):
+    places = places_in(tmp_path)
+    with open_storage(places) as storage:
+        Each(storage.catalogue).add(new_job("a"), NOON)
+        storage.inputs.put("3f/a", b"data")
+    (places.inputs / ".calotype").unlink()
+
     with open_storage(places) as storage:
         assert storage.inputs.get("3f/a") == b"data"
 

@@ -42,6 +42,17 @@ def test_it_takes_room_on_the_disk(path):
     assert path.stat().st_blocks * 512 >= SIZE
 
 
+def test_what_a_killed_process_has_begun_is_deleted(path):
+    begun = path.with_name("reserve-0"), path.with_name("reserve-7")
+    for each in begun:
+        each.touch()
+
+    Reserve(path, SIZE).require()
+
+    assert path.stat().st_size == SIZE
+    assert not any(each.exists() for each in begun)
+
+
 def test_what_is_given_up_is_taken_again_when_there_is_twice_as_much(path, room):
     reserve = Reserve(path, SIZE)
     reserve.require()
