@@ -1,7 +1,9 @@
 """A client of the service that knows nothing of our code but the HTTP contract."""
 
 import base64
+import fcntl
 import os
+import signal
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -211,48 +213,61 @@ async def open_api(server: Server, key: str | None = None) -> AsyncIterator[Api]
 
 
 class Gate:
-    """A job that stays `processing` for as long as the gate is closed.
+    """A job that stays `processing` for as long as the gate is closed, through deaths and starts.
 
-    Its picture is a pipe, and a Worker that loads it waits until somebody opens the other end.
-    It then finds nothing in it, and so the job fails.
+    This process has a lease on the picture, and a Worker that opens it waits until that is given
+    back: so the bytes are those that were sent, and the end is the one they have. The system
+    takes it back by itself after /proc/sys/fs/lease-break-time, of 45 seconds.
     """
 
-    def __init__(self, job_id: str, pipe: str) -> None:
+    def __init__(self, job_id: str, descriptor: int) -> None:
         self.job_id = job_id
-        self._pipe = pipe
+        self._descriptor = descriptor
 
-    async def open(self) -> None:
-        """Let the job go on, and so fail."""
-
-        def opened() -> bool:
-            try:
-                os.close(os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK))
-            except OSError:  # Nobody reads it yet.
-                return False
-            return True
-
-        await until_true(opened)
-
-    def become(self, picture: bytes) -> None:
-        """Let the next attempt find this picture. There is no gate any more."""
-        Path(self._pipe).unlink()
-        put(picture, self._pipe)
+    def open(self) -> None:
+        """Let the job go on. There is no gate any more."""
+        # A process that was forked meanwhile may have the file too, and closing would not do.
+        fcntl.fcntl(self._descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        os.close(self._descriptor)
 
 
-async def close_gate(api: Api) -> Gate:
-    """Keep one Worker busy until the gate is opened."""
+async def close_gate(api: Api, picture: bytes | None = None) -> Gate:
+    """Keep one Worker busy until the gate is opened.
+
+    It is at the first attempt of a job with `picture`, for which the queue is paused for a
+    moment. Without one it is at the second of a job that fails.
+    """
     # Nothing else will ever be a twin of it, and wait for it.
-    job_id = await api.submit(b"no picture, but " + uuid.uuid4().bytes)
-    pipe = (await api.ended(job_id))["input_path"]
-    _make_pipe(pipe)
-    assert (await api.post(f"/jobs/{job_id}/retry")).status_code == 202
+    unique = uuid.uuid4().bytes
+    if picture is None:
+        job_id = await api.submit(b"no picture, but " + unique)
+        await api.ended(job_id)
+        begin = f"/jobs/{job_id}/retry"
+    else:
+        assert (await api.post("/queue/pause")).status_code == 200
+        job_id = await api.submit(picture + unique)
+        begin = "/queue/resume"
+    descriptor = await _lease((await api.job(job_id))["input_path"])
+    assert (await api.post(begin)).is_success
     await api.until_status(job_id, "processing")
-    return Gate(job_id, pipe)
+    return Gate(job_id, descriptor)
 
 
-def _make_pipe(path: str) -> None:
-    Path(path).unlink()
-    os.mkfifo(path)
+async def _lease(path: str) -> int:
+    """Let nobody else open the file at `path`, and return ours."""
+    descriptor = os.open(path, os.O_RDWR)
+    # What tells us that somebody waits for it would end us by default. This does nothing.
+    fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+
+    def leased() -> bool:
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except BlockingIOError:  # Somebody has not closed it yet.
+            return False
+        return True
+
+    await until_true(leased)
+    return descriptor
 
 
 def put(data: bytes, path: str) -> None:

@@ -151,7 +151,7 @@ async def test_a_batch_that_does_not_fit_into_the_backlog_is_refused_whole(start
             assert (too_many.status_code, full.status_code) == (503, 503)
             assert too_many.json()["code"] == "overloaded"
             assert await batches.counts(batch_id) == {"pending": 5}
-            await gate.open()
+            gate.open()
             assert (await batches.ended(batch_id))["counts"]["completed"] == 5
 
 
@@ -207,7 +207,7 @@ async def test_a_cancelled_batch_stops_what_runs_and_what_waits(start_server, ro
             assert cancelled.json() == again.json()
             assert cancelled.json()["status"] == "ended"
             assert cancelled.json()["counts"]["cancelled"] == 250
-            await gate.open()
+            gate.open()
             assert (await batches.ended(other))["counts"]["completed"] == 1
             await until_true(lambda: bool(receiver.asked))
             (told,) = told_to(receiver)
@@ -371,7 +371,7 @@ async def test_a_deletion_that_a_kill_has_cut_short_is_finished(start_server, ro
     with start_server(WORKER_POOL_SIZE=1, SWEEP_PERIOD=0.2) as server:
         async with open_batches(server) as (api, batches):
             image = await api.upload(rocket)
-            gate = await close_gate(api)
+            gate = await close_gate(api, rocket)
             batch_id, _ = await batches.submit(
                 [{}] * 1000, defaults={"image_id": image, **THUMBNAIL}
             )
@@ -386,7 +386,7 @@ async def test_a_deletion_that_a_kill_has_cut_short_is_finished(start_server, ro
                 while looked.status_code != 404:
                     looked = await api.http.get(f"/batches/{batch_id}")
                 server.kill()
-        gate.become(rocket)
+        gate.open()
         assert found_in(server.dir / "data") > 1
 
         server.start()

@@ -140,7 +140,7 @@ async def test_each_event_is_sent_when_it_happens(start_server, rocket):
             async with listen(server, f"/jobs/{gate.job_id}/events") as stream:
                 with trio.fail_after(LONG):
                     first = await stream.take(1)
-                    await gate.open()
+                    gate.open()
                     rest = await stream.rest()
 
     assert [event.kind for event in first] == ["processing"]
@@ -311,7 +311,7 @@ async def test_nothing_is_left_of_clients_that_come_and_go(start_server, rocket)
             await api.until_stats(lambda stats: stats.connections == 1)
 
             assert await metric(api, "calotype_event_streams") == 0
-            await gate.open()
+            gate.open()
             await api.ended(await api.submit(rocket))
     assert '"level":"error"' not in server.log.read_text()
     assert "Traceback" not in server.log.read_text()
@@ -398,7 +398,7 @@ async def test_streams_end_at_once_when_the_service_stops(start_server):
                     await every.rest()
                     await of_job.rest()
                 is_running = server.process.poll() is None
-                await gate.open()
+                gate.open()
                 code = await end_of(server.process)
 
     assert every.has_ended

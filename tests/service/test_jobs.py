@@ -131,7 +131,7 @@ async def test_a_wait_that_is_too_short_is_answered_with_202(start_server, rocke
 
             response = await api.send(rocket, headers={"Prefer": "wait=1"})
             looked_at = await api.job(response.json()["job_id"], wait=0.01)
-            await gate.open()
+            gate.open()
 
             assert response.status_code == 202
             assert "Preference-Applied" not in response.headers
@@ -149,7 +149,7 @@ async def test_a_request_for_a_job_can_wait_for_its_end(api):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wait)
         early = await api.job(gate.job_id, wait=0.01)
-        await gate.open()
+        gate.open()
 
     assert early["status"] == "processing"
     assert [answer["status"] for answer in answers] == ["failed"]
@@ -159,7 +159,7 @@ async def test_a_download_before_the_end_says_that_it_is_not_ready(api):
     gate = await close_gate(api)
 
     response = await api.download(gate.job_id)
-    await gate.open()
+    gate.open()
 
     assert (response.status_code, response.json()["code"]) == (409, "not_ready")
     assert int(response.headers["Retry-After"]) >= 1
@@ -175,7 +175,7 @@ async def test_a_job_that_is_cancelled_while_pending_is_never_begun(start_server
             cancelled, following = [await api.submit(rocket) for _ in range(2)]
 
             response = await api.post(f"/jobs/{cancelled}/cancel")
-            await gate.open()
+            gate.open()
             await api.ended(following)
 
             job = await api.job(cancelled)
@@ -212,7 +212,7 @@ async def test_a_cancelled_job_can_be_tried_again(start_server, album):
             await api.post(f"/jobs/{job_id}/cancel")
 
             response = await api.post(f"/jobs/{job_id}/retry")
-            await gate.open()
+            gate.open()
             job = await api.ended(job_id)
             download = await api.download(job_id)
 
@@ -222,9 +222,13 @@ async def test_a_cancelled_job_can_be_tried_again(start_server, album):
 
 
 async def test_a_failed_job_can_be_tried_again_and_a_completed_one_cannot(api, rocket):
-    failed, completed = await api.submit(b"no picture"), await api.submit(rocket)
+    await api.post("/queue/pause")
+    failed, completed = await api.submit(rocket, width=65), await api.submit(rocket)
+    path = (await api.job(failed))["input_path"]
+    put(rocket[:-1], path)
+    await api.post("/queue/resume")
     first = await api.ended(failed)
-    put(rocket, first["input_path"])  # Whatever was wrong, it is mended now.
+    put(rocket, path)  # It is mended now.
     await api.ended(completed)
 
     again = await api.post(f"/jobs/{failed}/retry")
@@ -232,6 +236,7 @@ async def test_a_failed_job_can_be_tried_again_and_a_completed_one_cannot(api, r
     too_late = await api.post(f"/jobs/{completed}/cancel")
     second = await api.ended(failed)
 
+    assert (first["status"], first["error_code"]) == ("failed", "crashed")
     assert again.status_code == 202
     assert (second["status"], second["attempts"]) == ("completed", 2)
     assert "error_code" not in second

@@ -36,7 +36,7 @@ async def test_a_full_backlog_refuses_and_keeps_what_it_has_accepted(start_serve
             gate = await close_gate(api)
             answers = [await api.send(rocket, width=64 + each) for each in range(12)]
             retry = await api.post(f"/jobs/{gate.job_id}/cancel")
-            await gate.open()
+            gate.open()
             accepted = [each for each in answers if each.status_code == 202]
             refused = [each for each in answers if each.status_code != 202]
             jobs = await api.all_ended([each.json()["job_id"] for each in accepted])
@@ -67,7 +67,7 @@ async def test_a_rush_on_the_backlog_never_gets_more_in_than_it_holds(start_serv
                 for each in range(40):
                     nursery.start_soon(rush, each)
             pending = (await api.stats()).queue["pending"]
-            await gate.open()
+            gate.open()
             accepted = [each.json()["job_id"] for each in answers if each.status_code == 202]
             jobs = await api.all_ended(accepted)
 
@@ -255,11 +255,10 @@ async def test_jobs_survive_a_time_in_which_nothing_could_be_written(start_serve
             gate = await close_gate(api)
             waiting = [await api.submit(rocket, width=64 + each) for each in range(5)]
             with no_file_larger_than(server, log.stat().st_size):
-                await gate.open()
+                gate.open()
                 # Its end cannot be kept, and no other job can be claimed.
                 await api.until_stats(lambda stats: stats.pool["busy"] == 0)
                 meanwhile = await api.job(gate.job_id)
-                gate.become(rocket)
             jobs = await api.all_ended(waiting)
             interrupted = await api.ended(gate.job_id)
 
@@ -347,7 +346,7 @@ async def test_clients_that_vanish_while_they_wait_leave_nothing(start_server, r
             for client in [*lookers, *senders]:
                 vanish(client, how)
             after = await api.until_stats(lambda stats: stats.connections == 1)
-            await gate.open()
+            gate.open()
             await api.until_stats(lambda stats: stats.queue["completed"] == 5)
             jobs = await api.jobs()
 

@@ -115,7 +115,7 @@ async def test_a_worker_that_must_go_finishes_its_job_first(start_server, rocket
             await api.http.patch("/pool", json={"workers": 1})
             while_busy = await api.stats()
             for gate in gates:
-                await gate.open()
+                gate.open()
             jobs = await api.all_ended([gate.job_id for gate in gates])
             after = await api.until_stats(lambda stats: stats.pool["present"] == 1)
             following = await api.ended(await api.submit(rocket))
@@ -136,7 +136,7 @@ async def test_a_larger_pool_works_on_what_was_waiting(start_server, rocket):
             await api.http.patch("/pool", json={"workers": 2})
             after = await api.ended(waiting)
             blocked = await api.job(gate.job_id)
-            await gate.open()
+            gate.open()
 
             assert before["status"] == "pending"
             assert after["status"] == "completed"
@@ -156,7 +156,7 @@ async def begun_in_order(start_server, rocket, priorities):
                 for number, each in enumerate(priorities)
             ]
             assert (await api.stats()).queue["pending"] == len(priorities)
-            await gate.open()
+            gate.open()
             jobs = await api.all_ended(job_ids)
             assert {job["status"] for job in jobs} == {"completed"}
             in_order = sorted(range(len(jobs)), key=lambda number: str(jobs[number]["started_at"]))

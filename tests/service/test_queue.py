@@ -83,7 +83,7 @@ async def test_a_paused_queue_accepts_jobs_and_begins_none_until_it_is_resumed(
             gate = await close_gate(api)
             paused = queue(server, "pause")
             job_id = await api.submit(rocket)
-            await gate.open()
+            gate.open()
             begun_before = await api.ended(gate.job_id)
         server.stop()
         server.start()
@@ -187,16 +187,21 @@ async def test_dead_jobs_are_listed_and_tried_again_by_an_operator_alone(start_s
         acme, admin = make_key(server), make_key(server, "ops", "admin")
         await trio.sleep(SOON)
         async with open_api(server, key=acme) as api:
-            broken = [await api.submit(b"no picture %d" % number) for number in range(3)]
-            jobs = await api.all_ended(broken)
+            await api.post("/queue/pause")
+            broken = [await api.submit(rocket, width=64 + number) for number in range(3)]
+            paths = [server.dir / (await api.job(each))["input_path"] for each in broken]
+            for path in paths:
+                path.write_bytes(rocket[:-1])
+            await api.post("/queue/resume")
+            await api.all_ended(broken)
             # The file is whole now, as after a repair.
-            for job in jobs[:2]:
-                (server.dir / job["input_path"]).write_bytes(rocket)
+            for path in paths[:2]:
+                path.write_bytes(rocket)
             server.environment["CALOTYPE_KEY"] = admin
-            listed = queue(server, "dead", "--code", "not_an_image")
+            listed = queue(server, "dead", "--code", "crashed")
             none = queue(server, "retry", "--code", "timed_out")
             young = queue(server, "retry", "--older-than", "1h")
-            retried = queue(server, "retry", "--code", "not_an_image")
+            retried = queue(server, "retry", "--code", "crashed")
             again = await api.all_ended(broken)
             reader = make_key(server, "acme", "jobs:read", "jobs:write")
             await trio.sleep(SOON)

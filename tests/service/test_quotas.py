@@ -171,7 +171,7 @@ async def test_no_more_jobs_are_in_flight_than_may_be_however_many_ask(start_ser
             await api.http.delete(f"/jobs/{taken[1]}")
             assert statuses(await at_once(lambda: api.send(rocket), 5)) == {202: 2, 429: 3}
             assert code(await api.post(f"/jobs/{taken[0]}/retry")) == (429, "quota_exceeded")
-            await gate.open()
+            gate.open()
             await api.all_ended(taken[2:])
 
             async def has_room():
@@ -233,7 +233,7 @@ async def test_a_place_in_flight_outlives_a_kill_and_ends_with_its_job(start_ser
         server.start()
         async with open_api(server) as api:
             assert code(await api.send(rocket)) == (429, "quota_exceeded")
-            await gate.open()
+            gate.open()
             await api.ended(gate.job_id)
             assert (await api.send(rocket)).status_code == 202
 
@@ -296,7 +296,7 @@ async def test_jobs_in_flight_are_counted_for_each_key_alone(start_server, rocke
             first = [await api.send(rocket, headers=bearer(key)) for key in keys]
             second = [await api.send(rocket, headers=bearer(key)) for key in keys]
             free = await api.send(rocket)
-            await gate.open()
+            gate.open()
 
             assert [each.status_code for each in first] == [202, 202]
             assert [code(each) for each in second] == 2 * [(429, "quota_exceeded")]

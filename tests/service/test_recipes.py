@@ -166,7 +166,7 @@ async def test_a_job_is_done_as_its_preset_was_when_it_was_submitted(start_serve
             rewrite(presets, "")
             await reread(server, "presets_read")
             refused = await api.send(rocket, preset="small")
-            await gate.open()
+            gate.open()
 
             job = await api.ended(waiting)
             assert (job["preset"], job["outputs"][0]["width"]) == ("small", 10)
@@ -222,7 +222,7 @@ async def test_a_job_that_waits_keeps_the_image_that_it_needs(start_server, albu
 
             deleted = await api.http.delete(f"/images/{image_id}")
             looked_for = await api.http.get(f"/images/{image_id}")
-            await gate.open()
+            gate.open()
             job = await api.ended(waiting)
             download = await api.download(waiting)
 

@@ -46,7 +46,7 @@ async def test_a_job_is_rendered_in_the_trace_of_its_request_by_the_next_process
             gate = await close_gate(api)
             job_id = await api.submit(rocket, headers=TRACEPARENT)
         server.process.send_signal(signal.SIGTERM)
-        await gate.open()
+        gate.open()
         assert await end_of(server.process) == 0
 
         server.environment["OTEL_RESOURCE_ATTRIBUTES"] = "life=second"

@@ -101,7 +101,7 @@ async def test_whoever_asked_is_told_how_a_job_ended(start_server, serve, rocket
             stopped = await submit(api, rocket, receiver, delay=60)
             await api.post(f"/jobs/{stopped}/cancel")
             await until_status(api, stopped, "delivered")
-            await gate.open()
+            gate.open()
             jobs = {each["id"]: each for each in await api.jobs()}
             metrics = (await api.http.get("/metrics")).text
         secret = command(server, "webhooks", "secret")

@@ -91,7 +91,9 @@ def test_each_output_says_what_it_is_and_how_it_came_about(answers):
 
 def test_a_receipt_says_what_the_outputs_were_made_of_and_with(answers):
     made_with = '{"versions":{"pillow":"13.0"},"images":{"logo":"2b"}}'
-    job = make_job(status="completed", receipt=made_with, outputs=(OUTPUT,))
+    job = make_job(
+        status="completed", input_sha256="1a", receipt=made_with, outputs=(OUTPUT,)
+    )
 
     told = json.loads(answers.job(job))
 
@@ -156,7 +158,7 @@ def test_a_job_that_has_ended_says_when_its_files_go(kept, retain, expires_at):
 
 def test_a_job_whose_files_have_gone_names_none(answers):
     job = make_job(status="completed", outputs=(OUTPUT,), retain=1, gone_at=NOON)
-    job = replace(job, receipt='{"versions":{}}')
+    job = replace(job, input_sha256="1a", receipt='{"versions":{}}')
 
     told = json.loads(answers.job(job))
 

@@ -58,7 +58,7 @@ def test_half_a_head_on_connections_far_beyond_the_limit(attacked, photo):
 
 
 def test_a_system_that_gives_few_files_bounds_the_connections(tmp_path, photo):
-    few = 400
+    few = 900
     server = running.Server(tmp_path, MAX_CONNECTIONS=1000)
     # It is inherited by what is started, as the limit of a container is.
     lowered = f"ulimit -n {few}; exec {shlex.join(running.COMMAND)} serve"
@@ -71,7 +71,7 @@ def test_a_system_that_gives_few_files_bounds_the_connections(tmp_path, photo):
         while not server.is_ready():
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        with another_client(server, photo, "1,000 for 400 files"), ExitStack() as stack:
+        with another_client(server, photo, "1,000 for 900 files"), ExitStack() as stack:
             for _ in range(10):
                 flood(stack, server.port, 100)
                 time.sleep(0.05)
