@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import structlog
 import trio
 
+from actors import metrics
 from actors.errors import AskFailed
 from actors.imaging.errors import ImageError, ImagingCrashed, UnsupportedFormat, contained
 from actors.imaging.inspect import inspect
@@ -104,7 +106,9 @@ class Surveyor:
         try:
             finished = await self._renderer.render(await held(data), FACTS)
         except RenderDied as died:
-            log.error("survey_died", why=str(died))  # noqa: TRY400  (it tells nothing more)
+            metrics.DEATHS.inc()
+            digest = sha256(data).hexdigest()
+            log.error("survey_died", sha256=digest, why=str(died))  # noqa: TRY400  (it is all)
             return UnsupportedFormat("This image has ended the process that looked at it.")
         if isinstance(finished, ImageError):
             return _told(finished)

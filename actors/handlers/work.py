@@ -166,15 +166,19 @@ class WorkHandlers:
         metrics.DEATHS.inc()
         job_id, attempt, now = message.job_id, message.attempt, self._stock.now()
 
-        def crash(catalogue: Catalogue) -> Job:
+        def crash(catalogue: Catalogue) -> tuple[Job, int]:
             job = self._postpone(catalogue, TryLater(job_id, attempt, "crashed", DIED), now)
-            if job.input_sha256 is not None:  # Jobs of older versions have none.
-                catalogue.quarantine.note(
-                    *(job.tenant, job.input_sha256, made_with(), job_id, now), SUSPECTS
-                )
-            return job
+            if job.input_sha256 is None:  # Jobs of older versions have none.
+                return job, 0
+            deaths = catalogue.quarantine.note(
+                *(job.tenant, job.input_sha256, made_with(), job_id, now), SUSPECTS
+            )
+            return job, deaths
 
-        self._postponed(await self._stock.commit(crash))
+        job, deaths = await self._stock.commit(crash)
+        if deaths >= self._deaths:
+            log.error("image_quarantined", job_id=job_id, sha256=job.input_sha256, deaths=deaths)
+        self._postponed(job)
 
     async def _try_later(self, message: TryLater) -> None:
         now = self._stock.now()
