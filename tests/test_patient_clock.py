@@ -1,7 +1,7 @@
 """What is lost is lost: the clock that says what may go is not hurried."""
 
-from contextlib import nullcontext
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import trio
@@ -10,10 +10,11 @@ from structlog.testing import capture_logs
 from actors import system
 from actors.fetcher import Fetching
 from actors.patient_clock import BELIEVED_AFTER, PatientClock
-from actors.store import StoreLimits
+from actors.storage.opening import open_storage
+from actors.store import Store, StoreLimits
 from actors.supervision import Activity
 from actors.system import Capacity, System
-from tests.conftest import NOON
+from tests.conftest import NOON, places_in
 
 DAY = timedelta(days=1)
 
@@ -115,7 +116,7 @@ async def test_a_leap_that_was_made_smaller_and_larger_again_is_a_second_one(wal
 
 
 async def test_the_next_store_believes_no_more_than_the_one_that_crashed(
-    wall, autojump_clock, renderer, nursery, monkeypatch
+    wall, autojump_clock, renderer, nursery, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(system, "utc_now", wall)
     capacity = Capacity(
@@ -125,13 +126,14 @@ async def test_the_next_store_believes_no_more_than_the_one_that_crashed(
         store=StoreLimits(backlog=1, asks=1, attempts=1),
         fetching=Fetching(max_bytes=1),
     )
-    whole = System(capacity, nullcontext, renderer, nursery)
+    whole = System(capacity, partial(open_storage, places_in(tmp_path)), renderer, nursery)
     activity = Activity("store", whole._store_mail)
     whole._make_store(whole._store_mail, activity)
     wall.off = DAY
 
     store = whole._make_store(whole._store_mail, activity)
 
+    assert isinstance(store, Store)
     assert store._age_now() == wall() - DAY
 
 

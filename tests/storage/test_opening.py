@@ -17,7 +17,7 @@ from sqlite_utils import Database
 
 from actors.storage.migrations.steps import migrations
 from actors.storage.opening import is_open, open_beside, open_storage
-from actors.storage.ports import Job, Query, StorageUnavailable
+from actors.storage.ports import Elsewhere, Job, Query, StorageUnavailable
 from tests.conftest import NOON, places_in
 from tests.storage.catalogues import ANY, OUTPUT, RECEIPT, Each, new_job
 
@@ -253,7 +253,7 @@ def test_swapped_directories_are_refused(tmp_path):
 
 def add_beside(path: Path, name: str) -> None:
     with open_beside(path) as catalogue:
-        Each(catalogue).add(new_job(name), NOON)
+        Each(catalogue).add(new_job(name, image=Elsewhere("http://example.org/a.png")), NOON)
 
 
 def test_what_is_not_there_yet_is_made_and_left_to_the_service(tmp_path):

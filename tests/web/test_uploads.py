@@ -305,6 +305,31 @@ async def test_what_does_not_fit_into_memory_waits_on_the_disk(crowded):
     upload.close()
 
 
+@pytest.fixture
+def no_thread(monkeypatch):
+    """What has the system give no thread from then on."""
+
+    def none(*_args, **_kwargs):
+        raise RuntimeError("can't start new thread")
+
+    return lambda: monkeypatch.setattr(trio.to_thread, "run_sync", none)
+
+
+@pytest.mark.parametrize("comes_first", [False, True])
+async def test_without_a_thread_the_disk_is_unavailable(crowded, no_thread, comes_first):
+    upload = crowded.open(None)
+    if comes_first:
+        await receive(upload, bytes(16))
+    no_thread()
+    if not comes_first:
+        await receive(upload, bytes(16))
+
+    with pytest.raises(StorageUnavailable, match="no thread"):
+        await upload.read()
+
+    upload.close()
+
+
 async def test_a_body_just_fits(crowded):
     upload = crowded.open(None)
 
