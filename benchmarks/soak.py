@@ -50,6 +50,8 @@ SETTINGS = {
     "SWEEP_PERIOD": "5",
     "EVENTS_AGE": "60",
     "LOG_LEVEL": "warning",
+    # Longer than a connection of ours ever waits for its turn.
+    "KEEP_ALIVE": "600",
 }
 SMALL = "operation=thumbnail&width=300&height=300"
 # By how much the last quarter may lie above the one before: a share, and so much besides.
