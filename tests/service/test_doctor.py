@@ -153,10 +153,11 @@ async def test_a_job_that_cannot_be_done_any_more_ends_and_its_client_is_told(st
             job_id = await api.submit(rocket, callback_url="http://127.0.0.1:9/")
             image_id = await api.upload(rocket)
             other = await api.submit_json(image_id=image_id, operation="grayscale")
-            path = (await api.job(job_id))["input_path"]
+            paths = [(await api.job(each))["input_path"] for each in (job_id, gate.job_id)]
         server.kill()
         gate.open()
-        lose(server.dir / path)
+        lose(server.dir / paths[0])
+        shorten(server.dir / paths[1])
         (image,) = (server.dir / "uploads").glob(f"*/{image_id}.*")
         shorten(image)
 

@@ -33,7 +33,8 @@ async def test_what_is_sent_again_is_rendered_once_and_each_job_is_its_own(start
             jobs = [first, *await api.all_ended(more)]
             downloads = [(await api.download(job["id"])).content for job in jobs]
 
-            assert await counted(api) == (1, 2)
+            # One for all jobs, and one to look at the image that was uploaded.
+            assert await counted(api) == (1 + 1, 2)
             assert [job["status"] for job in jobs] == 3 * ["completed"]
             assert len(set(downloads)) == 1
             assert len({job["output_path"] for job in jobs}) == 3
