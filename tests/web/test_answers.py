@@ -91,9 +91,7 @@ def test_each_output_says_what_it_is_and_how_it_came_about(answers):
 
 def test_a_receipt_says_what_the_outputs_were_made_of_and_with(answers):
     made_with = '{"versions":{"pillow":"13.0"},"images":{"logo":"2b"}}'
-    job = make_job(
-        status="completed", input_sha256="1a", receipt=made_with, outputs=(OUTPUT,)
-    )
+    job = make_job(status="completed", input_sha256="1a", receipt=made_with, outputs=(OUTPUT,))
 
     told = json.loads(answers.job(job))
 
