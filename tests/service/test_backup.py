@@ -100,8 +100,7 @@ async def test_what_is_waiting_and_under_way_is_done_by_whoever_starts_with_the_
     with running(other):
         async with open_api(other) as api:
             jobs = await api.all_ended([gate.job_id, waiting])
-    ends = [(job["status"], job["attempts"]) for job in jobs]
-    assert ends == [("completed", 2), ("completed", 1)]
+    assert {(job["status"], job["attempts"]) for job in jobs} == {("completed", 1)}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
