@@ -130,6 +130,7 @@ async def test_the_next_store_believes_no_more_than_the_one_that_crashed(
     activity = Activity("store", whole._store_mail)
     whole._make_store(whole._store_mail, activity)
     wall.off = DAY
+    await trio.lowlevel.checkpoint()
 
     store = whole._make_store(whole._store_mail, activity)
 
