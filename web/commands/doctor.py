@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -134,20 +135,16 @@ class _Visit:
             return finding
         for directory in self._places.directories.values():
             make_shards(directory)
-        return _mended(finding, "they are made")
+        return replace(finding, mended="they are made")
 
     def _removed(self, path: Path) -> Finding:
         with suppress(FileNotFoundError):
             path.unlink()
-        return _mended(_leftover(path), "it is deleted")
+        return replace(_leftover(path), mended="it is deleted")
 
 
 def _leftover(path: Path) -> Finding:
     return Finding("leftover", str(path), "it was begun and never finished")
-
-
-def _mended(finding: Finding, how: str) -> Finding:
-    return Finding(finding.kind, finding.subject, finding.text, how)
 
 
 def _line(finding: Finding) -> str:

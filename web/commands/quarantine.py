@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from actors.imaging.receipt import made_with
-from actors.storage.audit import AUDIT, Act
+from actors.storage.audit import Act
 from actors.storage.opening import view_catalogue
 from web.commands.beside import change_beside, complaining, user_name
 from web.logs import configure_logs
@@ -77,7 +77,7 @@ def release(sha256: str) -> None:
     def let_go(catalogue: Catalogue) -> int:
         released = catalogue.quarantine.release(sha256)
         if released:
-            catalogue.audit.note(act, datetime.now(UTC), AUDIT)
+            catalogue.audit.note(act, datetime.now(UTC), settings.audit)
         return released
 
     if not change_beside(settings.db_path, let_go):

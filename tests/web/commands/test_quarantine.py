@@ -59,6 +59,15 @@ def test_an_image_that_is_released_is_gone_and_the_audit_knows(catalogue):
     assert (entry.action, entry.subject) == ("image_released", ONE)
 
 
+def test_the_audit_is_kept_as_the_operator_says(catalogue, monkeypatch):
+    monkeypatch.setenv("MAX_AUDIT", "1")
+    run("release", ONE)
+    run("release", OTHER)
+
+    with open_beside(catalogue) as opened:
+        assert [entry.subject for entry in opened.audit.newest(10)] == [OTHER]
+
+
 def test_what_is_not_there_cannot_be_released(catalogue):
     assert "there is no image" in run("release", 64 * "c", code=1)
 
